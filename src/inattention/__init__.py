@@ -1,0 +1,33 @@
+"""Speech transformers whose attention does not look at its input.
+
+The front doors are attributes of this package; each is imported when first used, so that `import inattention`
+and the command line's `--help` stay quick.
+
+>>> import inattention
+>>> "patterned" in inattention.attention.mechanisms()
+True
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inattention import attention as attention
+    from inattention.model.config import AudioTransformerConfig as AudioTransformerConfig
+    from inattention.model.transformer import AudioTransformer as AudioTransformer
+
+__version__ = "0.1.0"
+__all__ = ["AudioTransformer", "AudioTransformerConfig", "attention"]
+
+_HOME = {
+    "AudioTransformer": "inattention.model.transformer",
+    "AudioTransformerConfig": "inattention.model.config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "attention":
+        return import_module("inattention.attention")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'inattention' has no attribute {name!r}")

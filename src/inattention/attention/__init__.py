@@ -1,0 +1,10 @@
+"""Attention mechanisms: what turns a layer's input into weights over time. One mechanism a file.
+
+Every module of this package is imported once and registers what it holds, and so does every plug-in that is
+installed with an entry point in the group ``inattention.mechanisms``: adding a mechanism touches one new file.
+"""
+
+from inattention.attention.contract import AttentionMechanism, Card
+from inattention.attention.registry import build, card, mechanisms, options_of, register
+
+__all__ = ["AttentionMechanism", "Card", "build", "card", "mechanisms", "options_of", "register"]

@@ -1,0 +1,147 @@
+"""Mechanisms by name: found in this package and in installed plug-ins, built with checked options."""
+
+import difflib
+import inspect
+import pkgutil
+import warnings
+from collections.abc import Callable, Iterable
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+from inattention.attention.contract import AttentionMechanism, Card
+
+ENTRY_POINT_GROUP = "inattention.mechanisms"
+
+_MECHANISMS: dict[str, type[AttentionMechanism]] = {}
+_Mechanism = TypeVar("_Mechanism", bound=type[AttentionMechanism])
+
+
+def register(card: Card) -> Callable[[_Mechanism], _Mechanism]:
+    """Enter a mechanism's class under its card's name.
+
+    Raises:
+        ValueError: if another class already has that name, or the card's options are not the constructor's.
+    """
+
+    def enter(mechanism: _Mechanism) -> _Mechanism:
+        known = _MECHANISMS.get(card.name)
+        if known is not None and (known.__module__, known.__qualname__) != (
+            mechanism.__module__,
+            mechanism.__qualname__,
+        ):
+            raise ValueError(
+                f"attention mechanism {card.name!r} is already registered by {known.__module__}.{known.__qualname__}; "
+                f"give {mechanism.__module__}.{mechanism.__qualname__} another name"
+            )
+        mechanism.card = card
+        taken = set(_defaults(mechanism))
+        if taken != set(card.options):
+            raise ValueError(
+                f"attention mechanism {card.name!r}: its card explains the options {sorted(card.options)}, "
+                f"its constructor takes {sorted(taken)}"
+            )
+        _MECHANISMS[card.name] = mechanism
+        return mechanism
+
+    return enter
+
+
+def mechanisms() -> tuple[str, ...]:
+    """Give the names of all mechanisms, ours and those of installed plug-ins, sorted."""
+    _discover()
+    return tuple(sorted(_MECHANISMS))
+
+
+def card(name: str) -> Card:
+    """Give a mechanism's card.
+
+    Raises:
+        ValueError: if there is no mechanism of that name; the message names the nearest.
+    """
+    return _find(name).card
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """Give a mechanism's options with their defaults.
+
+    Raises:
+        ValueError: if there is no mechanism of that name.
+    """
+    return _defaults(_find(name))
+
+
+def build(name: str, *, width: int, heads: int, max_length: int | None = None, **options: Any) -> AttentionMechanism:
+    """Build a mechanism.
+
+    Args:
+        name: one of `mechanisms`.
+        width: features of a step, over all heads.
+        heads: how many heads share the width.
+        max_length: the longest input in steps; needed where the card says so.
+        **options: the mechanism's own, as its card explains them.
+
+    Raises:
+        ValueError: for an unknown name or option (the message names the nearest), a width that the heads do not
+            divide, or a maximum length that is missing or not positive.
+
+    >>> build("qk", width=32, heads=4, start="identity").heads
+    4
+    """
+    mechanism = _find(name)
+    known = _defaults(mechanism)
+    for option in options:
+        if option not in known:
+            raise ValueError(f"attention mechanism {name!r} has no option {option!r}{nearest(option, known)}")
+    if heads < 1 or width < 1 or width % heads:
+        raise ValueError(f"width ({width}) must be a positive multiple of heads ({heads})")
+    if max_length is not None and max_length < 1:
+        raise ValueError(f"max_length must be at least 1 step, not {max_length}")
+    if mechanism.card.needs_max_length and max_length is None:
+        raise ValueError(f"attention mechanism {name!r} needs max_length, the longest input in steps")
+    return mechanism(width=width, heads=heads, max_length=max_length, **options)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Say which known word was perhaps meant, as the end of an error message.
+
+    >>> nearest("patternd", ["qk", "patterned"])
+    "; perhaps 'patterned'? Known: patterned, qk"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    perhaps = f"; perhaps {close[0]!r}?" if close else ";"
+    return f"{perhaps} Known: {', '.join(names) or 'none'}"
+
+
+def _find(name: str) -> type[AttentionMechanism]:
+    _discover()
+    if name not in _MECHANISMS:
+        raise ValueError(f"there is no attention mechanism {name!r}{nearest(name, _MECHANISMS)}")
+    return _MECHANISMS[name]
+
+
+def _defaults(mechanism: type[AttentionMechanism]) -> dict[str, Any]:
+    """The constructor's keyword-only options with their defaults."""
+    given_to_all = {"width", "heads", "max_length"}
+    parameters = inspect.signature(mechanism.__init__).parameters.values()
+    return {
+        p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in given_to_all
+    }
+
+
+@cache
+def _discover() -> None:
+    """Import every module of this package, then every plug-in. A plug-in that fails is left out with a warning."""
+    package = import_module("inattention.attention")
+    for module in pkgutil.iter_modules(package.__path__):
+        import_module(f"inattention.attention.{module.name}")
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        try:
+            point.load()
+        except Exception as error:  # a stranger's package may fail in any way; ours must go on
+            warnings.warn(
+                f"the attention plug-in {point.name!r} ({point.value}) could not be loaded and is left out: {error}",
+                stacklevel=2,
+            )

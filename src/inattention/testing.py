@@ -1,0 +1,294 @@
+"""The suite that every attention mechanism must pass, ours or a stranger's.
+
+>>> check_mechanism("uniform")
+
+A plug-in's own tests need one line more, the import. Each claim is a function of its own, so that a test runner can
+list them: ``@pytest.mark.parametrize("claim", CLAIMS)``.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from inattention.attention import AttentionMechanism, build, card
+
+TOLERANCE = 2e-5
+
+
+@dataclass(frozen=True)
+class Case:
+    """A mechanism under test and the sizes that it is tried at."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    width: int = 48
+    heads: int = 12
+    max_length: int = 40
+
+    def build(self, seed: int = 0) -> AttentionMechanism:
+        """Build it in evaluation mode, the same for the same seed."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return build(
+                self.name, width=self.width, heads=self.heads, max_length=self.max_length, **self.options
+            ).eval()
+
+    def inputs(self, batch: int, time: int, seed: int = 1) -> tuple[Tensor, Tensor]:
+        """Draw a layer's input and its values."""
+        generator = torch.Generator().manual_seed(seed)
+        hidden = torch.randn(batch, time, self.width, generator=generator)
+        values = torch.randn(batch, self.heads, time, self.width // self.heads, generator=generator)
+        return hidden, values
+
+    def lengths(self) -> tuple[int, ...]:
+        """One step, odd and even lengths, and the longest there is."""
+        return (1, 2, 7, 16, 33, self.max_length)
+
+
+def valid_patterns(time: int, seed: int = 2) -> dict[str, Bool[Tensor, "batch time"]]:
+    """Give patterns of valid steps: all, different lengths, scattered, a single step, and an empty utterance."""
+    generator = torch.Generator().manual_seed(seed)
+    everything = torch.ones(3, time, dtype=torch.bool)
+    lengths = torch.arange(time) < torch.tensor([time, max(1, time // 2), max(1, time // 3)])[:, None]
+    scattered = torch.rand(3, time, generator=generator) < 0.6
+    scattered[:, time // 2] = True
+    single = torch.zeros(3, time, dtype=torch.bool)
+    single[torch.arange(3), torch.tensor([0, time // 2, time - 1])] = True
+    empty = lengths.clone()
+    empty[2] = False
+    return {"all": everything, "lengths": lengths, "scattered": scattered, "single": single, "empty": empty}
+
+
+def check_mechanism(name: str, *, width: int = 48, heads: int = 12, max_length: int = 40, **options: Any) -> None:
+    """Check everything that a mechanism promises.
+
+    Args:
+        name: a registered mechanism.
+        width: features of a step.
+        heads: heads that share the width.
+        max_length: the longest input in steps.
+        **options: the mechanism's own.
+
+    Raises:
+        AssertionError: naming the promise that is not kept, and where.
+    """
+    case = Case(name, options, width=width, heads=heads, max_length=max_length)
+    for claim in CLAIMS.values():
+        claim(case)
+
+
+def card_is_complete(case: Case) -> None:
+    """The card says everything that tables and tests read from it."""
+    it = card(case.name)
+    assert it.name == case.name
+    for words in (it.label, it.family, it.citation, it.training_cost, it.inference_cost):
+        assert words.strip(), f"{case.name}: the card leaves something empty"
+    flops = it.flops(100, 48, 12, **case.options)
+    assert flops >= 0, f"{case.name}: negative cost"
+    assert it.flops(200, 48, 12, **case.options) >= flops, f"{case.name}: longer input costs less"
+
+
+def forward_is_weights_times_values(case: Case) -> None:
+    """The fast way gives what the definition says, in evaluation and, with the same random state, in training."""
+    for training in (False, True):
+        mechanism = case.build().train(training)
+        for time in case.lengths():
+            hidden, values = case.inputs(3, time)
+            for pattern, valid in valid_patterns(time).items():
+                with torch.no_grad(), torch.random.fork_rng():
+                    torch.manual_seed(5)
+                    fast = mechanism(hidden, values, valid)
+                    torch.manual_seed(5)
+                    defined = mechanism.weights(hidden, valid) @ values
+                where = f"time {time}, valid steps: {pattern}, training: {training}"
+                _close(fast, defined, valid, f"{case.name}: forward differs from weights @ values ({where})")
+                assert fast.isfinite().all(), f"{case.name}: forward is not finite at invalid steps ({where})"
+
+
+def rows_sum_to_one(case: Case) -> None:
+    """Rows of valid steps sum to 1, weights are not negative, and none falls on an invalid key."""
+    mechanism = case.build()
+    averages = card(case.name).averages
+    for time in case.lengths():
+        hidden, _ = case.inputs(3, time)
+        for pattern, valid in valid_patterns(time).items():
+            weights = mechanism.weights(hidden, valid).detach()
+            where = f"(time {time}, valid steps: {pattern})"
+            on_invalid = weights.masked_fill(valid[:, None, None, :], 0.0).abs()
+            on_invalid = on_invalid.masked_fill(~valid[:, None, :, None], 0.0)
+            assert not on_invalid.any(), f"{case.name}: weight falls on invalid keys {where}"
+            if averages:
+                sums = weights.sum(-1).masked_fill(~valid[:, None, :], 1.0)
+                assert torch.allclose(sums, torch.ones_like(sums), atol=1e-5), (
+                    f"{case.name}: rows do not sum to 1 {where}"
+                )
+                assert weights.isfinite().all(), f"{case.name}: weights are not finite {where}"
+                real = weights.masked_fill(~valid[:, None, :, None], 0.0)
+                assert (real >= 0).all(), f"{case.name}: weights are negative {where}"
+
+
+def junk_in_padding_changes_nothing(case: Case) -> None:
+    """Whatever stands in invalid steps, valid ones come out the same, and gradients stay finite."""
+    for time in (7, case.max_length):
+        hidden, values = case.inputs(3, time)
+        for pattern, valid in valid_patterns(time).items():
+            mechanism = case.build()
+            reference = mechanism(hidden, values, valid).detach()
+            for junk in (float("nan"), float("inf"), -1e30):
+                dirty_hidden = torch.where(valid[:, :, None], hidden, junk)
+                dirty_values = torch.where(valid[:, None, :, None], values, junk).requires_grad_()
+                mechanism.zero_grad()
+                output = mechanism(dirty_hidden, dirty_values, valid)
+                where = f"(time {time}, valid steps: {pattern}, junk: {junk})"
+                _close(output.detach(), reference, valid, f"{case.name}: junk in padding shows {where}")
+                output.masked_fill(~valid[:, None, :, None], 0.0).square().sum().backward()
+                for gradient in [dirty_values.grad, *(p.grad for p in mechanism.parameters())]:
+                    assert gradient is None or gradient.isfinite().all(), f"{case.name}: a gradient is lost {where}"
+
+
+def output_is_the_same_in_any_company(case: Case) -> None:
+    """An utterance comes out the same alone, in any batch, in any order, and under any extra padding."""
+    mechanism = case.build()
+    hidden, values = case.inputs(4, case.max_length)
+    lengths = torch.tensor([case.max_length, case.max_length - 3, case.max_length // 2, 1])
+    valid = torch.arange(case.max_length) < lengths[:, None]
+    with torch.no_grad():
+        together = mechanism(hidden, values, valid)
+        order = torch.tensor([2, 0, 3, 1])
+        shuffled = mechanism(hidden[order], values[order], valid[order])
+        _close(shuffled, together[order], valid[order], f"{case.name}: the order of a batch shows")
+        for i, length in enumerate(lengths.tolist()):
+            for padding in {0, 1, 5}:
+                end = min(length + padding, case.max_length)
+                alone = mechanism(hidden[i : i + 1, :end], values[i : i + 1, :, :end], valid[i : i + 1, :end])
+                message = f"{case.name}: an utterance of {length} steps, alone with {end - length} of padding, differs"
+                _close(alone[:, :, :length], together[i : i + 1, :, :length], valid[i : i + 1, :length], message)
+
+
+def extreme_input_stays_finite(case: Case) -> None:
+    """Large and constant inputs give finite output and gradients."""
+    mechanism = case.build()
+    _, values = case.inputs(2, 16)
+    valid = valid_patterns(16)["lengths"][:2]
+    for scale in (0.0, 1e-6, 1e3):
+        hidden = (scale * case.inputs(2, 16)[0]).requires_grad_()
+        output = mechanism(hidden, values, valid)
+        assert output.isfinite().all(), f"{case.name}: input times {scale} gives output that is not finite"
+        if output.requires_grad:
+            output.sum().backward()
+        if hidden.grad is not None:
+            assert hidden.grad.isfinite().all(), f"{case.name}: input times {scale} gives a gradient that is not finite"
+
+
+def weights_ignore_the_input_if_the_card_says_so(case: Case) -> None:
+    """A mechanism is input-independent if and only if its card says so."""
+    mechanism = case.build()
+    valid = torch.ones(1, 16, dtype=torch.bool)
+    one, other = (mechanism.weights(case.inputs(1, 16, seed=s)[0] * 5, valid).detach() for s in (1, 2))
+    assert torch.equal(one, other) == card(case.name).input_independent, f"{case.name}: see input_independent"
+
+
+def gradients_reach_every_parameter(case: Case) -> None:
+    """Training moves all that is learned (but for biases, which may rightly have no effect, as a key's in a softmax)."""
+    mechanism = case.build().train()
+    hidden, values = case.inputs(3, case.max_length)
+    valid = torch.ones(3, case.max_length, dtype=torch.bool)
+    target = case.inputs(3, case.max_length, seed=9)[1]
+    (mechanism(hidden, values.requires_grad_(), valid) * target).sum().backward()
+    assert values.grad is not None, f"{case.name}: no gradient reaches the values"
+    assert values.grad.any(), f"{case.name}: the gradient of the values is zero"
+    for name, parameter in mechanism.named_parameters():
+        assert parameter.grad is not None, f"{case.name}: no gradient reaches {name}"
+        assert parameter.grad.isfinite().all(), f"{case.name}: the gradient of {name} is not finite"
+        assert name.endswith("bias") or parameter.grad.any(), f"{case.name}: the gradient of {name} is zero"
+
+
+def same_seed_same_mechanism(case: Case) -> None:
+    """The same seed gives the same bits, evaluation is deterministic, and state travels through `state_dict`."""
+    mechanism, twin, other = case.build(), case.build(), case.build(seed=1)
+    hidden, values = case.inputs(3, 16)
+    valid = valid_patterns(16)["lengths"]
+    with torch.no_grad():
+        output = mechanism(hidden, values, valid)
+        assert torch.equal(output, mechanism(hidden, values, valid)), f"{case.name}: evaluation is not deterministic"
+        assert torch.equal(output, twin(hidden, values, valid)), f"{case.name}: the same seed gives another result"
+        other.load_state_dict(copy.deepcopy(mechanism.state_dict()), strict=True)
+        assert torch.equal(output, other(hidden, values, valid)), f"{case.name}: state_dict does not carry everything"
+
+
+def changed_parameters_show_at_once(case: Case) -> None:
+    """Nothing kept in evaluation outlives the parameters that it was made from."""
+    mechanism = case.build()
+    hidden, values = case.inputs(1, 16)
+    valid = torch.ones(1, 16, dtype=torch.bool)
+    with torch.no_grad():
+        mechanism(hidden, values, valid)
+        for parameter in mechanism.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
+        fast, defined = mechanism(hidden, values, valid), mechanism.weights(hidden, valid) @ values
+    _close(fast, defined, valid, f"{case.name}: old parameters show")
+
+
+def length_limit_is_kept(case: Case) -> None:
+    """Too long an input is refused by mechanisms that need a maximum, and by no other."""
+    mechanism = case.build()
+    hidden, values = case.inputs(1, case.max_length + 1)
+    valid = torch.ones(1, case.max_length + 1, dtype=torch.bool)
+    if not card(case.name).needs_max_length:
+        mechanism(hidden, values, valid)
+        return
+    for call in (lambda: mechanism(hidden, values, valid), lambda: mechanism.weights(hidden, valid)):
+        message = ""
+        try:
+            call()
+        except ValueError as error:
+            message = str(error)
+        assert message, f"{case.name}: input beyond max_length is taken in silence"
+        assert str(case.max_length) in message, f"{case.name}: the error for long input does not name the limit"
+
+
+def works_under_autocast(case: Case) -> None:
+    """bfloat16 autocast gives about the same result, in the values' type."""
+    mechanism = case.build()
+    hidden, values = case.inputs(2, 16)
+    valid = valid_patterns(16)["lengths"][:2]
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        output = mechanism(hidden, values.bfloat16(), valid)
+    assert output.dtype == torch.bfloat16, f"{case.name}: bfloat16 values come back as {output.dtype}"
+    assert output.isfinite().all(), f"{case.name}: not finite under autocast"
+
+
+Claim = Callable[[Case], None]
+CLAIMS: dict[str, Claim] = {
+    claim.__name__: claim
+    for claim in (
+        card_is_complete,
+        forward_is_weights_times_values,
+        rows_sum_to_one,
+        junk_in_padding_changes_nothing,
+        output_is_the_same_in_any_company,
+        extreme_input_stays_finite,
+        weights_ignore_the_input_if_the_card_says_so,
+        gradients_reach_every_parameter,
+        same_seed_same_mechanism,
+        changed_parameters_show_at_once,
+        length_limit_is_kept,
+        works_under_autocast,
+    )
+}
+
+
+def _close(
+    got: Float[Tensor, "batch heads time head_dim"],
+    wanted: Float[Tensor, "batch heads time head_dim"],
+    valid: Bool[Tensor, "batch time"],
+    message: str,
+) -> None:
+    difference = (got - wanted).masked_fill(~valid[:, None, :, None], 0.0).abs()
+    worst = float(difference.max()) if difference.numel() else 0.0
+    assert worst <= TOLERANCE, f"{message}: by up to {worst:.2g}"
