@@ -194,7 +194,7 @@ def weights_ignore_the_input_if_the_card_says_so(case: Case) -> None:
 
 
 def gradients_reach_every_parameter(case: Case) -> None:
-    """Training moves all that is learned (but for biases, which may rightly have no effect, as a key's in a softmax)."""
+    """Training moves all that is learned (but biases, which may rightly have no effect, as a key's)."""
     mechanism = case.build().train()
     hidden, values = case.inputs(3, case.max_length)
     valid = torch.ones(3, case.max_length, dtype=torch.bool)

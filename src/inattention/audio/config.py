@@ -1,0 +1,85 @@
+"""Every number of the features, as one record that travels with a model."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureConfig:
+    """How a waveform becomes a model's input. The defaults are the paper's.
+
+    Attributes:
+        sampling_rate: Hz; audio of any other rate is resampled to it.
+        fft_size: samples of the Fourier transform.
+        window_seconds: length of the Hann window.
+        hop_seconds: time from one frame to the next; a whole number of samples.
+        mels: bands of the Slaney mel scale.
+        lowest_hz: where the mel bands begin.
+        highest_hz: where they end; 0 for half the sampling rate.
+        log_floor: added to the mel energies before the logarithm.
+        deltas: whether the first-order time derivative of each band is appended.
+        delta_frames: frames over which the derivative's slope is fitted; odd.
+        normalise: bring mean and variance of each dimension to 0 and 1 over the utterance, after the deltas.
+        stack: frames that are joined to one step; a remainder at the end is dropped.
+
+    >>> FeatureConfig().size, round(FeatureConfig().step_seconds, 6)
+    (480, 0.0375)
+    """
+
+    sampling_rate: int = 16_000
+    fft_size: int = 2048
+    window_seconds: float = 0.05
+    hop_seconds: float = 0.0125
+    mels: int = 80
+    lowest_hz: float = 0.0
+    highest_hz: float = 0.0
+    log_floor: float = 1e-6
+    deltas: bool = True
+    delta_frames: int = 9
+    normalise: bool = True
+    stack: int = 3
+
+    def __post_init__(self) -> None:
+        hop, window = self.hop_seconds * self.sampling_rate, self.window_seconds * self.sampling_rate
+        if abs(hop - round(hop)) > 1e-6 or round(hop) < 1:
+            raise ValueError(
+                f"hop_seconds={self.hop_seconds} is {hop:g} samples at {self.sampling_rate} Hz; "
+                "it must be a whole number of samples"
+            )
+        if not 1 <= round(window) <= self.fft_size:
+            raise ValueError(f"window_seconds={self.window_seconds} must be 1 to fft_size={self.fft_size} samples long")
+        if self.delta_frames < 3 or self.delta_frames % 2 == 0:
+            raise ValueError(f"delta_frames must be odd and at least 3, not {self.delta_frames}")
+        if self.mels < 1 or self.stack < 1 or self.log_floor <= 0:
+            raise ValueError("mels and stack must be at least 1, and log_floor above 0")
+        if not 0 <= self.lowest_hz < (self.highest_hz or self.sampling_rate / 2) <= self.sampling_rate / 2:
+            raise ValueError("mel bands must lie between 0 Hz and half the sampling rate")
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples from one frame to the next."""
+        return round(self.hop_seconds * self.sampling_rate)
+
+    @property
+    def window_samples(self) -> int:
+        """Samples under the window."""
+        return round(self.window_seconds * self.sampling_rate)
+
+    @property
+    def frame_size(self) -> int:
+        """Dimensions of a frame: the bands, and their deltas."""
+        return self.mels * (2 if self.deltas else 1)
+
+    @property
+    def size(self) -> int:
+        """Dimensions of a step: those of its stacked frames."""
+        return self.frame_size * self.stack
+
+    @property
+    def step_seconds(self) -> float:
+        """Time from one step to the next: the frame shift of the features."""
+        return self.hop_seconds * self.stack
+
+    @property
+    def first_center_seconds(self) -> float:
+        """Where the first step is centred: frame k is centred at k hops, and a step amid its frames."""
+        return self.hop_seconds * (self.stack - 1) / 2

@@ -1,0 +1,169 @@
+"""Log-mel features as the paper has them, one utterance at a time: what is computed depends on nothing else.
+
+A waveform becomes log-mel *frames*; deltas, normalisation and stacking make *steps* of them. The two halves are
+apart because pre-training masks between them.
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from inattention.audio.config import FeatureConfig
+
+# A band that does not vary (digital silence) has nothing to scale: it becomes zero.
+SMALLEST_SPREAD = 1e-5
+
+
+def log_mel(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float[Tensor, "frames mels"]:
+    """Give log(mel energy + floor); frame k is centred at k hops, and there are 1 + samples // hop of them.
+
+    The short-time Fourier transform is centred and padded with zeros; mel bands are Slaney's, of unit area, over
+    power.
+
+    Raises:
+        ValueError: if the waveform is empty or holds NaN or infinity.
+    """
+    return (mel_energies(power_spectrogram(waveform, config), config) + config.log_floor).log()
+
+
+def power_spectrogram(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float[Tensor, "frames bins"]:
+    """Give the power of the short-time Fourier transform, with fft_size // 2 + 1 bins.
+
+    Raises:
+        ValueError: if the waveform is empty or holds NaN or infinity.
+    """
+    if not waveform.numel():
+        raise ValueError("the audio is empty")
+    if not bool(waveform.isfinite().all()):
+        raise ValueError("the audio holds NaN or infinite samples")
+    spectrum = torch.stft(
+        waveform.float(),
+        n_fft=config.fft_size,
+        hop_length=config.hop_samples,
+        win_length=config.window_samples,
+        window=torch.hann_window(config.window_samples, device=waveform.device),
+        center=True,
+        pad_mode="constant",
+        return_complex=True,
+    )
+    return spectrum.abs().square().t()
+
+
+def mel_energies(power: Float[Tensor, "frames bins"], config: FeatureConfig) -> Float[Tensor, "frames mels"]:
+    """Sum power under each mel band."""
+    return power @ _mel_filters(config).to(power)
+
+
+def linear_target(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float[Tensor, "frames bins"]:
+    """Give the authors' target: a linear spectrogram in dB, pre-emphasised, scaled to [0, 1].
+
+    Pre-emphasis .97, reference 20 dB, range 100 dB, as the training code of the study had them.
+    """
+    emphasised = torch.cat([waveform[:1], waveform[1:] - 0.97 * waveform[:-1]])
+    decibel = 10 * power_spectrogram(emphasised, config).clamp(min=1e-10).log10() - 20
+    return ((decibel + 100) / 100).clamp(1e-8, 1)
+
+
+def delta(frames: Float[Tensor, "frames dims"], width: int) -> Float[Tensor, "frames dims"]:
+    """Give the slope of a line fitted over ``width`` frames around each frame; at the ends, that of the end's window.
+
+    The first-order Savitzky-Golay derivative. An utterance shorter than the window uses the longest odd window that
+    it holds.
+
+    >>> delta(2 * torch.arange(5.0)[:, None], 3).flatten().tolist()
+    [2.0, 2.0, 2.0, 2.0, 2.0]
+    """
+    width = min(width, len(frames) - (len(frames) + 1) % 2)
+    if width < 3:
+        return torch.zeros_like(frames)
+    half = width // 2
+    offsets = torch.arange(-half, half + 1, dtype=frames.dtype, device=frames.device)
+    kernel = offsets / offsets.square().sum()
+    slopes = F.conv1d(frames.t()[:, None], kernel[None, None])[:, 0].t()
+    return torch.cat([slopes[:1].expand(half, -1), slopes, slopes[-1:].expand(half, -1)])
+
+
+def with_deltas(frames: Float[Tensor, "frames mels"], config: FeatureConfig) -> Float[Tensor, "frames dims"]:
+    """Append each band's delta, where the settings ask for it."""
+    return torch.cat([frames, delta(frames, config.delta_frames)], dim=1) if config.deltas else frames
+
+
+def statistics(frames: Float[Tensor, "frames dims"]) -> tuple[Float[Tensor, " dims"], Float[Tensor, " dims"]]:
+    """Give the mean and spread of each dimension over the utterance; no spread is zero."""
+    mean = frames.mean(0)
+    spread = (frames - mean).square().mean(0).sqrt()
+    return mean, torch.where(spread < SMALLEST_SPREAD, 1.0, spread)
+
+
+def stack(frames: Float[Tensor, "frames dims"], count: int) -> Float[Tensor, "time size"]:
+    """Join each ``count`` frames to one step; a remainder is dropped.
+
+    >>> stack(torch.arange(5.0)[:, None], 2).tolist()
+    [[0.0, 1.0], [2.0, 3.0]]
+    """
+    time = len(frames) // count
+    return frames[: time * count].reshape(time, count * frames.shape[1])
+
+
+def steps_of(frames: Float[Tensor, "frames mels"], config: FeatureConfig) -> Float[Tensor, "time size"]:
+    """Turn log-mel frames into a model's input: deltas, normalisation over the utterance, stacking."""
+    frames = with_deltas(frames, config)
+    if config.normalise:
+        mean, spread = statistics(frames)
+        frames = (frames - mean) / spread
+    return stack(frames, config.stack)
+
+
+def features(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float[Tensor, "time size"]:
+    """Turn a waveform into a model's input.
+
+    Args:
+        waveform: one channel at ``config.sampling_rate``.
+        config: every number of the features.
+
+    Returns:
+        Step s is centred at ``config.first_center_seconds + s * config.step_seconds``.
+
+    Raises:
+        ValueError: if the waveform is empty, not finite, or too short for one step.
+    """
+    steps = steps_of(log_mel(waveform, config), config)
+    if not len(steps):
+        raise ValueError(
+            f"the audio is too short: {len(waveform) / config.sampling_rate:.4f} s make no step of "
+            f"{config.step_seconds} s"
+        )
+    return steps
+
+
+@lru_cache(maxsize=8)
+def _mel_filters(config: FeatureConfig) -> Tensor:
+    """Slaney's triangles of unit area: (bins, mels)."""
+    bins = torch.linspace(0, config.sampling_rate / 2, config.fft_size // 2 + 1, dtype=torch.float64)
+    low, high = (_hz_to_mel(hz) for hz in (config.lowest_hz, config.highest_hz or config.sampling_rate / 2))
+    edges = _mel_to_hz(torch.linspace(low, high, config.mels + 2, dtype=torch.float64))
+    left, center, right = edges[:-2], edges[1:-1], edges[2:]
+    rising = (bins[:, None] - left) / (center - left)
+    falling = (right - bins[:, None]) / (right - center)
+    triangles = torch.minimum(rising, falling).clamp(min=0)
+    return (triangles * 2 / (right - left)).float()
+
+
+# Slaney's mel scale: linear to 1000 Hz (mel 15), then 27 bands to each factor of 6.4.
+_LINEAR_HZ_PER_MEL = 200 / 3
+_LOG_START_HZ, _LOG_START_MEL, _LOG_STEP = 1000.0, 15.0, math.log(6.4) / 27
+
+
+def _hz_to_mel(hz: float) -> float:
+    if hz < _LOG_START_HZ:
+        return hz / _LINEAR_HZ_PER_MEL
+    return _LOG_START_MEL + math.log(hz / _LOG_START_HZ) / _LOG_STEP
+
+
+def _mel_to_hz(mel: Tensor) -> Tensor:
+    above = _LOG_START_HZ * ((mel - _LOG_START_MEL) * _LOG_STEP).exp()
+    return torch.where(mel < _LOG_START_MEL, mel * _LINEAR_HZ_PER_MEL, above)

@@ -1,0 +1,103 @@
+"""Encoding recordings of any length: overlapping chunks where they are too long, batches of like lengths elsewhere."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from inattention.model.transformer import AudioTransformer
+
+
+class Chunk(NamedTuple):
+    """Steps ``start:end`` of an utterance go through the encoder; ``keep_start:keep_end`` of them are kept."""
+
+    start: int
+    end: int
+    keep_start: int
+    keep_end: int
+
+
+def chunks(time: int, longest: int) -> list[Chunk]:
+    """Cover an utterance with chunks that overlap by half; each step is kept where it lies deepest.
+
+    Args:
+        time: steps of the utterance.
+        longest: steps of the longest chunk; every chunk of a longer utterance has this length.
+
+    >>> chunks(5, 10)
+    [Chunk(start=0, end=5, keep_start=0, keep_end=5)]
+    >>> [(c.start, c.end) for c in chunks(25, 10)]
+    [(0, 10), (5, 15), (10, 20), (15, 25)]
+    """
+    if time <= longest:
+        return [Chunk(0, time, 0, time)]
+    hop = max(1, longest // 2)
+    starts = [*range(0, time - longest, hop), time - longest]
+    # Where two neighbours overlap, the boundary lies in the middle of the overlap.
+    boundaries = [0, *((b + a + longest) // 2 for a, b in pairwise(starts)), time]
+    return [
+        Chunk(start, start + longest, low, high)
+        for start, low, high in zip(starts, boundaries[:-1], boundaries[1:], strict=True)
+    ]
+
+
+@torch.inference_mode()
+def encode(
+    model: "AudioTransformer",
+    utterances: Sequence[Float[Tensor, "time size"]],
+    *,
+    layer: int | None = -1,
+    batch_size: int = 16,
+) -> list[Tensor]:
+    """Encode utterances of any length; each comes out as it would alone.
+
+    Args:
+        model: the encoder; it is used in evaluation mode and left as it was.
+        utterances: input features, on any device.
+        layer: which hidden state (0 is the embedded input, -1 the last layer); None for all, as a first axis.
+        batch_size: chunks that go through the encoder at once.
+
+    Returns:
+        A tensor of (time, width), or (layers, time, width), for each utterance, on the model's device.
+
+    Raises:
+        ValueError: if there is no such layer.
+    """
+    config = model.config
+    if layer is not None and not -config.layers - 1 <= layer <= config.layers:
+        raise ValueError(
+            f"there is no layer {layer}: the model has hidden states 0 to {config.layers}, and -1 is the last"
+        )
+    weight = next(model.parameters())
+    pieces = [(i, chunk) for i, steps in enumerate(utterances) for chunk in chunks(len(steps), config.max_length)]
+    pieces.sort(key=lambda piece: piece[1].end - piece[1].start)
+    states = (config.layers + 1,) if layer is None else ()
+    results = [weight.new_empty(*states, len(steps), config.width) for steps in utterances]
+    was_training = model.training
+    model.eval()
+    try:
+        for first in range(0, len(pieces), batch_size):
+            group = pieces[first : first + batch_size]
+            longest = max(chunk.end - chunk.start for _, chunk in group)
+            features = weight.new_zeros(len(group), longest, config.input_size)
+            valid = torch.zeros(len(group), longest, dtype=torch.bool, device=weight.device)
+            for row, (i, chunk) in enumerate(group):
+                features[row, : chunk.end - chunk.start] = utterances[i][chunk.start : chunk.end]
+                valid[row, : chunk.end - chunk.start] = True
+            output = model(features, valid, output_hidden_states=layer != -1)
+            if layer == -1:
+                hidden = output.last_hidden_state
+            elif layer is None:
+                hidden = torch.stack(output.hidden_states, dim=1)
+            else:
+                hidden = output.hidden_states[layer]
+            for row, (i, chunk) in enumerate(group):
+                kept = hidden[row, ..., chunk.keep_start - chunk.start : chunk.keep_end - chunk.start, :]
+                results[i][..., chunk.keep_start : chunk.keep_end, :] = kept
+    finally:
+        model.train(was_training)
+    return results

@@ -1,0 +1,168 @@
+"""The encoder: post-norm BERT layers around any attention mechanism, with weights shared over depth or not.
+
+    hidden ─┬─> values ─> mechanism(hidden, values) ─> output ─(+)─> norm ─┬─> feed-forward ─(+)─> norm ─>
+            └────────────────────────────────────────────────────┘         └──────────────────┘
+
+The mechanism owns what makes its weights. Values, output and feed-forward are the same for all mechanisms, and are
+started before it from the same random stream: two models of one seed differ in their mechanism alone.
+"""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from inattention import attention
+from inattention.attention import AttentionMechanism
+from inattention.attention.steps import projection, split_heads, zero_invalid
+from inattention.model.config import AudioTransformerConfig
+
+
+@dataclass
+class EncoderOutput:
+    """What an encoder gives back.
+
+    Attributes:
+        last_hidden_state: (batch, time, width), the last layer.
+        hidden_states: the embedded input and every layer, if asked for; else None.
+        attention_maps: (layers, batch, heads, time, time), if asked for; else None.
+    """
+
+    last_hidden_state: Float[Tensor, "batch time width"]
+    hidden_states: tuple[Float[Tensor, "batch time width"], ...] | None = None
+    attention_maps: Float[Tensor, "layers batch heads time time"] | None = None
+
+
+class MultiHeadAttention(nn.Module):
+    """Values and output around a mechanism, which is handed in at each call, as layers may share it."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.value = projection(width, width)
+        self.output = projection(width, width)
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "batch time width"],
+        valid: Bool[Tensor, "batch time"],
+        mechanism: AttentionMechanism,
+    ) -> Float[Tensor, "batch time width"]:
+        """Mix values over time and map them back."""
+        values = split_heads(self.value(hidden), self.heads)
+        mixed = mechanism(hidden, values, valid)
+        return self.output(mixed.transpose(1, 2).flatten(2))
+
+
+class Layer(nn.Module):
+    """One post-norm layer: attention, then feed-forward with exact GELU, each added and normalised."""
+
+    def __init__(self, config: AudioTransformerConfig) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(config.width, config.heads)
+        self.attention_norm = nn.LayerNorm(config.width, eps=config.norm_epsilon)
+        self.expand = projection(config.width, config.feed_forward)
+        self.contract = projection(config.feed_forward, config.width)
+        self.feed_forward_norm = nn.LayerNorm(config.width, eps=config.norm_epsilon)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "batch time width"],
+        valid: Bool[Tensor, "batch time"],
+        mechanism: AttentionMechanism,
+    ) -> Float[Tensor, "batch time width"]:
+        """Go through the layer."""
+        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, valid, mechanism)))
+        return self.feed_forward_norm(hidden + self.dropout(self.contract(F.gelu(self.expand(hidden)))))
+
+
+class Encoder(nn.Module):
+    """Input projection, positions, and layers.
+
+    Args:
+        config: the model's settings.
+
+    Raises:
+        ValueError: if the mechanism does not exist or refuses its options.
+    """
+
+    def __init__(self, config: AudioTransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed = projection(config.input_size, config.width)
+        self.embed_norm = nn.LayerNorm(config.width, eps=config.norm_epsilon)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(1 if config.share_layers else config.layers))
+        self.mechanisms = nn.ModuleList(
+            attention.build(
+                config.attention,
+                width=config.width,
+                heads=config.heads,
+                max_length=config.max_length,
+                **config.attention_options,
+            )
+            for _ in range(1 if config.maps == "shared" else config.layers)
+        )
+
+    def depth(self) -> list[tuple[Layer, AttentionMechanism]]:
+        """Give layer and mechanism at each depth, shared or not."""
+        pairs = []
+        for i in range(self.config.layers):
+            layer, mechanism = self.layers[i % len(self.layers)], self.mechanisms[i % len(self.mechanisms)]
+            assert isinstance(layer, Layer)
+            assert isinstance(mechanism, AttentionMechanism)
+            pairs.append((layer, mechanism))
+        return pairs
+
+    def forward(
+        self,
+        features: Float[Tensor, "batch time size"],
+        valid: Bool[Tensor, "batch time"],
+        *,
+        output_hidden_states: bool = False,
+        output_attention_maps: bool = False,
+    ) -> EncoderOutput:
+        """Encode.
+
+        Args:
+            features: the input steps; at invalid steps anything may stand.
+            valid: True where a step is real.
+            output_hidden_states: give the embedded input and every layer too.
+            output_attention_maps: give every layer's weights too, from the mechanism's definition.
+        """
+        features = zero_invalid(features, valid)
+        embedded = self.embed(features)
+        embedded = embedded + positions(features.shape[1], self.config.width, embedded)
+        hidden = self.dropout(self.embed_norm(embedded))
+        states, maps = [hidden], []
+        with ExitStack() as stack:
+            for mechanism in self.mechanisms:
+                assert isinstance(mechanism, AttentionMechanism)
+                stack.enter_context(mechanism.one_pass())
+            for layer, mechanism in self.depth():
+                if output_attention_maps:
+                    maps.append(mechanism.weights(hidden, valid))
+                hidden = layer(hidden, valid, mechanism)
+                if output_hidden_states:
+                    states.append(hidden)
+        return EncoderOutput(
+            hidden,
+            tuple(states) if output_hidden_states else None,
+            torch.stack(maps) if output_attention_maps else None,
+        )
+
+
+def positions(time: int, width: int, like: Tensor) -> Float[Tensor, "time width"]:
+    """Give fixed sinusoidal positions, sine and cosine interleaved, base 10000 (Vaswani et al. 2017).
+
+    >>> positions(2, 4, torch.zeros(1))[0].tolist()
+    [0.0, 1.0, 0.0, 1.0]
+    """
+    step = torch.arange(time, dtype=torch.float32, device=like.device)
+    even = torch.arange(0, width, 2, dtype=torch.float32, device=like.device)
+    angle = step[:, None] * torch.pow(torch.tensor(10_000.0, device=like.device), -even / width)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1).to(like.dtype)
