@@ -8,5 +8,5 @@ import torch
 from jaxtyping import install_import_hook
 
 # Shape annotations of the whole package become checks. It must stand before the first import of it.
-install_import_hook("inattention", "beartype.beartype")
+install_import_hook("inattention", "typechecks.checked")
 torch.set_num_threads(1)

@@ -1,0 +1,1 @@
+"""Pre-training on unlabelled speech: masking, the masked acoustic model, the training run."""

@@ -1,0 +1,115 @@
+"""Every number of a pre-training run, as one record that is the command line, the preset and the saved account."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskingConfig:
+    """Which steps are hidden from the model, and how.
+
+    The authors' way (``span_steps=1, start_every=3, before_deltas=False``) leaks: a masked step's neighbours are
+    never masked, and their deltas determine it linearly.
+
+    Attributes:
+        proportion: of an utterance's steps; at least one span is masked.
+        span_steps: steps that are masked together; spans do not overlap.
+        start_every: spans start at steps 0, n, 2n, ...; 1 for anywhere.
+        before_deltas: deltas are computed from what is left after masking, so that they tell nothing of it.
+        zeroed: share of utterances whose masked steps become zero (the mean).
+        replaced: share of utterances whose masked steps become other steps of the utterance; the rest stay.
+    """
+
+    proportion: float = 0.15
+    span_steps: int = 2
+    start_every: int = 1
+    before_deltas: bool = True
+    zeroed: float = 0.8
+    replaced: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.proportion < 1:
+            raise ValueError(f"masking proportion must lie between 0 and 1, not {self.proportion}")
+        if self.span_steps < 1 or self.start_every < 1:
+            raise ValueError("span_steps and start_every must be at least 1")
+        if self.start_every > 1 and self.span_steps > self.start_every:
+            raise ValueError(f"spans of {self.span_steps} steps that start every {self.start_every} would overlap")
+        if self.zeroed < 0 or self.replaced < 0 or self.zeroed + self.replaced > 1:
+            raise ValueError("zeroed and replaced are shares of utterances: neither below 0, together at most 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingConfig:
+    """How a model is pre-trained.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: utterances a step, over all devices together.
+        optimiser: ``adamw`` or ``lamb``.
+        learning_rate: at its highest, after the warm-up.
+        warmup: share of the steps over which the rate rises linearly; it then falls linearly to zero.
+        weight_decay: on weights of two dimensions and more.
+        epsilon: of the optimiser.
+        betas: of the optimiser.
+        clip: largest norm of the gradient.
+        target: ``log-mel``, the normalised static bands; ``input``, the input features with their deltas; ``linear``,
+            the authors' linear spectrogram in dB.
+        masking: which steps are hidden, and how.
+        validate_every: steps between measurements of the held-out loss; 0 for fifty over the run.
+        held_out_draws: masks that are drawn for each held-out utterance.
+        checkpoint_minutes: time between checkpoints.
+        workers: processes that prepare batches; 0 for none beside the main one.
+        cache_megabytes: features that are kept in memory, for each process that prepares batches.
+        precision: as Lightning has it: ``32-true``, ``bf16-mixed``, ...
+        accelerator: as Lightning has it.
+        devices: processes on this machine.
+        nodes: machines.
+        strategy: as Lightning has it: ``auto``, ``ddp``, ...
+    """
+
+    steps: int = 20_000
+    batch_size: int = 24
+    optimiser: Literal["adamw", "lamb"] = "adamw"
+    learning_rate: float = 1e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    epsilon: float = 1e-9
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float = 10.0
+    target: Literal["log-mel", "input", "linear"] = "log-mel"
+    masking: MaskingConfig = field(default_factory=MaskingConfig)
+    validate_every: int = 0
+    held_out_draws: int = 4
+    checkpoint_minutes: float = 2.0
+    workers: int = 0
+    cache_megabytes: int = 1024
+    precision: str = "32-true"
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.batch_size < 1 or self.held_out_draws < 1:
+            raise ValueError("steps must not be negative; batch_size and held_out_draws must be at least 1")
+        if self.learning_rate <= 0 or not 0 <= self.warmup <= 1:
+            raise ValueError("learning_rate must be above 0, and warmup a share of the steps")
+        if self.optimiser not in ("adamw", "lamb"):
+            raise ValueError(f"optimiser must be 'adamw' or 'lamb', not {self.optimiser!r}")
+        if self.target not in ("log-mel", "input", "linear"):
+            raise ValueError(f"target must be 'log-mel', 'input' or 'linear', not {self.target!r}")
+
+    @property
+    def validation_interval(self) -> int:
+        """Steps between measurements of the held-out loss."""
+        return self.validate_every or max(1, self.steps // 50)
+
+    def what_counts(self) -> dict[str, Any]:
+        """Give the settings that the outcome depends on: not where it ran or how often it was saved."""
+        from dataclasses import asdict
+
+        settings = asdict(self)
+        for name in ("checkpoint_minutes", "workers", "cache_megabytes", "accelerator", "devices", "nodes", "strategy"):
+            del settings[name]
+        settings["betas"] = list(self.betas)
+        return settings

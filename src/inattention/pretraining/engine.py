@@ -1,0 +1,250 @@
+"""What Lightning drives: optimiser and schedule, the loss of a step, checkpoints, and the curve of the held-out loss.
+
+Every step's randomness is drawn from a seed of its own (master seed, step, process), and the order of batches from
+the place in the corpus. So a checkpoint needs no random state, and a run that was killed ends in the same bits.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from inattention.pretraining.config import PretrainingConfig
+from inattention.pretraining.examples import Batch
+from inattention.pretraining.objective import MaskedAcousticModel, cells_everywhere, mean_over_all_cells
+from inattention.seeding import derive_seed
+
+CHECKPOINT, CHECKPOINT_BEFORE = "checkpoint.ckpt", "checkpoint-before.ckpt"
+CURVE = "curve.jsonl"
+
+
+def make_optimiser(module: nn.Module, config: PretrainingConfig) -> Optimizer:
+    """Make the optimiser by name; biases and norms do not decay."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.optimiser == "lamb":
+        from pytorch_optimizer import Lamb
+
+        return Lamb(groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon)
+    return AdamW(groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon)
+
+
+def rate_at(step: int, config: PretrainingConfig) -> float:
+    """Give the learning rate of a step as a share of the highest: linear warm-up, then linear decay to zero.
+
+    >>> [rate_at(s, PretrainingConfig(steps=10, warmup=0.2)) for s in (0, 1, 2, 6, 10)]
+    [0.5, 1.0, 1.0, 0.5, 0.0]
+    """
+    warmup = round(config.warmup * config.steps)
+    if step < warmup:
+        return (step + 1) / warmup
+    return max(0.0, (config.steps - step) / max(1, config.steps - warmup))
+
+
+class Pretraining(L.LightningModule):
+    """The masked acoustic model as Lightning trains it."""
+
+    def __init__(self, model: MaskedAcousticModel, config: PretrainingConfig, seed: int) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.seed = seed
+        self.position = (0, 0)
+        self.skipped: dict[str, str] = {}
+        self._held_out = [0.0, 0.0]
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Optimiser and schedule; the rate changes at every step."""
+        optimiser = make_optimiser(self.model, self.config)
+        schedule = LambdaLR(optimiser, lambda step: rate_at(step, self.config))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Start the step's own random stream."""
+        torch.manual_seed(derive_seed(self.seed, "step", self.global_step, self.global_rank))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The mean absolute error over the masked cells of all processes."""
+        self.skipped.update(batch.skipped)
+        number, offset = batch.position
+        self.position = (number, offset + 1)
+        error, cells = self.model(batch)
+        self.log("train/l1", error.detach() / max(cells, 1), prog_bar=True, batch_size=len(batch.ids) or 1)
+        return mean_over_all_cells(error, cells)
+
+    def on_validation_epoch_start(self) -> None:
+        """Start counting."""
+        self._held_out = [0.0, 0.0]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a held-out batch's error."""
+        error, cells = self.model(batch)
+        self._held_out[0] += float(error)
+        self._held_out[1] += cells
+
+    def on_validation_epoch_end(self) -> None:
+        """The held-out loss: a mean over all masked cells of all processes."""
+        error, _ = cells_everywhere(self._held_out[0], self.device)
+        cells, _ = cells_everywhere(self._held_out[1], self.device)
+        self.log("held_out/l1", error / max(cells, 1.0), prog_bar=True, rank_zero_only=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Where in the corpus to go on, and what could not be used so far."""
+        checkpoint["position"] = list(self.position)
+        checkpoint["skipped"] = dict(self.skipped)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on where the checkpoint was written."""
+        number, offset = checkpoint["position"]
+        self.position = (number, offset)
+        self.skipped = dict(checkpoint["skipped"])
+
+
+class Curve(Callback):
+    """The held-out loss against steps and against seconds of training, kept in ``curve.jsonl``.
+
+    Seconds are those spent in training steps: preparing batches counts, validation and checkpoints do not. Beside
+    them stand the seconds of processor time, which other work on the machine hardly changes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.points: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self.cpu_seconds = 0.0
+        self._since: tuple[float, float] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Travel with the checkpoint."""
+        return {"points": self.points, "seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.points = list(state_dict["points"])
+        self.seconds, self.cpu_seconds = state_dict["seconds"], state_dict["cpu_seconds"]
+
+    def stop(self) -> None:
+        """Leave out what follows."""
+        if self._since is not None:
+            self.seconds += time.perf_counter() - self._since[0]
+            self.cpu_seconds += time.process_time() - self._since[1]
+            self._since = None
+
+    def go(self) -> None:
+        """Count from here."""
+        self._since = (time.perf_counter(), time.process_time())
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin."""
+        self.go()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Validation does not count."""
+        self.stop()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note a point, and write the curve."""
+        point = {
+            "step": trainer.global_step,
+            "held_out_l1": float(trainer.callback_metrics["held_out/l1"]),
+            "seconds": round(self.seconds, 3),
+            "cpu_seconds": round(self.cpu_seconds, 3),
+        }
+        self.points = [p for p in self.points if p["step"] < point["step"]] + [point]
+        if trainer.is_global_zero:
+            write_lines(self.folder / CURVE, self.points)
+        if trainer.state.fn == "fit":
+            self.go()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """End."""
+        self.stop()
+
+
+class Checkpoints(Callback):
+    """A checkpoint every few minutes and at the end: whole or not at all, and the one before is kept."""
+
+    def __init__(self, folder: Path, config: PretrainingConfig, curve: Curve) -> None:
+        self.folder = folder
+        self.seconds = config.checkpoint_minutes * 60
+        self.interval = config.validation_interval
+        self.curve = curve
+        self._last = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save if it is time; where a validation follows, after it, so that no point of the curve is lost."""
+        if trainer.global_step % self.interval:
+            self.save_if_due(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save if it is time."""
+        self.save_if_due(trainer)
+
+    def save_if_due(self, trainer: L.Trainer) -> None:
+        """Save after enough minutes; all processes decide alike, by the first one's clock."""
+        if trainer.strategy.broadcast(time.monotonic() - self._last >= self.seconds):
+            self.save(trainer)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Lose nothing when a person interrupts."""
+        if isinstance(exception, KeyboardInterrupt) and trainer.world_size == 1 and trainer.global_step:
+            self.save(trainer)
+
+    def save(self, trainer: L.Trainer) -> None:
+        """Write under a temporary name, then put it in its place."""
+        self.curve.stop()
+        temporary = self.folder / f".{CHECKPOINT}.writing"
+        trainer.save_checkpoint(temporary, weights_only=False)
+        if trainer.is_global_zero:
+            if (self.folder / CHECKPOINT).exists():
+                os.replace(self.folder / CHECKPOINT, self.folder / CHECKPOINT_BEFORE)
+            os.replace(temporary, self.folder / CHECKPOINT)
+        self._last = time.monotonic()
+        self.curve.go()
+
+
+class Progress(TQDMProgressBar):
+    """One bar for the run, with the two losses."""
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """Leave out the loggers' version."""
+        metrics: dict[str, Any] = dict(super().get_metrics(trainer, pl_module))
+        metrics.pop("v_num", None)
+        return metrics
+
+    def init_train_tqdm(self) -> Any:
+        """Name the bar for what it shows."""
+        bar = super().init_train_tqdm()
+        bar.set_description("pre-training")
+        return bar
+
+    def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        """There is one pass without end, so no epoch to announce."""
+        self.train_progress_bar.reset(trainer.max_steps)
+        self.train_progress_bar.initial = trainer.global_step
+
+    def init_validation_tqdm(self) -> Any:
+        """No second bar: validation is short."""
+        return Tqdm(disable=True)
+
+
+def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows as JSON lines, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.writing")
+    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,237 @@
+"""A pre-training run in a folder: started, gone on with, or found finished, by the same call.
+
+config.json, model.safetensors   the trained encoder, as `AudioTransformer.from_pretrained` takes it
+run.json                         model, settings, corpus, seed, versions: all that the outcome depends on
+outcome.json                     held-out loss with its baselines, steps, seconds, what was skipped
+curve.jsonl                      the held-out loss against steps and seconds
+checkpoint.ckpt                  where to go on
+logs/                            CSV and TensorBoard
+"""
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from inattention.audio.files import AudioError
+from inattention.corpora.base import Corpus
+from inattention.model.config import AudioTransformerConfig
+from inattention.pretraining.config import PretrainingConfig
+from inattention.pretraining.examples import HELD_OUT, Batch, Example, MaskedExamples, target_size
+from inattention.pretraining.floor import NeighbourRegression
+from inattention.pretraining.objective import MaskedAcousticModel, mean_baseline
+from inattention.provenance import provenance
+from inattention.seeding import derive_seed
+
+RUN, OUTCOME = "run.json", "outcome.json"
+PASSES_FOR_FLOOR = 50
+
+
+class RunError(ValueError):
+    """A run that cannot be started or gone on with, and what to do."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that a pre-training run's outcome depends on."""
+
+    model: AudioTransformerConfig
+    training: PretrainingConfig
+    corpus: Corpus
+    seed: int = 0
+
+    def account(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return {
+            "model": self.model.to_dict(),
+            "training": self.training.what_counts(),
+            "corpus": {"name": self.corpus.info["name"], "key": self.corpus.key},
+            "seed": self.seed,
+        }
+
+    def examples(self) -> MaskedExamples:
+        """Make the masked examples of this run."""
+        return MaskedExamples(
+            self.model.features, self.training, max_length=self.model.max_length, seed=derive_seed(self.seed, "data")
+        )
+
+    def held_out(self, draws: int) -> list[tuple[str, int, list]]:
+        """List the held-out batches, as `MaskedExamples` takes them: several draws of masks, the same at every call."""
+        size = self.training.batch_size
+        cuts = sorted(self.corpus.cuts("dev"), key=lambda cut: (cut.duration, cut.id))
+        return [(HELD_OUT, draw, cuts[i : i + size]) for draw in range(draws) for i in range(0, len(cuts), size)]
+
+    def fresh_model(self) -> MaskedAcousticModel:
+        """Make the model as it is before training; the same for the same seed."""
+        with torch.random.fork_rng():
+            torch.manual_seed(derive_seed(self.seed, "model"))
+            return MaskedAcousticModel(self.model, target_size(self.training, self.model.features))
+
+
+def pretrain(run: Run, folder: str | Path, *, progress: bool = True) -> dict[str, Any]:
+    """Pre-train an encoder in a folder, or go on where a killed run stopped; a finished run is not done again.
+
+    Args:
+        run: model, settings, corpus and seed.
+        folder: where everything is kept.
+        progress: show a progress bar.
+
+    Returns:
+        What ``outcome.json`` holds.
+
+    Raises:
+        RunError: if the folder holds a run with other settings.
+    """
+    folder = Path(folder)
+    _claim(folder, run)
+    if (folder / OUTCOME).exists():
+        return json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
+    model = run.fresh_model()
+    facts: dict[str, Any] = {"seconds": 0.0, "cpu_seconds": 0.0, "skipped": {}}
+    if run.training.steps:
+        facts = _fit(run, model, folder, progress=progress)
+        if not facts["first_process"]:
+            return {}
+    outcome = {
+        "steps": run.training.steps,
+        "parameters": sum(p.numel() for p in model.encoder.parameters()),
+        "attention_parameters": sum(p.numel() for p in model.encoder.encoder.mechanisms.parameters()),
+        **measure_held_out(run, model),
+        "seconds": round(facts["seconds"], 3),
+        "cpu_seconds": round(facts["cpu_seconds"], 3),
+        "skipped": facts["skipped"],
+    }
+    model.encoder.save_pretrained(folder)
+    write_json(folder / OUTCOME, outcome)
+    return outcome
+
+
+@torch.no_grad()
+def measure_held_out(run: Run, model: MaskedAcousticModel) -> dict[str, float]:
+    """Measure the held-out loss of a model and of predicting the mean: absolute error a masked cell."""
+    device = next(model.parameters()).device
+    model.eval()
+    error = baseline = cells = 0.0
+    examples = run.examples()
+    for item in run.held_out(run.training.held_out_draws):
+        batch = examples[item]
+        batch = batch._replace(**{name: getattr(batch, name).to(device) for name in Batch._fields[:4]})
+        got, count = model(batch)
+        error, cells = error + float(got), cells + count
+        baseline += mean_baseline(batch)[0]
+    return {"held_out_l1": error / max(cells, 1), "mean_l1": baseline / max(cells, 1), "held_out_cells": int(cells)}
+
+
+def neighbour_floor(run: Run) -> dict[str, float]:
+    """Measure the masked loss of a linear regression on the neighbours, fitted on the training split."""
+    examples = run.examples()
+
+    def training() -> Iterator[Example]:
+        for number in range(PASSES_FOR_FLOOR):
+            for cut in run.corpus.cuts("train"):  # ty: ignore[not-iterable]
+                with suppress(AudioError):
+                    yield examples.example(cut, HELD_OUT, draw=run.training.held_out_draws + number)
+
+    regression = NeighbourRegression(groups=run.training.masking.span_steps).fit(training())
+    error = cells = 0.0
+    for item in run.held_out(run.training.held_out_draws):
+        got, count = regression.error(examples[item])
+        error, cells = error + got, cells + count
+    return {"neighbour_l1": error / max(cells, 1)}
+
+
+def _fit(run: Run, model: MaskedAcousticModel, folder: Path, *, progress: bool) -> dict[str, Any]:
+    """Train with Lightning; afterwards the model holds the trained weights."""
+    with _quiet():
+        import lightning as L
+        from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+        from inattention.pretraining.data import PretrainingData
+        from inattention.pretraining.engine import CHECKPOINT, Checkpoints, Curve, Pretraining, Progress
+
+        settings = run.training
+        module = Pretraining(model, settings, run.seed)
+        curve = Curve(folder)
+        resume = folder / CHECKPOINT
+        trainer = L.Trainer(
+            max_steps=settings.steps,
+            max_epochs=-1,
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            strategy=settings.strategy,
+            precision=settings.precision,  # ty: ignore[invalid-argument-type]
+            gradient_clip_val=settings.clip,
+            val_check_interval=settings.validation_interval,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=progress,
+            log_every_n_steps=max(1, min(50, settings.steps // 20)),
+            callbacks=[curve, Checkpoints(folder, settings, curve)]
+            + ([Progress(refresh_rate=5)] if progress else []),
+            logger=[
+                CSVLogger(folder / "logs", name="csv"),  # each start writes a version of its own
+                TensorBoardLogger(folder / "logs", name="tensorboard", version=""),
+            ],
+        )
+        trainer.fit(
+            module,
+            datamodule=PretrainingData(run),
+            ckpt_path=resume if resume.exists() else None,
+            weights_only=True,
+        )
+        return {
+            "first_process": trainer.is_global_zero,
+            "seconds": curve.seconds,
+            "cpu_seconds": curve.cpu_seconds,
+            "skipped": module.skipped,
+        }
+
+
+def _claim(folder: Path, run: Run) -> None:
+    """Write what the run is, or check that the folder holds this very run."""
+    account = run.account()
+    path = folder / RUN
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        differing = [part for part in account if known.get(part) != json.loads(json.dumps(account[part]))]
+        if differing:
+            raise RunError(
+                f"{folder} holds a run with another {' and another '.join(differing)} ({path}); choose another folder, "
+                "or remove this one to start anew"
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, {**account, "provenance": provenance()})
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.writing")
+    temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep Lightning's remarks about the machine, and warnings that have been looked into, off the screen."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        for message in (
+            ".*LeafSpec.*",  # torch's, at every fit
+            ".*does not have many workers.*",  # features are cheap and kept
+            ".*eager.*",  # lhotse's, about small CutSets
+        ):
+            warnings.filterwarnings("ignore", message=message)
+        yield

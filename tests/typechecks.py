@@ -1,0 +1,5 @@
+"""The check that stands behind every annotation in tests: beartype, taking a whole number where a float is asked for."""
+
+from beartype import BeartypeConf, beartype
+
+checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
