@@ -111,7 +111,7 @@ def test_the_papers_task_leaks_and_masking_before_deltas_mends_it() -> None:
             rows.append(torch.cat([hidden[[6, 7, 8, 10, 11, 12]].flatten(), torch.ones(1, dtype=torch.float64)]))
             wanted.append(clean[9].unflatten(0, (3, 2))[:, 0])
         x, y = torch.stack(rows), torch.stack(wanted)
-        solution = torch.linalg.lstsq(x[:80], y[:80]).solution
+        solution = torch.linalg.lstsq(x[:80], y[:80], driver="gelsd").solution
         return float((x[80:] @ solution - y[80:]).abs().mean() / y[80:].abs().mean())
 
     assert error(PAPER) < 1e-6

@@ -9,14 +9,11 @@ since leaving keys out of a softmax only rescales its row. Where the mass all bu
 padding), the division would lose what is left; those rows are computed by the masked softmax itself.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inattention.attention.contract import AttentionMechanism
+from inattention.attention.kept import KeepsInEvaluation
 from inattention.attention.steps import masked_softmax
 
 # Under this mass on valid keys, a row is computed by the masked softmax. Float32 holds the mass to full relative
@@ -24,18 +21,12 @@ from inattention.attention.steps import masked_softmax
 VANISHING_MASS = 1e-20
 
 
-class FixedMaps(AttentionMechanism):
+class FixedMaps(KeepsInEvaluation):
     """A mechanism whose weights are softmax(R) with one learned or fixed map R a head, the same for every input.
 
     A subclass gives `logits`. In evaluation the maps of the last length are kept until a parameter changes; during
     one pass over an encoder's layers they are computed once.
     """
-
-    def __init__(self, *, width: int, heads: int, max_length: int | None = None) -> None:
-        super().__init__(width=width, heads=heads, max_length=max_length)
-        self._kept: tuple[tuple, tuple[Tensor, Tensor]] | None = None
-        self._pass_depth = 0
-        self._in_pass: dict[int, tuple[Tensor, Tensor]] = {}
 
     def logits(self, time: int) -> Float[Tensor, "heads time time"]:
         """Give the maps before the softmax, for inputs of so many steps.
@@ -64,53 +55,14 @@ class FixedMaps(AttentionMechanism):
             wide = values.to(torch.promote_types(values.dtype, maps.dtype))
             return average(logits, maps, wide, valid).to(values.dtype)
 
-    @contextmanager
-    def one_pass(self) -> Generator[None]:
-        """Compute the maps once for all layers that this pass goes through."""
-        self._pass_depth += 1
-        try:
-            yield
-        finally:
-            self._pass_depth -= 1
-            if not self._pass_depth:
-                self._in_pass.clear()
-
-    def train(self, mode: bool = True) -> "FixedMaps":
-        """Switch between training and evaluation; kept maps are dropped."""
-        self._kept = None
-        return super().train(mode)
-
     def _maps(self, time: int) -> tuple[Tensor, Tensor]:
         """The logits and their softmax over all keys, from memory where that is safe."""
-        if time in self._in_pass:
-            return self._in_pass[time]
-        state = self._state(time)
-        if state is not None and self._kept is not None and self._kept[0] == state:
-            return self._kept[1]
-        made = self._make(time) if state is None else self._make_to_keep(time)
-        if state is not None:
-            self._kept = (state, made)
-        if self._pass_depth:
-            self._in_pass[time] = made
-        return made
+        return self.kept(time, lambda: self._make(time))
 
     def _make(self, time: int) -> tuple[Tensor, Tensor]:
         logits = self.logits(time)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return logits, logits.softmax(-1)
-
-    def _make_to_keep(self, time: int) -> tuple[Tensor, Tensor]:
-        # Kept maps may meet a later pass that records gradients, so they must not be inference tensors.
-        with torch.inference_mode(False), torch.no_grad():
-            return self._make(time)
-
-    def _state(self, time: int) -> tuple | None:
-        """What kept maps depend on, or None where none may be kept: in training, or while gradients reach the maps."""
-        parameters = list(self.parameters())
-        recorded = torch.is_grad_enabled() and any(p.requires_grad for p in parameters)
-        if self.training or recorded or any(p.is_inference() for p in parameters):
-            return None
-        return (time, *((p.data_ptr(), p._version, p.dtype, p.device) for p in parameters))
 
 
 def average(

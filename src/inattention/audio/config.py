@@ -1,5 +1,6 @@
 """Every number of the features, as one record that travels with a model."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -39,6 +40,9 @@ class FeatureConfig:
     stack: int = 3
 
     def __post_init__(self) -> None:
+        for name in ("hop_seconds", "window_seconds", "lowest_hz", "highest_hz", "log_floor"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} must be a finite number, not {getattr(self, name)}")
         hop, window = self.hop_seconds * self.sampling_rate, self.window_seconds * self.sampling_rate
         if abs(hop - round(hop)) > 1e-6 or round(hop) < 1:
             raise ValueError(

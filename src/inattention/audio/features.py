@@ -5,6 +5,7 @@ apart because pre-training masks between them.
 """
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 
 import torch
@@ -13,9 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inattention.audio.config import FeatureConfig
+from inattention.audio.files import check_samples
 
 # A band that does not vary (digital silence) has nothing to scale: it becomes zero.
 SMALLEST_SPREAD = 1e-5
+
+# Frames that are transformed at once, so that memory does not grow with the spectrum of a long recording.
+BLOCK_FRAMES = 4096
 
 
 def log_mel(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float[Tensor, "frames mels"]:
@@ -25,32 +30,44 @@ def log_mel(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float
     power.
 
     Raises:
-        ValueError: if the waveform is empty or holds NaN or infinity.
+        ValueError: if the waveform is empty, or holds NaN, infinity or numbers too large to square.
     """
-    return (mel_energies(power_spectrogram(waveform, config), config) + config.log_floor).log()
+    blocks = _power_blocks(waveform, config)
+    return torch.cat([(mel_energies(power, config) + config.log_floor).log() for power in blocks])
 
 
 def power_spectrogram(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float[Tensor, "frames bins"]:
     """Give the power of the short-time Fourier transform, with fft_size // 2 + 1 bins.
 
     Raises:
-        ValueError: if the waveform is empty or holds NaN or infinity.
+        ValueError: if the waveform is empty, or holds NaN, infinity or numbers too large to square.
     """
+    return torch.cat(list(_power_blocks(waveform, config)))
+
+
+def _power_blocks(waveform: Tensor, config: FeatureConfig) -> Iterator[Tensor]:
+    """Give the power of some thousand frames at a time: (frames, bins)."""
     if not waveform.numel():
         raise ValueError("the audio is empty")
-    if not bool(waveform.isfinite().all()):
-        raise ValueError("the audio holds NaN or infinite samples")
-    spectrum = torch.stft(
-        waveform.float(),
-        n_fft=config.fft_size,
-        hop_length=config.hop_samples,
-        win_length=config.window_samples,
-        window=torch.hann_window(config.window_samples, device=waveform.device),
-        center=True,
-        pad_mode="constant",
-        return_complex=True,
-    )
-    return spectrum.abs().square().t()
+    hop, half = config.hop_samples, config.fft_size // 2
+    frames = 1 + len(waveform) // hop
+    padded = F.pad(waveform.float(), (half, config.fft_size - half))
+    window = torch.hann_window(config.window_samples, device=waveform.device)
+    for first in range(0, frames, BLOCK_FRAMES):
+        last = min(first + BLOCK_FRAMES, frames) - 1
+        spectrum = torch.stft(
+            padded[first * hop : last * hop + config.fft_size],
+            n_fft=config.fft_size,
+            hop_length=hop,
+            win_length=config.window_samples,
+            window=window,
+            center=False,
+            return_complex=True,
+        )
+        power = spectrum.abs().square().t()
+        if not bool(power.isfinite().all()):
+            raise ValueError("the audio holds NaN, infinite or absurdly large samples")
+        yield power
 
 
 def mel_energies(power: Float[Tensor, "frames bins"], config: FeatureConfig) -> Float[Tensor, "frames mels"]:
@@ -129,23 +146,26 @@ def features(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Floa
         Step s is centred at ``config.first_center_seconds + s * config.step_seconds``.
 
     Raises:
-        ValueError: if the waveform is empty, not finite, or too short for one step.
+        ValueError: if the waveform is empty, silent, not finite, or too short for one step.
     """
+    check_samples(waveform)
     steps = steps_of(log_mel(waveform, config), config)
     if not len(steps):
         raise ValueError(
             f"the audio is too short: {len(waveform) / config.sampling_rate:.4f} s make no step of "
-            f"{config.step_seconds} s"
+            f"{config.step_seconds:g} s"
         )
     return steps
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # what is kept may meet a later call that records gradients
 def _mel_filters(config: FeatureConfig) -> Tensor:
     """Slaney's triangles of unit area: (bins, mels)."""
-    bins = torch.linspace(0, config.sampling_rate / 2, config.fft_size // 2 + 1, dtype=torch.float64)
+    bins = torch.arange(config.fft_size // 2 + 1, dtype=torch.float64, device="cpu")
+    bins *= config.sampling_rate / config.fft_size
     low, high = (_hz_to_mel(hz) for hz in (config.lowest_hz, config.highest_hz or config.sampling_rate / 2))
-    edges = _mel_to_hz(torch.linspace(low, high, config.mels + 2, dtype=torch.float64))
+    edges = _mel_to_hz(torch.linspace(low, high, config.mels + 2, dtype=torch.float64, device="cpu"))
     left, center, right = edges[:-2], edges[1:-1], edges[2:]
     rising = (bins[:, None] - left) / (center - left)
     falling = (right - bins[:, None]) / (right - center)

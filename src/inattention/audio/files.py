@@ -1,5 +1,6 @@
 """Reading audio files: any rate, any channels, one mono waveform at the rate that is asked for."""
 
+import os
 from math import gcd
 from pathlib import Path
 
@@ -12,9 +13,12 @@ SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".au", ".
 # Beyond these no recording of speech lies; a header that says so is broken, and resampling by it would not end.
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 
+# Samples that differ by less are silence: a fiftieth of a 16-bit step, far under the floor of the log-mel features.
+SILENCE = 1e-6
+
 
 class AudioError(ValueError):
-    """A file that cannot be used, with its path and the reason."""
+    """Audio that cannot be used: which (a file's path, a cut's name), and the reason."""
 
 
 def load_audio(path: str | Path, sampling_rate: int) -> Float[Tensor, " samples"]:
@@ -25,7 +29,8 @@ def load_audio(path: str | Path, sampling_rate: int) -> Float[Tensor, " samples"
         sampling_rate: Hz of what is given back; other rates are resampled.
 
     Raises:
-        AudioError: if the file is missing, unreadable, empty, or holds NaN or infinity; the message names it.
+        AudioError: if the file is missing, unreadable, empty, silent, or holds NaN or infinity, or its header has a
+            rate that no recording has; the message names it.
     """
     import soundfile
 
@@ -33,25 +38,50 @@ def load_audio(path: str | Path, sampling_rate: int) -> Float[Tensor, " samples"
     if not path.is_file():
         raise AudioError(f"{path}: there is no such file")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        # As bytes, which soundfile takes too: a name need not be UTF-8.
+        samples, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)  # ty: ignore[invalid-argument-type]
     except (soundfile.SoundFileError, RuntimeError, ValueError, OSError, MemoryError) as error:
-        raise AudioError(f"{path}: cannot be read as audio ({error})") from error
-    if not len(samples):
-        raise AudioError(f"{path}: holds no samples")
+        reason = getattr(error, "error_string", error)  # without the path, which libsndfile would say again
+        raise AudioError(f"{path}: cannot be read as audio ({reason})") from error
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise AudioError(f"{path}: its header says {rate} Hz, which no speech has ({LOWEST_RATE} to {HIGHEST_RATE})")
-    waveform = torch.from_numpy(samples.mean(1))
-    if not bool(waveform.isfinite().all()):
-        raise AudioError(f"{path}: holds NaN or infinite samples")
+    waveform = torch.from_numpy(samples).mean(1)
+    check_samples(waveform, str(path))
     return resample(waveform, rate, sampling_rate)
+
+
+def check_samples(waveform: Float[Tensor, " samples"], name: str = "the audio") -> None:
+    """Refuse samples that hold nothing to hear.
+
+    Args:
+        waveform: one channel.
+        name: what the message calls it.
+
+    Raises:
+        AudioError: if there are no samples, or they are not finite, or silent: all the same, or all but.
+
+    >>> check_samples(torch.tensor([0.0, 0.1]))
+    """
+    if not waveform.numel():
+        raise AudioError(f"{name}: holds no samples")
+    if not bool(waveform.isfinite().all()):
+        raise AudioError(f"{name}: holds NaN or infinite samples")
+    low, high = (float(end) for end in waveform.aminmax())
+    if high - low < SILENCE:
+        raise AudioError(f"{name}: is silent (its samples lie between {low:g} and {high:g})")
 
 
 def resample(waveform: Float[Tensor, " samples"], rate: int, wanted: int) -> Float[Tensor, " resampled"]:
     """Change the sampling rate by a polyphase filter.
 
+    Raises:
+        AudioError: if no recording has such a rate.
+
     >>> resample(torch.zeros(441), 44_100, 16_000).shape
     torch.Size([160])
     """
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise AudioError(f"the sampling rate must be {LOWEST_RATE} to {HIGHEST_RATE} Hz, not {rate}")
     if rate == wanted:
         return waveform
     from scipy.signal import resample_poly
@@ -62,7 +92,7 @@ def resample(waveform: Float[Tensor, " samples"], rate: int, wanted: int) -> Flo
 
 
 def audio_files(folder: str | Path) -> list[Path]:
-    """List the audio files below a folder, sorted; links that lead in a circle are not followed.
+    """List the audio files below a folder, sorted, by their suffixes; links to folders are not followed.
 
     Raises:
         AudioError: if there is no such folder.

@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import signal
+import traceback
 from dataclasses import dataclass
 
 _OUTPUT_SYNCHRONOUS = 2  # samples come through the callback, before espeak_Synth returns
@@ -100,10 +101,12 @@ class EspeakEngine:
         os.close(write_end)
         with os.fdopen(read_end, "rb") as pipe:
             head, _, pcm = pipe.read().partition(b"\n")
-        _, status = os.waitpid(child, 0)
+        status = os.waitpid(child, 0)[1]
         if os.WIFSIGNALED(status):
             raise EspeakError(f"eSpeak was killed by {signal.Signals(os.WTERMSIG(status)).name}")
-        answer = json.loads(head) if head else {"error": f"eSpeak ended with status {os.WEXITSTATUS(status)}"}
+        if not head:
+            raise EspeakError("eSpeak's process ended without an answer: see its message above")
+        answer = json.loads(head)
         if "error" in answer:
             raise EspeakError(answer["error"])
         return Speech(pcm, [(mnemonic, sample) for mnemonic, sample in answer["events"]])
@@ -119,6 +122,8 @@ class EspeakEngine:
                 answer = json.dumps({"error": str(error)}).encode()
             with os.fdopen(write_end, "wb") as pipe:
                 pipe.write(answer)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(0)
 
@@ -144,6 +149,6 @@ class EspeakEngine:
         self._library.espeak_SetParameter(_PARAMETER_PITCH, pitch, 0)
         encoded = text.encode() + b"\0"
         status = self._library.espeak_Synth(encoded, len(encoded), 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None)
-        if status != 0 or not pcm:
-            raise EspeakError(f"eSpeak said nothing for {text!r} (status {status})")
+        if status != 0:
+            raise EspeakError(f"eSpeak failed with status {status}")
         return Speech(bytes(pcm), events)

@@ -7,6 +7,7 @@ The sentences are meant to sound varied, not to mean much. Most take 2 to 5 seco
 """
 
 import random
+import re
 from collections.abc import Iterator
 
 _WORDS: dict[str, str] = {
@@ -23,18 +24,18 @@ _WORDS: dict[str, str] = {
         fish fox giraffe goat goose hawk hedgehog horse hound jaguar kangaroo kitten lion lizard lynx mole monkey moose
         moth mouse mule otter owl ox oyster panther peacock pig pony puppy rabbit raven seal shark sheep snake sparrow
         spider swan tiger toad turkey turtle vulture walrus wasp whale wolf yak zebra""",
-    "thing": """apple arrow axe bag banjo barrel basket bath beige coat bell bench blanket book boot bottle bowl box
+    "thing": """apple arrow axe bag banjo barrel basket bath bell bench blanket book boot bottle bowl box
         bridge broom brush bucket bullet bush button cage candle canoe card carriage chain chair cheese cherry chest
         clock cloth cloud coin collar compass cookie crown cube cup curtain cushion desk diary dish door drawer dress
         drum engine envelope feather fence fire flag flute fork fountain fudge garage gate glass glove guitar hammer hat
-        helmet hinge hood hook house jar jacket jewel jug juice kettle key kite knife ladder lamp lantern leaf leather
-        belt letter lock lunch machine map match medal message mirage mirror mixture moon motor mug museum music nail
+        helmet hinge hood hook house jar jacket jewel jug juice kettle key kite knife ladder lamp lantern leaf belt
+        letter lock lunch machine map match medal message mirage mirror mixture moon motor mug museum music nail
         necklace needle newspaper noose notebook oil onion orange oven page pan parachute parcel path pencil piano
         picture pie pillow pipe pitcher plank poison pouch pudding purse puzzle quilt radio raft rope rouge ruby
-        sandwich scarf shawl shell shirt shoe shovel sign silver soap soil song spoon stew stone suit sugar bowl switch
+        sandwich scarf shawl shell shirt shoe shovel sign silver soap soil song spoon stew stone suit switch
         sword table teapot telephone television tent thimble thing thorn throne thumb tooth torch towel toy treasure
         trophy trumpet tube tunnel umbrella uniform vase vegetable violin voice wagon wall watch wax wheel whistle
-        window wine witch hat wool wreath yacht yarn yoke zipper""",
+        window wine witch wreath yacht yarn yoke zipper""",
     "plural": """acorns arches badges bananas bees beliefs biscuits boys bushes cages catches choices churches clothes
         coins collisions cooks decisions ditches earrings edges fathers feathers fingers geese girls hooks hours houses
         judges jungles joints keys languages leaves lessons measures mice mouths mushrooms myths noises numbers oaths
@@ -43,7 +44,7 @@ _WORDS: dict[str, str] = {
         years youths zebras""",
     "adjective": """ancient angry awful azure beige big bitter black blue bored brave bright broad brown bushy busy
         casual cheap chilly clever cloudy coarse cold cool crooked cruel curious curly damp dark deaf dear deep dirty
-        dull eager early easy empty enormous equal even faint fair false famous fast fierce foolish four foul free
+        dull eager early easy empty enormous equal even faint fair false famous fast fierce foolish foul free
         fresh full funny gentle giant glad golden good gray greasy great green grouchy happy hard harsh healthy heavy
         hollow hot huge human hungry icy joyful juicy jolly kind large lazy lean loud lovely loyal lucky mature mean
         mild moist muddy narrow neat new nice noisy odd old orange pale peculiar plain pleasant polite poor proud pure
@@ -55,10 +56,10 @@ _WORDS: dict[str, str] = {
         changed chased chose collected cooked copied counted covered crushed destroyed discovered divided drew dropped
         earned enjoyed examined exchanged feared fetched finished followed forgot found gathered grabbed guarded handed
         heard held hid hooked imagined joined judged kept kicked knew launched left lifted lost loved managed measured
-        mentioned missed moved noticed owned painted photographed pointed at polished praised pulled pushed put away
+        mentioned missed moved noticed owned painted photographed pointed_at polished praised pulled pushed put_away
         reached remembered rescued returned sold searched shook showed smelled smoothed spoiled stole studied taught
         threw touched traded treasured trusted understood used valued visited voiced wanted washed watched weighed
-        wished for worshipped wrote about yanked yearned for""",
+        wished_for worshipped wrote_about yanked yearned_for""",
     "motion": """arrived bounced climbed crawled cruised danced disappeared drove dashed escaped fell flew floated
         hurried hid jogged jumped leaned looked marched moved paused ran returned rode rolled rushed sailed sat shouted
         shivered sighed slept slid snored sneezed sprang stood strolled stumbled swam thought trudged turned vanished
@@ -73,24 +74,24 @@ _WORDS: dict[str, str] = {
         enjoyably faithfully firmly foolishly fully gently gladly hastily heavily here joyfully kindly lately leisurely
         loudly loyally madly nearby nervously noisily now often openly outdoors patiently peacefully politely proudly
         quickly quietly rarely sadly safely seriously slowly smoothly softly soon strangely suddenly surely thankfully
-        there thoroughly thoughtfully together too soon truly twice usually visually warmly wisely with pleasure""",
+        there thoroughly thoughtfully together too truly twice usually visually warmly wisely with_pleasure""",
     "place": """airport arch attic avenue bakery balcony bank barn bay beach bookshop brook canyon castle cave cellar
-        chapel church circus cliff coast college cottage court desert ditch earthworks factory farm field football field
+        chapel church circus cliff coast college cottage court desert ditch earthworks factory farm fort
         forest garage garden harbor hallway hill hotel house island jail jungle kitchen lake lawn library lighthouse
-        marsh meadow mill moor mountain museum north shore ocean office orchard palace park pasture path pier pool porch
-        prison pub railroad ranch river road roof royal court school sea shop shore shoreline south gate square stable
+        marsh meadow mill moor mountain museum north_shore ocean office orchard palace park pasture path pier pool porch
+        prison pub railroad ranch river road roof royal_court school sea shop shore shoreline south_gate square stable
         stage station studio swamp temple theater tower town tunnel valley village warehouse well wharf wood yard
         zoo""",
-    "preposition": """above across from along around at before behind below beneath beside beyond by down from inside
+    "preposition": """above across along around before behind below beneath beside beyond by down from inside
         into near on opposite outside over past round through to toward under up within without""",
-    "determiner": "the the the this that every her his my our your their another one each some other",
+    "determiner": "the the the this that every her his my our your their another one each",
     "day": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
     "month": "January February March April May June July August September October November December",
     "town": """Athens Bath Boston Bruges Cairo Chicago Dover Dublin Genoa Ghent Jersey Joinville Kyoto Lagos Lyon
         Madrid Moscow Norwich Oslo Plymouth Perth Quebec Rome Rouen Seoul Sheffield Sydney Tokyo Troy Utah Venice
         Vienna Warsaw York Yuma Zurich""",
     "stuff": """bread butter chalk cheese chocolate clay cloth coal coffee copper cream dirt earth flour fog food fruit
-        fudge fur garbage ginger gold grass gravel hay honey ice ivory jam jelly juice lace leather lemonade maple syrup
+        fudge fur garbage ginger gold grass gravel hay honey ice ivory jam jelly juice lace leather lemonade maple_syrup
         marble meat milk mud noise oil oxygen paint paper pearl pepper plush poison porridge pudding rain rice rouge
         salt sand silk smoke snow soap soil soup steam straw sugar tar tea thread tin toffee velvet vinegar water
         wheat wine wood wool yeast yogurt zinc""",
@@ -101,29 +102,8 @@ _WORDS: dict[str, str] = {
     "modal": "should could would might must can will shall may",
     "verb": """avoid bathe beg breathe bury buy carry catch choose chew cook cure destroy dig employ enjoy feed find
         fetch finish forge fry gather give hear help hook hurt join judge keep know lead learn leave lose love
-        measure move nourish owe pay pull push put away raise reach save see sew share show soothe spoil teach thank
-        throw touch treat treasure try use value view wash watch weigh wish for worry yank""",
-}
-_PHRASES = {  # entries of several words, kept whole
-    "pointed at",
-    "put away",
-    "wished for",
-    "wrote about",
-    "yearned for",
-    "too soon",
-    "with pleasure",
-    "across from",
-    "wish for",
-    "some other",
-    "football field",
-    "north shore",
-    "royal court",
-    "south gate",
-    "beige coat",
-    "leather belt",
-    "sugar bowl",
-    "witch hat",
-    "maple syrup",
+        measure move nourish owe pay pull push put_away raise reach save see sew share show soothe spoil teach thank
+        throw touch treat treasure try use value view wash watch weigh wish_for worry yank""",
 }
 _FRAMES: tuple[str, ...] = (
     "{name} and {name} {past} the {adjective} {thing} {preposition} the {place}.",
@@ -141,7 +121,7 @@ _FRAMES: tuple[str, ...] = (
     "If you {verb} the {thing}, {name} {modal} {verb} the {animal}.",
     "The {thing} of {adjective} {stuff} {motion} {adverb} {preposition} the {thing}.",
     "I {modal} {verb} {determiner} {thing} and you {modal} {verb} {determiner} {thing}.",
-    "{name} said that the {adjective} {animal} {past} {determiner} {plural}.",
+    "{name} said that the {adjective} {animal} {past} our {plural}.",
     "In {town}, the {person} {modal} {adverb} {verb} {number} {plural}.",
     "{determiner} {person} from {town} {past} us at {small_number} on {day}.",
     "Who {past} the {adjective} {adjective} {thing} {preposition} {town}?",
@@ -151,24 +131,14 @@ _FRAMES: tuple[str, ...] = (
     "{number} {plural} {motion} while the {person} was {motion_ing} {adverb}.",
     "She {past} the {adjective} {stuff}; he {past} the {plural}.",
     "My {person} {modal} {verb} the {place} in {month} or {month}.",
-    "It was {number} past {small_number} when the {animal} {past} {name}.",
+    "It was {small_number} past {small_number} when the {animal} {past} {name}.",
 )
 
-
-def _split(text: str) -> tuple[str, ...]:
-    """The entries of a word list: single words, and the pairs named in `_PHRASES`."""
-    entries: list[str] = []
-    words = iter(text.split())
-    for word in words:
-        pair = f"{entries[-1]} {word}" if entries else ""
-        if pair in _PHRASES:
-            entries[-1] = pair
-        else:
-            entries.append(word)
-    return tuple(entries)
-
-
-_ENTRIES: dict[str, tuple[str, ...]] = {slot: _split(text) for slot, text in _WORDS.items()}
+# An underscore joins the words of one entry.
+_ENTRIES: dict[str, tuple[str, ...]] = {
+    slot: tuple(entry.replace("_", " ") for entry in text.split()) for slot, text in _WORDS.items()
+}
+_SLOT = re.compile(r"\{(\w+)\}")
 
 
 def sentences(seed: int) -> Iterator[str]:
@@ -189,5 +159,27 @@ def sentences(seed: int) -> Iterator[str]:
 
 def vocabulary() -> frozenset[str]:
     """Every word that may be said, lower case."""
-    words = (word for entries in _ENTRIES.values() for entry in entries for word in entry.lower().split())
-    return frozenset(words)
+    texts = (*_FRAMES, *(entry for entries in _ENTRIES.values() for entry in entries), "hundred and")
+    return frozenset(word for text in texts for word in re.findall(r"[a-z]+", _SLOT.sub(" ", text).lower()))
+
+
+def _sentence(generator: random.Random) -> str:
+    frame = _pick(generator, _FRAMES)
+    text = _SLOT.sub(lambda slot: _fill(generator, slot.group(1)), frame)
+    return text[0].upper() + text[1:]
+
+
+def _fill(generator: random.Random, slot: str) -> str:
+    if slot != "number":
+        return _pick(generator, _ENTRIES[slot])
+    kind = int(generator.random() * 4)
+    if kind < 2:
+        return _fill(generator, "small_number")
+    if kind == 2:
+        return f"{_fill(generator, 'tens')} {_fill(generator, 'unit')}"
+    return f"{_fill(generator, 'unit')} hundred and {_fill(generator, 'small_number')}"
+
+
+def _pick(generator: random.Random, choices: tuple[str, ...]) -> str:
+    # Python promises the same `random()` for the same seed in every version; it promises that of nothing else.
+    return choices[int(generator.random() * len(choices))]

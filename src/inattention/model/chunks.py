@@ -45,7 +45,7 @@ def chunks(time: int, longest: int) -> list[Chunk]:
     ]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode(
     model: "AudioTransformer",
     utterances: Sequence[Float[Tensor, "time size"]],
@@ -65,9 +65,18 @@ def encode(
         A tensor of (time, width), or (layers, time, width), for each utterance, on the model's device.
 
     Raises:
-        ValueError: if there is no such layer.
+        ValueError: if there is no such layer, an utterance is empty or of another size than the model's input, or
+            ``batch_size`` is under 1.
     """
     config = model.config
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    for i, steps in enumerate(utterances):
+        if not len(steps) or steps.shape[1:] != (config.input_size,):
+            raise ValueError(
+                f"utterance {i} must be of (time, {config.input_size}), as config.features says, "
+                f"not of {tuple(steps.shape)}"
+            )
     if layer is not None and not -config.layers - 1 <= layer <= config.layers:
         raise ValueError(
             f"there is no layer {layer}: the model has hidden states 0 to {config.layers}, and -1 is the last"
@@ -77,8 +86,9 @@ def encode(
     pieces.sort(key=lambda piece: piece[1].end - piece[1].start)
     states = (config.layers + 1,) if layer is None else ()
     results = [weight.new_empty(*states, len(steps), config.width) for steps in utterances]
-    was_training = model.training
-    model.eval()
+    modes = [(module, module.training) for module in model.modules()]
+    if any(training for _, training in modes):  # else what mechanisms keep while in evaluation would be dropped
+        model.eval()
     try:
         for first in range(0, len(pieces), batch_size):
             group = pieces[first : first + batch_size]
@@ -99,5 +109,7 @@ def encode(
                 kept = hidden[row, ..., chunk.keep_start - chunk.start : chunk.keep_end - chunk.start, :]
                 results[i][..., chunk.keep_start : chunk.keep_end, :] = kept
     finally:
-        model.train(was_training)
+        for module, training in modes:  # a parent before its children, which may have a mode of their own
+            if module.training != training:
+                module.train(training)
     return results

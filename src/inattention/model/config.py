@@ -1,10 +1,14 @@
 """Every number of a model, as one record that is saved beside its weights."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from inattention.audio.config import FeatureConfig
+
+# Far beyond any model; a file that asks for more is refused before it is built.
+MOST_LAYERS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,10 @@ class AudioTransformerConfig:
             raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
         if self.width % 2:
             raise ValueError(f"width ({self.width}) must be even: positions are pairs of a sine and a cosine")
+        if self.layers > MOST_LAYERS:
+            raise ValueError(f"layers must be at most {MOST_LAYERS}, not {self.layers}")
+        if not 0 < self.norm_epsilon < math.inf:
+            raise ValueError(f"norm_epsilon must be a number above 0, not {self.norm_epsilon}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), not {self.dropout}")
         if self.maps not in ("shared", "per-layer"):

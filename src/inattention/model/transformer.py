@@ -1,31 +1,36 @@
 """`AudioTransformer`: an encoder with its settings, saved and loaded as safetensors, taking features or any audio."""
 
-import json
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from huggingface_hub import ModelHubMixin, hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub import ModelCard, ModelHubMixin
 from jaxtyping import Bool, Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from inattention.audio.config import FeatureConfig
 from inattention.audio.features import features as features_of
-from inattention.audio.files import load_audio, resample
+from inattention.audio.files import AudioError, check_samples, load_audio, resample
 from inattention.model.chunks import encode
 from inattention.model.config import AudioTransformerConfig
 from inattention.model.encoder import Encoder, EncoderOutput
+from inattention.model.loading import (
+    WEIGHTS_FILE,
+    ModelFolderError,
+    Shapes,
+    check_shapes,
+    find_files,
+    read_config,
+    tensor_shapes,
+)
+from inattention.model.model_card import TEMPLATE, card_fields
 
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
-
-
-class ModelFolderError(ValueError):
-    """A folder or hub name that does not hold a usable model, with what is wrong and where."""
+__all__ = ["AudioTransformer", "Extracted", "ModelFolderError"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,15 @@ class Extracted:
         return self.first_center_seconds + steps * self.step_seconds
 
 
-class AudioTransformer(nn.Module, ModelHubMixin, library_name="inattention", license="apache-2.0"):
+class AudioTransformer(
+    nn.Module,
+    ModelHubMixin,
+    library_name="inattention",
+    license="apache-2.0",
+    pipeline_tag="feature-extraction",
+    tags=["audio", "speech"],
+    model_card_template=TEMPLATE,
+):
     """A speech encoder with any attention mechanism.
 
     Args:
@@ -88,13 +101,17 @@ class AudioTransformer(nn.Module, ModelHubMixin, library_name="inattention", lic
             ValueError: if the features have another size than the model's, or are longer than a mechanism with a
                 maximum length can take; `extract` takes audio of any length.
         """
-        if features.shape[-1] != self.config.input_size:
+        if features.ndim != 3 or features.shape[-1] != self.config.input_size:
             raise ValueError(
-                f"the features have {features.shape[-1]} dimensions, this model takes {self.config.input_size} "
-                "(config.features)"
+                f"this model takes features of (batch, time, {self.config.input_size}), as config.features says, "
+                f"not of {tuple(features.shape)}"
             )
         if valid is None:
             valid = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+        elif valid.shape != features.shape[:2] or valid.dtype != torch.bool:
+            raise ValueError(
+                f"valid must be truth values of {tuple(features.shape[:2])}, not {valid.dtype} of {tuple(valid.shape)}"
+            )
         return self.encoder(
             features,
             valid,
@@ -113,7 +130,7 @@ class AudioTransformer(nn.Module, ModelHubMixin, library_name="inattention", lic
 
     def extract(
         self,
-        audio: str | Path | Float[Tensor, " samples"],
+        audio: str | Path | Float[Tensor, " samples"] | Float[np.ndarray, " samples"],
         *,
         layer: int | None = -1,
         sampling_rate: int | None = None,
@@ -129,41 +146,72 @@ class AudioTransformer(nn.Module, ModelHubMixin, library_name="inattention", lic
             sampling_rate: Hz of the samples; must be given with samples, and only with them.
 
         Raises:
-            ValueError: if the file or the samples cannot be used (`AudioError` for files), or there is no such layer.
+            ValueError: if the file or the samples cannot be used (`AudioError`, which names a file), or there is no
+                such layer.
         """
         config = self.config.features
         if isinstance(audio, str | Path):
             if sampling_rate is not None:
                 raise ValueError("sampling_rate goes with samples; a file says its own")
-            waveform = load_audio(audio, config.sampling_rate)
+            steps = features_of_file(audio, config)
         else:
             if sampling_rate is None:
                 raise ValueError("samples need their sampling_rate in Hz")
-            waveform = resample(audio, sampling_rate, config.sampling_rate)
-        steps = features_of(waveform, config)
+            samples = torch.as_tensor(audio)
+            if samples.ndim != 1 or not samples.is_floating_point():
+                raise ValueError(
+                    f"samples must be one channel of floating-point numbers, not {samples.dtype} of "
+                    f"{tuple(samples.shape)}"
+                )
+            check_samples(samples)
+            steps = features_of(resample(samples, sampling_rate, config.sampling_rate), config)
         (values,) = encode(self, [steps], layer=layer)
         return Extracted(values, config.step_seconds, config.first_center_seconds)
 
-    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
-        """Save weights (safetensors) and settings (config.json) in a folder, each file whole or not at all.
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        config: Any = None,
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        model_card_kwargs: dict[str, Any] | None = None,
+        **push_to_hub_kwargs: Any,
+    ) -> str | None:
+        """Save weights (safetensors), settings (config.json) and a model card, each file whole or not at all.
 
         Args:
-            save_directory: the folder; made if need be.
-            **options: as ``huggingface_hub.ModelHubMixin.save_pretrained`` has them.
+            save_directory: the folder; made if need be. A README.md that stands there is kept.
+            config: not used: the model's own settings are saved.
+            repo_id: the name on the hub, if it is pushed there; the folder's name by default.
+            push_to_hub: push to the Hugging Face hub too.
+            model_card_kwargs: for a model card's template of your own.
+            **push_to_hub_kwargs: for ``huggingface_hub.ModelHubMixin.push_to_hub``.
+
+        Raises:
+            ValueError: for options of pushing without ``push_to_hub``.
         """
-        folder = Path(save_directory)
+        if push_to_hub_kwargs and not push_to_hub:
+            raise ValueError(f"options {sorted(push_to_hub_kwargs)} go with push_to_hub=True")
+        folder, card = Path(save_directory), model_card_kwargs or {}
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
-            super().save_pretrained(temporary, config=self.config.to_dict())
+            super().save_pretrained(temporary, config=self.config.to_dict(), model_card_kwargs=card)
             for file in sorted(Path(temporary).iterdir()):
-                os.replace(file, folder / file.name)
-        if options.pop("push_to_hub", False):
-            return self.push_to_hub(options.pop("repo_id", folder.name), config=self.config.to_dict(), **options)
+                if not (file.name == "README.md" and (folder / file.name).exists()):
+                    os.replace(file, folder / file.name)
+        if push_to_hub:
+            return self.push_to_hub(repo_id or folder.name, model_card_kwargs=card, **push_to_hub_kwargs)
         return None
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """Give the README that is saved with the model."""
+        parameters = sum(parameter.numel() for parameter in self.parameters())
+        return super().generate_model_card(*args, **{**card_fields(self.config, parameters), **kwargs})
 
     def _save_pretrained(self, save_directory: Path) -> None:
         state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        save_file(state, save_directory / WEIGHTS_FILE, metadata={"format": "pt"})
+        (save_directory / WEIGHTS_FILE).write_bytes(save(state, metadata={"format": "pt"}))
 
     @classmethod
     def from_pretrained(
@@ -194,45 +242,54 @@ class AudioTransformer(nn.Module, ModelHubMixin, library_name="inattention", lic
         """
         if model_kwargs:
             raise ValueError(f"unknown options {sorted(model_kwargs)}: a saved model brings its own settings")
-        name = str(pretrained_model_name_or_path)
-        files = []
-        for file in (CONFIG_FILE, WEIGHTS_FILE):
-            if os.path.isdir(name):
-                path = os.path.join(name, file)
-                if not os.path.isfile(path):
-                    raise ModelFolderError(
-                        f"{name}: holds no {file}; a model's folder has {CONFIG_FILE} and {WEIGHTS_FILE}"
-                    )
-            else:
-                try:
-                    path = hf_hub_download(
-                        name,
-                        file,
-                        force_download=force_download,
-                        token=token,
-                        cache_dir=cache_dir,
-                        local_files_only=local_files_only,
-                        revision=revision,
-                    )
-                except (HFValidationError, HfHubHTTPError, OSError) as error:
-                    raise ModelFolderError(
-                        f"{name}: is no folder, and no {file} was found on the hub ({error})"
-                    ) from error
-            files.append(path)
-        return cls._load(Path(files[0]), Path(files[1]))
+        files = find_files(
+            str(pretrained_model_name_or_path),
+            force_download=force_download,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            revision=revision,
+        )
+        return cls._load(*files)
 
     @classmethod
     def _load(cls, config_file: Path, weights_file: Path) -> "AudioTransformer":
+        config = read_config(config_file)
+        found = tensor_shapes(weights_file)
+        wanted = _shapes_without_memory(config)
+        if wanted is not None:
+            check_shapes(found, wanted, weights_file, config_file)
         try:
-            settings = json.loads(config_file.read_text(encoding="utf-8"))
-            config = AudioTransformerConfig.from_dict(settings, source=str(config_file))
-            model = cls(config)
-        except (ValueError, TypeError) as error:
+            with torch.random.fork_rng(devices=[]):  # a start that is thrown away moves nobody's random numbers
+                model = cls(config)
+        except Exception as error:  # a mechanism may refuse a stranger's options in any way
             raise ModelFolderError(f"{config_file}: {error}") from error
-        try:
-            model.load_state_dict(load_file(weights_file), strict=True)
-        except (SafetensorError, RuntimeError, OSError) as error:
-            raise ModelFolderError(
-                f"{weights_file}: does not fit {config_file.name} or is damaged ({error})"
-            ) from error
+        check_shapes(found, _shapes(model), weights_file, config_file)
+        model.load_state_dict(load_file(weights_file), strict=True)
         return model.eval()
+
+
+def features_of_file(path: str | Path, config: FeatureConfig) -> Float[Tensor, "time size"]:
+    """Read a file and turn it into a model's input.
+
+    Raises:
+        AudioError: naming the file, if it cannot be used.
+    """
+    waveform = load_audio(path, config.sampling_rate)
+    try:
+        return features_of(waveform, config)
+    except ValueError as error:
+        raise AudioError(f"{path}: {error}") from error
+
+
+def _shapes(model: nn.Module) -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _shapes_without_memory(config: AudioTransformerConfig) -> Shapes | None:
+    """Give the shapes of a model's tensors at no cost, or None where a mechanism cannot be built without memory."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return _shapes(AudioTransformer(config))
+    except Exception:  # whatever is wrong will show when it is built
+        return None

@@ -4,7 +4,6 @@ Every step's randomness is drawn from a seed of its own (master seed, step, proc
 the place in the corpus. So a checkpoint needs no random state, and a run that was killed ends in the same bits.
 """
 
-import json
 import os
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from inattention.files import write_lines
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.examples import Batch
 from inattention.pretraining.objective import MaskedAcousticModel, cells_everywhere, mean_over_all_cells
@@ -241,10 +241,3 @@ class Progress(TQDMProgressBar):
     def init_validation_tqdm(self) -> Any:
         """No second bar: validation is short."""
         return Tqdm(disable=True)
-
-
-def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows as JSON lines, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    os.replace(temporary, path)

@@ -10,7 +10,6 @@ logs/                            CSV and TensorBoard
 
 import json
 import logging
-import os
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ import torch
 
 from inattention.audio.files import AudioError
 from inattention.corpora.base import Corpus
+from inattention.files import write_json
 from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.examples import HELD_OUT, Batch, Example, MaskedExamples, target_size
@@ -177,8 +177,7 @@ def _fit(run: Run, model: MaskedAcousticModel, folder: Path, *, progress: bool) 
             enable_model_summary=False,
             enable_progress_bar=progress,
             log_every_n_steps=max(1, min(50, settings.steps // 20)),
-            callbacks=[curve, Checkpoints(folder, settings, curve)]
-            + ([Progress(refresh_rate=5)] if progress else []),
+            callbacks=[curve, Checkpoints(folder, settings, curve)] + ([Progress(refresh_rate=5)] if progress else []),
             logger=[
                 CSVLogger(folder / "logs", name="csv"),  # each start writes a version of its own
                 TensorBoardLogger(folder / "logs", name="tensorboard", version=""),
@@ -213,13 +212,6 @@ def _claim(folder: Path, run: Run) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     write_json(path, {**account, "provenance": provenance()})
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 @contextmanager

@@ -1,0 +1,116 @@
+"""Rows: a mechanism with its options, as studies, tables and commands name it.
+
+A row is written ``mechanism``, or ``mechanism@part@part``, where a part is one of the mechanism's variants
+(``patterned@logits``, ``xbox@per-query``), one of its options (``xbox@projections=4``), or ``untrained``, which
+stands for the encoder as it was started.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from inattention.attention.registry import card, nearest, options_of
+
+UNTRAINED = "untrained"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A mechanism with its options.
+
+    Attributes:
+        name: the canonical text: the same for all ways to write the same row.
+        mechanism: the mechanism's name.
+        options: its options, as far as they differ from the defaults.
+        untrained: whether the encoder is left as it was started.
+    """
+
+    name: str
+    mechanism: str
+    options: Mapping[str, Any]
+    untrained: bool = False
+
+
+def parse_row(text: str) -> Row:
+    """Read a row.
+
+    Args:
+        text: a mechanism's name, then any number of parts, each after an ``@``.
+
+    Raises:
+        ValueError: for an unknown mechanism, variant or option (the message names the nearest), a value of the wrong
+            type, or two parts that contradict each other.
+
+    >>> parse_row("qk@untrained@start=identity")
+    Row(name='qk@identity@untrained', mechanism='qk', options={'start': 'identity'}, untrained=True)
+    """
+    mechanism, *parts = text.split("@")
+    try:
+        variants, defaults = card(mechanism).variants, options_of(mechanism)
+    except ValueError as error:
+        raise ValueError(f"row {text!r}: {error}") from None
+    chosen: dict[str, Any] = {}
+    for part in parts:
+        for option, value in _part(text, part, variants, defaults).items():
+            if chosen.setdefault(option, value) != value:
+                raise ValueError(f"row {text!r}: {option} is given twice, as {chosen[option]!r} and as {value!r}")
+    options = {option: value for option, value in sorted(chosen.items()) if value != defaults[option]}
+    untrained = UNTRAINED in parts
+    return Row(_canonical(mechanism, options, variants, untrained), mechanism, options, untrained)
+
+
+def _part(
+    row: str, part: str, variants: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The options that one part of a row sets."""
+    if part == UNTRAINED:
+        return {}
+    option, is_option, value = part.partition("=")
+    if not is_option:
+        if part not in variants:
+            raise ValueError(f"row {row!r}: there is no variant {part!r}{nearest(part, [*variants, UNTRAINED])}")
+        return variants[part]
+    if option not in defaults:
+        raise ValueError(f"row {row!r}: there is no option {option!r}{nearest(option, defaults)}")
+    try:
+        return {option: _typed(value, defaults[option])}
+    except ValueError:
+        kind = type(defaults[option]).__name__
+        raise ValueError(f"row {row!r}: {option} takes a value of type {kind}, not {value!r}") from None
+
+
+def _typed(value: str, default: Any) -> Any:
+    """Read a value as the type that its default has."""
+    if isinstance(default, bool):
+        if value.lower() not in ("true", "false"):
+            raise ValueError
+        return value.lower() == "true"
+    if isinstance(default, tuple):
+        return tuple(_typed(item, default[0] if default else "") for item in value.split(",") if item)
+    if default is None:  # says nothing of the type: a number if it can be read as one
+        if value.lower() == "none":
+            return None
+        for kind in (int, float):
+            try:
+                return kind(value)
+            except ValueError:
+                continue
+        return value
+    return type(default)(value)
+
+
+def _canonical(
+    mechanism: str, options: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]], untrained: bool
+) -> str:
+    """Say the options in as few words as the variants allow."""
+    left, parts = dict(options), []
+    for variant, sets in sorted(variants.items(), key=lambda item: (-len(item[1]), item[0])):
+        if sets and all(left.get(option, object()) == value for option, value in sets.items()):
+            parts.append(variant)
+            left = {option: value for option, value in left.items() if option not in sets}
+    written = [f"{option}={_written(value)}" for option, value in left.items()]
+    return "@".join([mechanism, *sorted(parts), *written, *([UNTRAINED] if untrained else [])])
+
+
+def _written(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,47 @@
+"""Which corpora can be prepared. A new one is a module of its own and one line here."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from inattention.corpora.base import Corpus, CorpusError
+
+
+@dataclass(frozen=True)
+class CorpusKind:
+    """Where to find a kind of corpus; nothing is imported before it is asked for.
+
+    Attributes:
+        module: The module's name. It has a `prepare(config, folder, *, overwrite, workers, progress) -> Corpus`.
+        config_name: The name of the config's dataclass in that module, whose import is light.
+        summary: What it is, in a line.
+    """
+
+    module: str
+    config_name: str
+    summary: str
+
+    def config_class(self) -> type[Any]:
+        """The dataclass that configures it."""
+        return getattr(importlib.import_module(self.module), self.config_name)
+
+    def prepare(self) -> Callable[..., Corpus]:
+        """The function that prepares it."""
+        return importlib.import_module(self.module).prepare
+
+
+CORPORA: dict[str, CorpusKind] = {
+    "espeak": CorpusKind("inattention.corpora.espeak", "EspeakConfig", "Synthetic speech in many voices, from nothing"),
+}
+
+
+def corpus_kind(name: str) -> CorpusKind:
+    """The kind of corpus of that name.
+
+    Raises:
+        CorpusError: There is none.
+    """
+    if name not in CORPORA:
+        raise CorpusError(f"there is no corpus {name!r}: choose from {', '.join(CORPORA)}")
+    return CORPORA[name]

@@ -1,0 +1,117 @@
+"""Finding and checking the two files of a saved model before anything is built from them.
+
+What a stranger's files may hold is limited here: settings are JSON of a known form, weights are safetensors of the
+names and shapes that the settings ask for. Nothing is unpickled, and nothing is allocated on their word alone.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from safetensors import SafetensorError, safe_open
+
+from inattention.model.config import AudioTransformerConfig
+
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+LARGEST_CONFIG_BYTES = 2**20
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+class ModelFolderError(ValueError):
+    """A folder or hub name that does not hold a usable model, with what is wrong and where."""
+
+
+def find_files(name: str, **hub_options: Any) -> tuple[Path, Path]:
+    """Give the paths of a model's settings and weights.
+
+    Args:
+        name: a folder, or a name on the Hugging Face hub.
+        **hub_options: for `huggingface_hub.hf_hub_download`.
+
+    Raises:
+        ModelFolderError: if there is neither, or it lacks one of the files.
+    """
+    config, weights = (_find(name, file, hub_options) for file in (CONFIG_FILE, WEIGHTS_FILE))
+    return config, weights
+
+
+def _find(name: str, file: str, hub_options: dict[str, Any]) -> Path:
+    if os.path.isdir(name):
+        path = Path(name, file)
+        if not path.is_file():
+            raise ModelFolderError(
+                f"{name}: holds no {file}; a model's folder has {CONFIG_FILE} and {WEIGHTS_FILE}, "
+                "and weights of any other kind (pickles such as .bin or .pt) are not read"
+            )
+        return path
+    if os.path.exists(name):
+        raise ModelFolderError(f"{name}: is a file; give the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}")
+    try:
+        return Path(hf_hub_download(name, file, **hub_options))
+    except HFValidationError as error:
+        raise ModelFolderError(f"{name}: there is no such folder, and it is no name on the hub") from error
+    except (HfHubHTTPError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelFolderError(f"{name}: is no folder, and no {file} was found on the hub ({reason})") from error
+
+
+def read_config(file: Path) -> AudioTransformerConfig:
+    """Read a model's settings.
+
+    Raises:
+        ModelFolderError: if the file is no JSON or far too large, or a setting is unknown or has a wrong value.
+    """
+    try:
+        if file.stat().st_size > LARGEST_CONFIG_BYTES:
+            raise ValueError(f"has {file.stat().st_size} bytes, which no settings have")
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise ModelFolderError(f"{file}: is not a model's settings in JSON ({error})") from error
+    try:
+        return AudioTransformerConfig.from_dict(settings)
+    except (ValueError, TypeError) as error:
+        raise ModelFolderError(f"{file}: {error}") from error
+
+
+def tensor_shapes(file: Path) -> Shapes:
+    """Read the names and shapes of the tensors in a safetensors file.
+
+    Raises:
+        ModelFolderError: if it is damaged or something else.
+    """
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelFolderError(f"{file}: is damaged or no safetensors file ({error})") from error
+
+
+def check_shapes(found: Shapes, wanted: Mapping[str, tuple[int, ...]], weights: Path, config: Path) -> None:
+    """Compare what the weights are with what the settings ask for.
+
+    Raises:
+        ModelFolderError: naming the first few tensors that are missing, unknown or of another shape.
+    """
+    other = [
+        f"{name} is {found[name]}, not {wanted[name]}"
+        for name in wanted
+        if found.get(name, wanted[name]) != wanted[name]
+    ]
+    faults = {
+        "missing": wanted.keys() - found.keys(),
+        "unknown": found.keys() - wanted.keys(),
+        "of another shape": other,
+    }
+    said = [f"{len(names)} tensors are {fault} ({_some(names)})" for fault, names in faults.items() if names]
+    if said:
+        raise ModelFolderError(f"{weights}: does not fit {config.name}: {'; '.join(said)}")
+
+
+def _some(names: Iterable[str]) -> str:
+    first = sorted(names)
+    return ", ".join(first[:3]) + (", ..." if len(first) > 3 else "")

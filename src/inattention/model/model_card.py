@@ -1,0 +1,58 @@
+"""The model card: the README that is saved beside a model's weights."""
+
+from typing import Any
+
+from inattention import attention
+from inattention.model.config import AudioTransformerConfig
+
+TEMPLATE = """---
+{{ card_data }}
+---
+
+# Speech encoder with `{{ config.attention }}` attention
+
+It turns speech, heard at {{ config.features.sampling_rate }} Hz, into features of {{ config.width }} numbers, a step
+every {{ step }} ms. Made with the Python package `inattention`.
+
+```python
+import inattention
+
+model = inattention.AudioTransformer.from_pretrained(".")  # this folder, or its name on the hub
+features = model.extract("speech.flac")  # any rate, any length
+features.values  # (time, {{ config.width }})
+features.times  # seconds at which each step is centred
+```
+
+| | |
+|---|---|
+| attention | {{ card.label }}, {{ card.citation }}{% if card.input_independent %}; does not look at its input{% endif %} |
+| its options | {{ options or "defaults" }} |
+| layers | {{ config.layers }}, {{ sharing }} |
+| width, heads, feed-forward | {{ config.width }}, {{ config.heads }}, {{ config.feed_forward }} |
+| input | {{ config.input_size }} numbers a step: {{ input }} |
+| longest input | {{ config.max_length }} steps ({{ longest }} s); longer audio is encoded in overlapping chunks |
+| parameters | {{ parameters }} |
+"""
+
+
+def card_fields(config: AudioTransformerConfig, parameters: int) -> dict[str, Any]:
+    """Give what the template says of a model.
+
+    Args:
+        config: its settings.
+        parameters: how many numbers it learned.
+    """
+    features = config.features
+    kinds = [f"{features.mels} log-mel", "deltas" if features.deltas else ""]
+    kinds.append("normalised over the utterance" if features.normalise else "")
+    kinds.append(f"{features.stack} frames stacked" if features.stack > 1 else "")
+    return {
+        "config": config,
+        "card": attention.card(config.attention),
+        "step": f"{1000 * features.step_seconds:g}",
+        "longest": f"{config.max_length * features.step_seconds:.3g}",
+        "options": ", ".join(f"`{key}={value!r}`" for key, value in sorted(config.attention_options.items())),
+        "sharing": "one set of weights" if config.share_layers else "each its own weights",
+        "input": ", ".join(kind for kind in kinds if kind),
+        "parameters": f"{parameters:,}",
+    }

@@ -1,0 +1,107 @@
+"""`inattention probe`: one source on one corpus, a table on the screen and a record on disk."""
+
+import difflib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inattention.probing.config import ProbeConfig
+
+if TYPE_CHECKING:
+    from inattention.probing.run import ProbeReport
+    from inattention.probing.sources import Source
+
+MEL, MEL_NO_CMVN = "mel", "mel-no-cmvn"
+RESULT_FILE = "probes.json"
+
+
+def run_probe(model: str, corpus: Path, out: Path | None, config: ProbeConfig) -> "ProbeReport":
+    """Probe a model, print what was found, and keep it.
+
+    Args:
+        model: a model's folder or hub name; or `mel` or `mel-no-cmvn`, the input features themselves.
+        corpus: the folder of a prepared corpus.
+        out: the folder that `probes.json` goes to; nothing is written if left out.
+        config: the settings.
+
+    Raises:
+        ValueError: if the model, the corpus or a setting cannot be used; the message says what and where.
+    """
+    from inattention.corpora.base import open_corpus
+    from inattention.probing.features import ProbeError
+    from inattention.probing.run import probe
+
+    opened = open_corpus(corpus)
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ProbeError(f"{out} cannot be made a folder for the results ({error.strerror})") from error
+    report = probe(open_source(model, config), opened, config)
+    print(table(report))
+    left_out = sum(len(skips) for skips in report.skipped.values())
+    if left_out:
+        print(f"{left_out} recordings could not be used:", file=sys.stderr)
+        named = [(split, skip) for split, skips in report.skipped.items() for skip in skips]
+        for split, skip in named[:5]:
+            print(f"  {split}: {skip.utterance}: {skip.reason}", file=sys.stderr)
+    if out is not None:
+        corpus_record = {"name": opened.name, "key": opened.key, "folder": str(opened.folder)}
+        write(report, out / RESULT_FILE, model=model, corpus=corpus_record, config=config)
+    return report
+
+
+def open_source(model: str, config: ProbeConfig) -> "Source":
+    """Give what a name on the command line stands for.
+
+    Raises:
+        ModelFolderError: if it is no model.
+    """
+    from inattention.audio.config import FeatureConfig
+    from inattention.model.transformer import AudioTransformer, ModelFolderError
+    from inattention.probing.sources import EncoderSource, MelSource
+    from inattention.probing.training import device_of
+
+    if model in (MEL, MEL_NO_CMVN):
+        return MelSource(FeatureConfig(normalise=model == MEL))
+    if not os.path.isdir(model) and "/" not in model:
+        close = difflib.get_close_matches(model, (MEL, MEL_NO_CMVN), n=1)
+        perhaps = f"perhaps {close[0]!r}? Else " if close else ""
+        raise ModelFolderError(
+            f"{model}: there is no such folder; {perhaps}give a model's folder, {MEL} or {MEL_NO_CMVN}"
+        )
+    name = Path(model).resolve().name if os.path.isdir(model) else model
+    return EncoderSource(AudioTransformer.from_pretrained(model).to(device_of(config)), name)
+
+
+def table(report: "ProbeReport") -> str:
+    """Lay a report out for a terminal."""
+    head = f"{report.source}: accuracy on test, with 95 % intervals over utterances"
+    lines = [
+        head,
+        f"{'task':<18}{'accuracy':>9}  {'interval':^15}{'chance':>8}{'dev':>7}{'epoch':>7}{'classes':>9}{'items':>9}",
+    ]
+    lines += [
+        f"{r.task:<18}{r.accuracy:>9.4f}  [{r.low:.4f}, {r.high:.4f}]{r.chance:>7.4f}{r.dev_accuracy:>7.3f}"
+        f"{r.best_epoch:>7}{r.classes:>9}{r.items['test']:>9}"
+        for r in report.tasks
+    ]
+    return "\n".join(lines)
+
+
+def write(report: "ProbeReport", path: Path, *, model: str, corpus: dict[str, str], config: ProbeConfig) -> None:
+    """Write a report with all that it depends on, whole or not at all."""
+    from inattention.provenance import provenance
+
+    record = {
+        "model": model,
+        "corpus": corpus,
+        "config": config.to_dict(),
+        "report": report.to_dict(),
+        "provenance": provenance(),
+    }
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,90 @@
+"""Every number of the probes, as one record that is saved beside their results."""
+
+import difflib
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+Task = Literal["speaker-utterance", "speaker-frame", "phone-1-hidden", "phone-2-hidden"]
+TASKS: tuple[Task, ...] = get_args(Task)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """How frozen features are probed. Each task is trained on train, stopped by dev and scored once on test.
+
+    Attributes:
+        tasks: which probes to train.
+        layer: `last` probes the last layer; `weighted` probes a sum of all hidden states, whose weights (a softmax)
+            are learned with the probe.
+        labels: `center` gives each step the phone at its centre; `repeated` is the paper's form, in which a step
+            stands for each frame stacked in it, with the phone at that frame's centre.
+        epochs: the most passes over the train split.
+        patience: passes without a better dev accuracy after which a probe of steps stops.
+        utterance_patience: the same for the probe of utterances, whose passes are short.
+        learning_rate: of Adam, constant.
+        averaging: what is scored is the running average of the weights, with this decay a batch; 0 takes the weights as
+            they are, as the study did.
+        step_batch_size: steps in a batch of the probes of steps.
+        utterance_batch_size: utterances in a batch of the probe of utterances.
+        hidden_width: of the hidden layers.
+        seed: of the probes' starts, the order of batches and the bootstrap.
+        bootstrap_draws: resamplings of the test utterances behind each interval.
+        device: where probes are trained; `auto` takes a GPU if there is one.
+
+    >>> ProbeConfig(tasks=("phone-1-hidden",)).hidden_width
+    768
+    """
+
+    tasks: tuple[Task, ...] = TASKS
+    layer: Literal["last", "weighted"] = "last"
+    labels: Literal["center", "repeated"] = "center"
+    epochs: int = 200
+    patience: int = 2
+    utterance_patience: int = 20
+    learning_rate: float = 1e-3
+    averaging: float = 0.99
+    step_batch_size: int = 128
+    utterance_batch_size: int = 16
+    hidden_width: int = 768
+    seed: int = 0
+    bootstrap_draws: int = 1000
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tasks", tuple(self.tasks))  # JSON gives a list back
+        if not self.tasks:
+            raise ValueError(f"tasks must name at least one of {', '.join(TASKS)}")
+        for task in self.tasks:
+            _check_choice("tasks", task, TASKS)
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(f"tasks names a task twice: {', '.join(self.tasks)}")
+        _check_choice("layer", self.layer, ("last", "weighted"))
+        _check_choice("labels", self.labels, ("center", "repeated"))
+        for name in (
+            "epochs",
+            "patience",
+            "utterance_patience",
+            "step_batch_size",
+            "utterance_batch_size",
+            "hidden_width",
+            "bootstrap_draws",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging must lie in [0, 1), not {self.averaging}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, as {self.seed} is")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data for JSON; `ProbeConfig(**data)` reads it again."""
+        return {**asdict(self), "tasks": list(self.tasks)}
+
+
+def _check_choice(setting: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        close = difflib.get_close_matches(str(value), choices, n=1)
+        perhaps = f"; perhaps {close[0]!r}?" if close else ";"
+        raise ValueError(f"{setting}: there is no {value!r}{perhaps} Known: {', '.join(choices)}")

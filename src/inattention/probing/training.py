@@ -1,0 +1,131 @@
+"""Training one probe on frozen features: best epoch by dev, everything drawn from one seed."""
+
+import copy
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+from tqdm import tqdm
+
+from inattention.probing.config import ProbeConfig, Task
+from inattention.probing.labels import Examples
+from inattention.probing.probes import Probe, build
+from inattention.seeding import derive_seed
+
+# Items scored at once.
+SCORE_BATCH = 8192
+SECONDS_BEFORE_PROGRESS = 2.0
+
+
+@dataclass(frozen=True)
+class Table:
+    """Features of a split, a row a step or an utterance, and what to say of them."""
+
+    features: Float[Tensor, "rows *time layers width"]
+    examples: Examples
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A probe as it was at its best epoch.
+
+    Attributes:
+        probe: with the weights of that epoch.
+        dev_accuracy: at that epoch.
+        best_epoch: counted from 1.
+        epochs: passes that were made.
+    """
+
+    probe: Probe
+    dev_accuracy: float
+    best_epoch: int
+    epochs: int
+
+
+def train(task: Task, train: Table, dev: Table, classes: int, config: ProbeConfig, *, progress: bool) -> Trained:
+    """Train a task's probe until dev gets no better.
+
+    What is scored, and given back, are the weights' running averages: Adam at a constant rate leaves the weights
+    themselves jumping about, and with them both the accuracy and the epoch that is chosen.
+
+    The best epoch is that of the highest dev accuracy and, among equals, of the lowest dev loss. What is drawn comes
+    from ``config.seed`` alone; torch's own random state is left as it was.
+    """
+    of_utterances = task == "speaker-utterance"
+    batch_size = config.utterance_batch_size if of_utterances else config.step_batch_size
+    patience = config.utterance_patience if of_utterances else config.patience
+    seed = derive_seed(config.seed, "probe", task)
+    layers, width = train.features.shape[-2:]
+    with torch.random.fork_rng(devices=[]):  # probes start on the CPU
+        torch.manual_seed(seed)
+        probe = build(task, layers=layers, width=width, classes=classes, hidden_width=config.hidden_width)
+    probe.to(device_of(config))
+    averaged = copy.deepcopy(probe).requires_grad_(False)
+    optimizer = torch.optim.Adam(probe.parameters(), lr=config.learning_rate, fused=True)
+    generator = torch.Generator().manual_seed(seed)
+    best, best_epoch, best_state, epoch, updates = (-1.0, 0.0), 0, {}, 0, 0
+    bar = tqdm(
+        range(1, config.epochs + 1),
+        desc=f"probe {task}",
+        unit="epoch",
+        delay=SECONDS_BEFORE_PROGRESS,
+        disable=not progress,
+        file=sys.stderr,
+        leave=False,
+    )
+    for epoch in bar:
+        for features, labels in _batches(train, batch_size, generator):
+            loss = F.cross_entropy(probe(features.to(device_of(config))), labels.to(device_of(config)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            updates += 1
+            _average(averaged, probe, min(config.averaging, (updates - 1) / (updates + 9)))
+        correct, dev_loss = score(averaged, dev)
+        accuracy = correct.double().mean().item()
+        if (accuracy, -dev_loss) > best:
+            best, best_epoch = (accuracy, -dev_loss), epoch
+            best_state = {name: tensor.clone() for name, tensor in averaged.state_dict().items()}
+        bar.set_postfix(dev=f"{accuracy:.3f}", best=f"{best[0]:.3f}", refresh=False)
+        if epoch - best_epoch >= patience:
+            break
+    bar.close()
+    averaged.load_state_dict(best_state)
+    return Trained(averaged, best[0], best_epoch, epoch)
+
+
+def _batches(table: Table, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give all items in a new order, in batches of nearly one size: one of a single item would weigh as much as any."""
+    rows, labels = torch.from_numpy(table.examples.rows), torch.from_numpy(table.examples.labels)
+    for batch in torch.randperm(len(rows), generator=generator).tensor_split(-(-len(rows) // size)):
+        yield table.features[rows[batch]], labels[batch]
+
+
+@torch.no_grad()
+def _average(averaged: Probe, probe: Probe, decay: float) -> None:
+    """Move averaged weights towards the newest; early on by more, so that the random start is soon forgotten."""
+    torch._foreach_lerp_(list(averaged.parameters()), list(probe.parameters()), 1 - decay)
+
+
+@torch.inference_mode()
+def score(probe: Probe, table: Table) -> tuple[Bool[Tensor, " items"], float]:
+    """Say which items a probe gets right, and its mean loss."""
+    device = next(probe.parameters()).device
+    correct, loss = [], 0.0
+    rows, labels = torch.from_numpy(table.examples.rows), torch.from_numpy(table.examples.labels)
+    for some_rows, some_labels in zip(rows.split(SCORE_BATCH), labels.split(SCORE_BATCH), strict=True):
+        logits, wanted = probe(table.features[some_rows].to(device)), some_labels.to(device)
+        loss += F.cross_entropy(logits, wanted, reduction="sum").item()
+        correct.append((logits.argmax(-1) == wanted).cpu())
+    return torch.cat(correct), loss / len(rows)
+
+
+def device_of(config: ProbeConfig) -> torch.device:
+    """Give the device that the settings ask for."""
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(config.device)

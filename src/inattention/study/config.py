@@ -1,0 +1,53 @@
+"""Everything that a study's outcome depends on, as one record: the command line, the preset and the saved account."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inattention.corpora.espeak import EspeakConfig
+from inattention.model.config import AudioTransformerConfig
+from inattention.pretraining.config import PretrainingConfig
+from inattention.probing.config import ProbeConfig
+from inattention.timing.config import TimingConfig
+
+# Rows without a model: the input features themselves, with and without normalisation over the utterance.
+MEL_ROWS = ("mel", "mel-no-cmvn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """What a study compares, on what, and how.
+
+    Attributes:
+        rows: what is compared: ``mel``, ``mel-no-cmvn``, and mechanisms with their options, such as
+            ``patterned@logits`` or ``qk@untrained``.
+        seeds: each pre-trained row is run once with each.
+        corpus: the folder of a prepared corpus; if left out, espeak is prepared as ``espeak`` says.
+        espeak: the embedded corpus.
+        model: the encoder; each row puts in its own attention.
+        training: the pre-training.
+        probes: the probes; each run's seed stands in for theirs.
+        timing: what is timed; the study's rows stand in for its own.
+    """
+
+    rows: tuple[str, ...]
+    seeds: tuple[int, ...] = (0,)
+    corpus: Path | None = None
+    espeak: EspeakConfig = field(default_factory=EspeakConfig)
+    model: AudioTransformerConfig = field(default_factory=AudioTransformerConfig)
+    training: PretrainingConfig = field(default_factory=PretrainingConfig)
+    probes: ProbeConfig = field(default_factory=ProbeConfig)
+    timing: TimingConfig = field(default_factory=TimingConfig)
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            raise ValueError("a study needs at least one row")
+        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("a study needs seeds: different numbers, none below 0")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data for JSON."""
+        data = json.loads(json.dumps(asdict(self), default=str))
+        assert isinstance(data, dict)
+        return data

@@ -1,0 +1,141 @@
+"""What a study has to do: steps with names that depend on all that their outcomes depend on.
+
+A step whose outcome stands under its name is done. So a killed study goes on where it was, and a new row, a new seed
+or another probe setting leaves every other outcome as it is.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from inattention import __version__, attention
+from inattention.attention.registry import nearest
+from inattention.attention.rows import Row, parse_row
+from inattention.corpora.base import Corpus
+from inattention.model.config import AudioTransformerConfig
+from inattention.pretraining.run import Run
+from inattention.study.config import MEL_ROWS, StudyConfig
+from inattention.timing.machine import machine
+
+Kind = Literal["floor", "pretrain", "probe", "time"]
+OUTCOME = "outcome.json"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One piece of work with an outcome of its own.
+
+    Attributes:
+        kind: what is done.
+        row: for which row; empty where it serves all.
+        seed: with which seed; None where none matters.
+        key: a name for all that the outcome depends on.
+        needs: the folder of the step whose outcome it starts from.
+    """
+
+    kind: Kind
+    row: str
+    seed: int | None
+    key: str
+    needs: str | None = None
+
+    @property
+    def title(self) -> str:
+        """How people call it."""
+        return " ".join(part for part in (self.kind, self.run_name) if part)
+
+    @property
+    def run_name(self) -> str:
+        """The row and its seed, as folders of models are called."""
+        return self.row if self.seed is None or not self.row else f"{self.row}-{self.seed}"
+
+    @property
+    def folder(self) -> str:
+        """Where its outcome stands, below the study's folder."""
+        return f"steps/{'-'.join(part for part in (self.kind, self.run_name, self.key) if part)}"
+
+    def done(self, study: Path) -> bool:
+        """Say whether its outcome is there."""
+        return (study / self.folder / OUTCOME).is_file()
+
+
+def read_rows(texts: Sequence[str]) -> list[str]:
+    """Give rows by their canonical names, each once.
+
+    Raises:
+        ValueError: for a row that does not exist; the message names the nearest.
+    """
+    rows = []
+    for text in texts:
+        if text in MEL_ROWS:
+            rows.append(text)
+            continue
+        mechanism = text.partition("@")[0]
+        known = [*MEL_ROWS, *attention.mechanisms()]
+        if mechanism not in known:
+            raise ValueError(f"there is no row {text!r}{nearest(mechanism, known)}")
+        rows.append(parse_row(text).name)
+    return list(dict.fromkeys(rows))
+
+
+def model_of(row: str, config: StudyConfig) -> AudioTransformerConfig:
+    """Give the settings of a row's encoder."""
+    parsed = parse_row(row)
+    return replace(config.model, attention=parsed.mechanism, attention_options=dict(parsed.options))
+
+
+def run_of(row: str, seed: int, config: StudyConfig, corpus: Corpus) -> Run:
+    """Give a row's pre-training run; an untrained row makes no step."""
+    training = replace(config.training, steps=0) if parse_row(row).untrained else config.training
+    return Run(model_of(row, config), training, corpus, seed)
+
+
+def make_plan(config: StudyConfig, corpus: Corpus) -> list[Step]:
+    """List all steps, each before those that need it.
+
+    Raises:
+        ValueError: for a row that does not exist or cannot be built at this size.
+    """
+    rows = read_rows(config.rows)
+    features = asdict(config.model.features)
+    floor = {"training": config.training.what_counts(), "features": features, "length": config.model.max_length}
+    steps = [Step("floor", "", config.seeds[0], _key("floor", floor, corpus.key, config.seeds[0]))]
+    for seed in config.seeds:
+        for row in rows:
+            needs, source = None, json.dumps(features)
+            if row not in MEL_ROWS:
+                run = run_of(row, seed, config, corpus)
+                attention.build(  # so that what cannot be built is said before hours are spent
+                    run.model.attention,
+                    width=run.model.width,
+                    heads=run.model.heads,
+                    max_length=run.model.max_length,
+                    **run.model.attention_options,
+                )
+                source = _key("pretrain", run.account(), _all_options(parse_row(row)))
+                steps.append(Step("pretrain", row, seed, source))
+                needs = steps[-1].folder
+            probes = {**config.probes.to_dict(), "seed": seed, "device": ""}
+            steps.append(Step("probe", row, seed, _key("probe", source, probes, corpus.key, row), needs))
+    timing = {**asdict(config.timing), "rows": (), "on": machine(config.timing.device, config.timing.threads)}
+    timed = [parse_row(row) for row in rows if row not in MEL_ROWS]
+    steps += [
+        Step("time", row.name, None, _key("time", timing, row.mechanism, _all_options(row)))
+        for row in timed
+        if not row.untrained
+    ]
+    return steps
+
+
+def _all_options(row: Row) -> dict[str, Any]:
+    """A row's options with the defaults that it leaves alone: a changed default is another mechanism."""
+    return {**attention.options_of(row.mechanism), **row.options}
+
+
+def _key(*parts: Any) -> str:
+    """A short name for parts that decide an outcome, and for our version."""
+    text = json.dumps([__version__, *parts], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,81 @@
+"""Three sizes of the study: minutes on a laptop, hours on a laptop, and the paper's own."""
+
+from inattention.audio.config import FeatureConfig
+from inattention.corpora.espeak import EspeakConfig
+from inattention.model.config import AudioTransformerConfig
+from inattention.pretraining.config import MaskingConfig, PretrainingConfig
+from inattention.probing.config import ProbeConfig
+from inattention.study.config import MEL_ROWS, StudyConfig
+from inattention.timing.config import TimingConfig
+
+CORE_ROWS = (
+    *MEL_ROWS,
+    "qk",
+    "qk@identity",
+    "shared-qk",
+    "synthesizer-random",
+    "patterned",
+    "patterned@logits",
+    "uniform",
+    "none",
+    "patterned@untrained",
+)
+
+PRESETS: dict[str, StudyConfig] = {
+    # Everything at once, in minutes on two cores: the parts work; no claim about speech rests on it.
+    "smoke": StudyConfig(
+        rows=CORE_ROWS,
+        espeak=EspeakConfig(hours=1 / 4, voices=16),
+        model=AudioTransformerConfig(width=96, feed_forward=192, max_length=128),
+        training=PretrainingConfig(
+            steps=150, batch_size=16, learning_rate=3e-3, validate_every=15, held_out_draws=2, warmup=0.1
+        ),
+        probes=ProbeConfig(epochs=20),
+        timing=TimingConfig(lengths=(500,), rounds=3, seconds=1.0, exponent_lengths=()),
+    ),
+    # Hours on two cores, resumable: large enough that attention has learned something.
+    "laptop": StudyConfig(
+        rows=CORE_ROWS,
+        espeak=EspeakConfig(hours=2, voices=40),
+        model=AudioTransformerConfig(width=192, feed_forward=768, max_length=160),
+        training=PretrainingConfig(steps=4000, batch_size=24, learning_rate=1e-3),
+        timing=TimingConfig(lengths=(500, 1000)),
+    ),
+    # The paper's setting, leak and all, for GPUs and LibriSpeech: give the prepared corpus with --corpus.
+    "paper": StudyConfig(
+        rows=(
+            "mel",
+            "mel-no-cmvn",
+            "qk",
+            "shared-qk",
+            "synthesizer-random",
+            "patterned@logits",
+            "patterned",
+            "uniform",
+            "none",
+            "patterned@untrained",
+        ),
+        seeds=(0, 1, 2),
+        model=AudioTransformerConfig(features=FeatureConfig()),
+        training=PretrainingConfig(
+            steps=500_000,
+            batch_size=50,
+            optimiser="lamb",
+            learning_rate=5e-5,
+            target="linear",
+            masking=MaskingConfig(span_steps=1, start_every=3, before_deltas=False),
+            workers=4,
+        ),
+    ),
+}
+
+
+def preset(name: str) -> StudyConfig:
+    """Give a preset by name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"there is no preset {name!r}: choose from {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,1 @@
+"""What mechanisms cost: time and memory measured side by side, operations counted, and what theory says."""

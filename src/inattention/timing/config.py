@@ -1,0 +1,56 @@
+"""Every number of a timing run, as one record. It imports nothing heavy, so that the command line can show it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["forward", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingConfig:
+    """What is timed, and how long. The encoder's sizes are the paper's by default.
+
+    Attributes:
+        rows: mechanisms with their options, such as ``patterned@logits``; all mechanisms if none is named. ``qk`` is
+            always measured too, as all ratios are to it.
+        width: features of a step inside the encoder.
+        heads: attention heads, which share the width.
+        layers: how many layers a step goes through; they share their weights.
+        feed_forward: width inside the feed-forward part of a layer.
+        lengths: steps of an utterance.
+        batch_sizes: utterances encoded at once.
+        modes: ``forward`` (evaluation), ``train`` (forward, backward and an AdamW step).
+        exponent_lengths: steps at which the mixing alone is timed, to fit how its time grows; none to leave it out.
+        threads: threads of PyTorch.
+        rounds: how often each row is measured at the least; rows take turns, in a new order each round.
+        seconds: rounds are added until a setting (a length, batch size and mode) has been measured so long.
+        device: where it runs, such as ``cpu`` or ``cuda``.
+        seed: of weights, inputs and the order of turns.
+    """
+
+    rows: tuple[str, ...] = ()
+    width: int = 768
+    heads: int = 12
+    layers: int = 6
+    feed_forward: int = 3072
+    lengths: tuple[int, ...] = (500, 1000)
+    batch_sizes: tuple[int, ...] = (1,)
+    modes: tuple[Mode, ...] = ("forward", "train")
+    exponent_lengths: tuple[int, ...] = (1000, 2000, 4000)
+    threads: int = 2
+    rounds: int = 5
+    seconds: float = 10.0
+    device: str = "cpu"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        sizes = (self.width, self.heads, self.layers, self.feed_forward, self.threads, self.rounds)
+        if min(*sizes, *self.lengths, *self.batch_sizes, *self.exponent_lengths) < 1:
+            raise ValueError("sizes, lengths, batch_sizes, threads and rounds of a timing run must be at least 1")
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        if len(set(self.exponent_lengths)) == 1:
+            raise ValueError("exponent_lengths must be at least two different lengths, or none")
+        for mode in self.modes:
+            if mode not in ("forward", "train"):
+                raise ValueError(f"modes are 'forward' and 'train', not {mode!r}")
