@@ -46,8 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COMMANDS[name](rest)
     except KeyboardInterrupt:
         return _complain(name, "stopped; the same command goes on where it was")
-    except (ValueError, OSError) as error:
-        if os.environ.get("INATTENTION_DEBUG"):
+    except Exception as error:
+        from inattention.pretraining.stopping import RunDiverged, RunStopped
+
+        # What is ours to say is said in a line; anything else is a fault of ours, and its whole story is wanted.
+        expected = isinstance(error, ValueError | OSError | RunDiverged | RunStopped)
+        if not expected or os.environ.get("INATTENTION_DEBUG"):
             raise
         return _complain(name, str(error))
 

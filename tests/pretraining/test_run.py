@@ -1,6 +1,8 @@
 """A pre-training run: real training, in any number of pieces the same, and clear about what it cannot do."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from inattention.pretraining.batches import EndlessBatches
 from inattention.pretraining.config import MaskingConfig, PretrainingConfig
 from inattention.pretraining.examples import HELD_OUT
 from inattention.pretraining.objective import MaskedAcousticModel
-from inattention.pretraining.run import Run, RunError, measure_held_out, neighbour_floor, pretrain
+from inattention.pretraining.run import Run, measure_held_out, neighbour_floor, pretrain
+from inattention.pretraining.stopping import RunDiverged, RunError, RunStopped, owned
 from speech import make_corpus
 
 MODEL = AudioTransformerConfig(attention="patterned", width=24, feed_forward=48, layers=2, max_length=48, dropout=0.1)
@@ -208,3 +211,64 @@ def test_the_rate_rises_and_falls_linearly() -> None:
     assert max(rates) == 1
     assert rates.index(1) == 9
     assert rates[-1] == 0
+
+
+def test_a_damaged_checkpoint_is_left_for_the_one_before(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretrain(run, tmp_path / "whole", progress=False)
+    with monkeypatch.context() as patch:
+        kill_at(patch, 9)
+        with pytest.raises(Killed):
+            pretrain(run, tmp_path / "killed", progress=False)
+    checkpoint = tmp_path / "killed" / "checkpoint.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    pretrain(run, tmp_path / "killed", progress=False)
+    assert "damaged" in capsys.readouterr().err
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_waits_for_a_checkpoint_and_the_run_goes_on_in_the_same_bits(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    run = replace(run, training=replace(run.training, checkpoint_minutes=60))
+    pretrain(run, tmp_path / "whole", progress=False)
+    forward, calls = MaskedAcousticModel.forward, [0]
+
+    def signalled(self: MaskedAcousticModel, batch: object) -> object:
+        calls[0] += 1
+        if calls[0] == 4:
+            os.kill(os.getpid(), number)
+        return forward(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MaskedAcousticModel, "forward", signalled)
+        with pytest.raises(RunStopped, match=f"{number.name} after step 4"):
+            pretrain(run, tmp_path / "stopped", progress=False)
+    pretrain(run, tmp_path / "stopped", progress=False)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "stopped"))
+
+
+def test_two_runs_in_one_folder_are_refused(run: Run, tmp_path: Path) -> None:
+    with owned(tmp_path), pytest.raises(RunError, match="another run is working"):
+        pretrain(run, tmp_path, progress=False)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_names_the_cuts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, calls = MaskedAcousticModel.forward, [0]
+
+    def diverging(self: MaskedAcousticModel, batch: object) -> tuple[torch.Tensor, int]:
+        calls[0] += 1
+        error, cells = forward(self, batch)
+        return (error * float("nan") if calls[0] == 4 else error), cells
+
+    monkeypatch.setattr(MaskedAcousticModel, "forward", diverging)
+    with pytest.raises(RunDiverged, match="not a number at step 3"):
+        pretrain(run, tmp_path / "run", progress=False)
+    named = json.loads((tmp_path / "run" / "diverged.json").read_text())
+    assert named["step"] == 3
+    assert set(named["cuts"]) <= {cut.id for cut in run.corpus.cuts("train")}
+    assert named["cuts"]

@@ -33,7 +33,7 @@ from inattention.attention.registry import register
             "terms": "m, how many powers of the norm are appended",
             "cell": "r, the width of a cell",
         },
-        flops=partial(flops, labels=4),  # about so many cells are in use
+        flops=partial(flops, labels=3),  # about so many cells are in use
     )
 )
 class L2ALSH(HashedAttention):

@@ -70,7 +70,7 @@ def _summary_flops(time: int, length: int, width: int, columns: int) -> int:
     return attention_flops(time, keys, width)
 
 
-BLOCK = Pattern(allowed=lambda i, j, length: i // length == j // length, attend=block_attention, flops=_block_flops)
+OWN_BLOCK = Pattern(allowed=lambda i, j, length: i // length == j // length, attend=block_attention, flops=_block_flops)
 
 
 def _patterns(heads: int, head_split: int | None, columns: int) -> tuple[tuple[int, Pattern], ...]:
@@ -80,7 +80,7 @@ def _patterns(heads: int, head_split: int | None, columns: int) -> tuple[tuple[i
         flops=partial(_summary_flops, columns=columns),
     )
     near = split_heads_in_two(heads, head_split)
-    return (near, BLOCK), (heads - near, summary)
+    return (near, OWN_BLOCK), (heads - near, summary)
 
 
 def _flops(

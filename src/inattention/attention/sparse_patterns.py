@@ -94,13 +94,17 @@ class SparseAttention(AttentionMechanism):
         valid: Bool[Tensor, "batch time"],
     ) -> Float[Tensor, "batch heads time head_dim"]:
         """The same without a (time, time) tensor: every pattern on its own heads, the fast way."""
-        inputs = (*self._project(hidden, valid), zero_invalid(values, valid).transpose(1, 2), valid)
+        query, key = self._project(hidden, valid)
+        values = zero_invalid(values, valid).transpose(1, 2)
         lengths = torch.tensor(self._lengths(valid), device=valid.device)
         distinct = lengths.unique().tolist()
         if len(distinct) == 1:
-            return self._mix(*inputs, distinct[0]).transpose(1, 2)
+            return self._mix(query, key, values, valid, distinct[0]).transpose(1, 2)
         rows = [(lengths == length).nonzero()[:, 0] for length in distinct]
-        mixed = [self._mix(*(x[row] for x in inputs), length) for row, length in zip(rows, distinct, strict=True)]
+        mixed = [
+            self._mix(query[row], key[row], values[row], valid[row], length)
+            for row, length in zip(rows, distinct, strict=True)
+        ]
         return torch.cat(mixed)[torch.cat(rows).argsort()].transpose(1, 2)
 
     def allowed(self, time: int, length: int) -> Bool[Tensor, "heads time time"]:
@@ -124,9 +128,11 @@ class SparseAttention(AttentionMechanism):
 
     def _mix(self, query: Tensor, key: Tensor, values: Tensor, valid: Tensor, length: int) -> Tensor:
         counts = [count for count, _ in self.patterns]
-        pieces = zip(*(x.split(counts, 2) for x in (query, key, values)), strict=True)
+        queries, pieces = query.split(counts, 2), values.split(counts, 2)
+        keys = queries if key is query else key.split(counts, 2)
         parts = [
-            pattern.attend(*piece, valid, length) for (_, pattern), piece in zip(self.patterns, pieces, strict=True)
+            pattern.attend(q, k, v, valid, length)
+            for (_, pattern), q, k, v in zip(self.patterns, queries, keys, pieces, strict=True)
         ]
         return torch.cat(parts, 2)
 

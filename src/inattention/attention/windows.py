@@ -39,18 +39,15 @@ def attention_flops(queries: int, keys: int, width: int) -> int:
     return 4 * queries * keys * width
 
 
-def pad_time(x: Shaped[Tensor, "batch time *rest"], after: int) -> Shaped[Tensor, "batch longer *rest"]:
-    """Put zeros (False) behind the steps; where none are asked for, nothing is copied."""
-    return F.pad(x, (0, 0) * (x.ndim - 2) + (0, after)) if after else x
-
-
 def by_residue(x: Shaped[Tensor, "batch time *rest"], stride: int) -> Shaped[Tensor, "batch stride members *rest"]:
     """Put together the steps of each residue class, filled up with zeros (False) to a common number.
 
     >>> by_residue(torch.tensor([[0, 1, 2, 3, 4]]), 2).tolist()
     [[[0, 2, 4], [1, 3, 0]]]
     """
-    return pad_time(x, -x.shape[1] % stride).unflatten(1, (-1, stride)).transpose(1, 2)
+    if missing := -x.shape[1] % stride:
+        x = torch.cat([x, x.new_zeros(x.shape[0], missing, *x.shape[2:])], 1)
+    return x.unflatten(1, (-1, stride)).transpose(1, 2)
 
 
 def residue_attention(
@@ -63,7 +60,8 @@ def residue_attention(
     """Attend to valid steps at multiples of ``stride`` from one's own: some time / stride keys a query."""
     batch, time = valid.shape
     stride = min(stride, time)
-    queries, keys, near_values, near_valid = (by_residue(x, stride) for x in (query, key, values, valid))
+    queries, near_values, near_valid = (by_residue(x, stride) for x in (query, values, valid))
+    keys = queries if key is query else by_residue(key, stride)
     parts = []
     # The first classes may have one member more than the rest; apart from each other, neither needs a mask.
     for first, last, members in _residue_groups(time, stride):
@@ -105,7 +103,7 @@ def window_attention(
 
     Args:
         query: queries.
-        key: keys.
+        key: keys; the very same tensor as ``query`` saves a copy.
         values: what is averaged, zero at invalid steps.
         valid: True where a step is real.
         window: how far a step sees.
@@ -120,8 +118,10 @@ def window_attention(
     # One tape holds the utterances one behind another, too far apart to see each other. So the overlapping stretches
     # of keys, one a block of queries, are views of it for any batch.
     window, block, length = _sizes(batch, time, window, everywhere is not None)
-    queries = pad_time(query, length - time).flatten(0, 1).unflatten(0, (-1, block))
-    near_key, near_values, near_valid = (_stretches(x, length, window, block) for x in (key, values, valid))
+    tapes = [_tape(x, length, window) for x in (key, values, valid)]
+    tape = tapes[0] if key is query else _tape(query, length, window)
+    queries = tape[window : window + batch * length].unflatten(0, (-1, block))
+    near_key, near_values, near_valid = (x.unfold(0, block + 2 * window, block).movedim(-1, 1) for x in tapes)
     steps = torch.arange(block + 2 * window, device=valid.device)
     offset = steps - window - steps[:block, None]
     # Any query may look at itself: where it is invalid, its value is zero, and its row is finite.
@@ -173,11 +173,8 @@ def _sizes(batch: int, time: int, window: int, copied: bool) -> tuple[int, int, 
     return window, block, -(-(time + (window if batch > 1 else 0)) // block) * block
 
 
-def _stretches(
-    x: Shaped[Tensor, "batch time *rest"], length: int, window: int, block: int
-) -> Shaped[Tensor, "blocks reach *rest"]:
-    """Give what each block of queries can see: its own steps and ``window`` on either side, zeros where none are."""
+def _tape(x: Shaped[Tensor, "batch time *rest"], length: int, window: int) -> Shaped[Tensor, "places *rest"]:
+    """Lay utterances one behind another, ``length`` places for each and ``window`` more at both ends, zero if empty."""
     edge = x.new_zeros(window, *x.shape[2:])
     gap = x.new_zeros(length - x.shape[1], *x.shape[2:])
-    tape = torch.cat([edge, *(piece for utterance in x.unbind(0) for piece in (utterance, gap)), edge])
-    return tape.unfold(0, block + 2 * window, block).movedim(-1, 1)
+    return torch.cat([edge, *(piece for utterance in x.unbind(0) for piece in (utterance, gap)), edge])

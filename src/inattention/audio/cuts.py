@@ -1,6 +1,5 @@
 """The waveform of a lhotse cut, checked, at the rate that is asked for."""
 
-import os
 from typing import TYPE_CHECKING
 
 import torch

@@ -81,6 +81,7 @@ def encode(
         raise ValueError(
             f"there is no layer {layer}: the model has hidden states 0 to {config.layers}, and -1 is the last"
         )
+    layer = -1 if layer == config.layers else layer  # the last one comes without the others
     weight = next(model.parameters())
     pieces = [(i, chunk) for i, steps in enumerate(utterances) for chunk in chunks(len(steps), config.max_length)]
     pieces.sort(key=lambda piece: piece[1].end - piece[1].start)

@@ -97,11 +97,8 @@ def check_shapes(found: Shapes, wanted: Mapping[str, tuple[int, ...]], weights: 
     Raises:
         ModelFolderError: naming the first few tensors that are missing, unknown or of another shape.
     """
-    other = [
-        f"{name} is {found[name]}, not {wanted[name]}"
-        for name in wanted
-        if found.get(name, wanted[name]) != wanted[name]
-    ]
+    shared = wanted.keys() & found.keys()
+    other = [f"{name} is {found[name]}, not {wanted[name]}" for name in shared if found[name] != wanted[name]]
     faults = {
         "missing": wanted.keys() - found.keys(),
         "unknown": found.keys() - wanted.keys(),

@@ -25,7 +25,7 @@ features.times  # seconds at which each step is centred
 
 | | |
 |---|---|
-| attention | {{ card.label }}, {{ card.citation }}{% if card.input_independent %}; does not look at its input{% endif %} |
+| attention | {{ card.label }}, {{ card.citation }}{{ "; does not look at its input" if card.input_independent }} |
 | its options | {{ options or "defaults" }} |
 | layers | {{ config.layers }}, {{ sharing }} |
 | width, heads, feed-forward | {{ config.width }}, {{ config.heads }}, {{ config.feed_forward }} |

@@ -22,6 +22,7 @@ from inattention.files import write_lines
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.examples import Batch
 from inattention.pretraining.objective import MaskedAcousticModel, cells_everywhere, mean_over_all_cells
+from inattention.pretraining.stopping import RunDiverged, RunStopped, StopRequests
 from inattention.seeding import derive_seed
 
 CHECKPOINT, CHECKPOINT_BEFORE = "checkpoint.ckpt", "checkpoint-before.ckpt"
@@ -82,6 +83,8 @@ class Pretraining(L.LightningModule):
         number, offset = batch.position
         self.position = (number, offset + 1)
         error, cells = self.model(batch)
+        if not bool(error.isfinite()):
+            raise RunDiverged(batch.ids)
         self.log("train/l1", error.detach() / max(cells, 1), prog_bar=True, batch_size=len(batch.ids) or 1)
         return mean_over_all_cells(error, cells)
 
@@ -175,10 +178,11 @@ class Curve(Callback):
 
 
 class Checkpoints(Callback):
-    """A checkpoint every few minutes and at the end: whole or not at all, and the one before is kept."""
+    """A checkpoint every few minutes and when asked to stop: whole or not at all, and the one before is kept."""
 
-    def __init__(self, folder: Path, config: PretrainingConfig, curve: Curve) -> None:
+    def __init__(self, folder: Path, config: PretrainingConfig, curve: Curve, stop: StopRequests) -> None:
         self.folder = folder
+        self.stop = stop
         self.seconds = config.checkpoint_minutes * 60
         self.interval = config.validation_interval
         self.curve = curve
@@ -196,13 +200,14 @@ class Checkpoints(Callback):
         self.save_if_due(trainer)
 
     def save_if_due(self, trainer: L.Trainer) -> None:
-        """Save after enough minutes; all processes decide alike, by the first one's clock."""
-        if trainer.strategy.broadcast(time.monotonic() - self._last >= self.seconds):
+        """Save after enough minutes, or when asked to stop; all processes decide alike."""
+        if trainer.strategy.reduce_boolean_decision(self.stop.received is not None, all=False):
             self.save(trainer)
-
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Lose nothing when a person interrupts."""
-        if isinstance(exception, KeyboardInterrupt) and trainer.world_size == 1 and trainer.global_step:
+            raise RunStopped(
+                f"stopped by {self.stop.received or 'another process'} after step {trainer.global_step}; "
+                "the same command goes on"
+            )
+        if trainer.strategy.broadcast(time.monotonic() - self._last >= self.seconds):
             self.save(trainer)
 
     def save(self, trainer: L.Trainer) -> None:

@@ -10,9 +10,11 @@ logs/                            CSV and TensorBoard
 
 import json
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,15 +29,12 @@ from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.examples import HELD_OUT, Batch, Example, MaskedExamples, target_size
 from inattention.pretraining.floor import NeighbourRegression
 from inattention.pretraining.objective import MaskedAcousticModel, mean_baseline
+from inattention.pretraining.stopping import RunDiverged, RunError, StopRequests, owned
 from inattention.provenance import provenance
 from inattention.seeding import derive_seed
 
 RUN, OUTCOME = "run.json", "outcome.json"
 PASSES_FOR_FLOOR = 50
-
-
-class RunError(ValueError):
-    """A run that cannot be started or gone on with, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,18 @@ def pretrain(run: Run, folder: str | Path, *, progress: bool = True) -> dict[str
         What ``outcome.json`` holds.
 
     Raises:
-        RunError: if the folder holds a run with other settings.
+        RunError: if the folder holds a run with other settings, or another process is at work in it.
+        RunStopped: if SIGTERM or SIGINT asked for an end, after a checkpoint.
+        RunDiverged: if the loss is no longer a number; ``diverged.json`` names the step and the batch's cuts.
     """
     folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    first = run.training.devices * run.training.nodes == 1 or os.environ.get("RANK", "0") == "0"
+    with owned(folder) if first else nullcontext():
+        return _pretrain(run, folder, progress=progress)
+
+
+def _pretrain(run: Run, folder: Path, *, progress: bool) -> dict[str, Any]:
     _claim(folder, run)
     if (folder / OUTCOME).exists():
         return json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
@@ -154,12 +162,12 @@ def _fit(run: Run, model: MaskedAcousticModel, folder: Path, *, progress: bool) 
         from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
         from inattention.pretraining.data import PretrainingData
-        from inattention.pretraining.engine import CHECKPOINT, Checkpoints, Curve, Pretraining, Progress
+        from inattention.pretraining.engine import Checkpoints, Curve, Pretraining, Progress
 
         settings = run.training
         module = Pretraining(model, settings, run.seed)
         curve = Curve(folder)
-        resume = folder / CHECKPOINT
+        stop = StopRequests()
         trainer = L.Trainer(
             max_steps=settings.steps,
             max_epochs=-1,
@@ -177,24 +185,51 @@ def _fit(run: Run, model: MaskedAcousticModel, folder: Path, *, progress: bool) 
             enable_model_summary=False,
             enable_progress_bar=progress,
             log_every_n_steps=max(1, min(50, settings.steps // 20)),
-            callbacks=[curve, Checkpoints(folder, settings, curve)] + ([Progress(refresh_rate=5)] if progress else []),
+            callbacks=[curve, Checkpoints(folder, settings, curve, stop)]
+            + ([Progress(refresh_rate=5)] if progress else []),
             logger=[
                 CSVLogger(folder / "logs", name="csv"),  # each start writes a version of its own
                 TensorBoardLogger(folder / "logs", name="tensorboard", version=""),
             ],
         )
-        trainer.fit(
-            module,
-            datamodule=PretrainingData(run),
-            ckpt_path=resume if resume.exists() else None,
-            weights_only=True,
-        )
+        try:
+            with stop.noted():
+                trainer.fit(
+                    module,
+                    datamodule=PretrainingData(run),
+                    ckpt_path=usable_checkpoint(folder),
+                    weights_only=True,
+                )
+        except RunDiverged as error:
+            (ids,) = error.args
+            write_json(folder / "diverged.json", {"step": trainer.global_step, "cuts": list(ids)})
+            raise RunDiverged(
+                f"the loss is not a number at step {trainer.global_step}; {folder}/diverged.json names the cuts. "
+                "Lower the learning rate, or look at those cuts; the run goes on from its last checkpoint"
+            ) from None
         return {
             "first_process": trainer.is_global_zero,
             "seconds": curve.seconds,
             "cpu_seconds": curve.cpu_seconds,
             "skipped": module.skipped,
         }
+
+
+def usable_checkpoint(folder: Path) -> Path | None:
+    """Find where to go on: the last checkpoint or, if it is damaged, the one before, which is said."""
+    from inattention.pretraining.engine import CHECKPOINT, CHECKPOINT_BEFORE
+
+    for name in (CHECKPOINT, CHECKPOINT_BEFORE):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            torch.load(path, map_location="meta", weights_only=True)
+        except Exception as error:  # a damaged file fails in as many ways as it can be damaged
+            print(f"{path} is damaged and left out ({type(error).__name__})", file=sys.stderr)
+        else:
+            return path
+    return None
 
 
 def _claim(folder: Path, run: Run) -> None:
@@ -210,7 +245,6 @@ def _claim(folder: Path, run: Run) -> None:
                 "or remove this one to start anew"
             )
         return
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(path, {**account, "provenance": provenance()})
 
 

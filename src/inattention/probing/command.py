@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MEL, MEL_NO_CMVN = "mel", "mel-no-cmvn"
 RESULT_FILE = "probes.json"
+SKIPS_PRINTED = 3
 
 
 def run_probe(model: str, corpus: Path, out: Path | None, config: ProbeConfig) -> "ProbeReport":
@@ -41,12 +42,8 @@ def run_probe(model: str, corpus: Path, out: Path | None, config: ProbeConfig) -
             raise ProbeError(f"{out} cannot be made a folder for the results ({error.strerror})") from error
     report = probe(open_source(model, config), opened, config)
     print(table(report))
-    left_out = sum(len(skips) for skips in report.skipped.values())
-    if left_out:
-        print(f"{left_out} recordings could not be used:", file=sys.stderr)
-        named = [(split, skip) for split, skips in report.skipped.items() for skip in skips]
-        for split, skip in named[:5]:
-            print(f"  {split}: {skip.utterance}: {skip.reason}", file=sys.stderr)
+    for line in left_out(report):
+        print(line, file=sys.stderr)
     if out is not None:
         corpus_record = {"name": opened.name, "key": opened.key, "folder": str(opened.folder)}
         write(report, out / RESULT_FILE, model=model, corpus=corpus_record, config=config)
@@ -91,8 +88,24 @@ def table(report: "ProbeReport") -> str:
     return "\n".join(lines)
 
 
+def left_out(report: "ProbeReport") -> list[str]:
+    """Say what could not be used and why, the first few by name."""
+    where = {"features": report.skipped} | {result.task: result.skipped for result in report.tasks}
+    lines = []
+    for what, skipped in where.items():
+        named = [f"  {split}: {skip.utterance}: {skip.reason}" for split, skips in skipped.items() for skip in skips]
+        if named:
+            lines += [f"{what}: {len(named)} utterances could not be used:", *named[:SKIPS_PRINTED]]
+    return lines
+
+
 def write(report: "ProbeReport", path: Path, *, model: str, corpus: dict[str, str], config: ProbeConfig) -> None:
-    """Write a report with all that it depends on, whole or not at all."""
+    """Write a report with all that it depends on, whole or not at all.
+
+    Raises:
+        ProbeError: if it cannot be written.
+    """
+    from inattention.probing.features import ProbeError
     from inattention.provenance import provenance
 
     record = {
@@ -103,5 +116,8 @@ def write(report: "ProbeReport", path: Path, *, model: str, corpus: dict[str, st
         "provenance": provenance(),
     }
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ProbeError(f"{path} cannot be written ({error.strerror})") from error

@@ -1,7 +1,8 @@
 """Every number of the probes, as one record that is saved beside their results."""
 
 import difflib
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 Task = Literal["speaker-utterance", "speaker-frame", "phone-1-hidden", "phone-2-hidden"]
@@ -51,7 +52,6 @@ class ProbeConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tasks", tuple(self.tasks))  # JSON gives a list back
         if not self.tasks:
             raise ValueError(f"tasks must name at least one of {', '.join(TASKS)}")
         for task in self.tasks:
@@ -79,8 +79,21 @@ class ProbeConfig:
             raise ValueError(f"seed must not be negative, as {self.seed} is")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data for JSON; `ProbeConfig(**data)` reads it again."""
+        """Give it as plain data for JSON."""
         return {**asdict(self), "tasks": list(self.tasks)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "ProbeConfig":
+        """Read it from plain data, in which tasks may be a list.
+
+        Raises:
+            ValueError: for a setting that does not exist, or a value that cannot be.
+        """
+        for name in data:
+            _check_choice("probe settings", name, tuple(field.name for field in fields(cls)))
+        settings = dict(data)
+        settings["tasks"] = tuple(data.get("tasks", TASKS))
+        return cls(**settings)
 
 
 def _check_choice(setting: str, value: str, choices: tuple[str, ...]) -> None:

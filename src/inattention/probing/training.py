@@ -12,13 +12,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from inattention.probing.config import ProbeConfig, Task
+from inattention.probing.features import SECONDS_BEFORE_PROGRESS
 from inattention.probing.labels import Examples
 from inattention.probing.probes import Probe, build
 from inattention.seeding import derive_seed
 
 # Items scored at once.
 SCORE_BATCH = 8192
-SECONDS_BEFORE_PROGRESS = 2.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def train(task: Task, train: Table, dev: Table, classes: int, config: ProbeConfi
     patience = config.utterance_patience if of_utterances else config.patience
     seed = derive_seed(config.seed, "probe", task)
     layers, width = train.features.shape[-2:]
-    with torch.random.fork_rng(devices=[]):  # probes start on the CPU
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         probe = build(task, layers=layers, width=width, classes=classes, hidden_width=config.hidden_width)
     probe.to(device_of(config))
@@ -108,7 +108,8 @@ def _batches(table: Table, size: int, generator: torch.Generator) -> Iterator[tu
 @torch.no_grad()
 def _average(averaged: Probe, probe: Probe, decay: float) -> None:
     """Move averaged weights towards the newest; early on by more, so that the random start is soon forgotten."""
-    torch._foreach_lerp_(list(averaged.parameters()), list(probe.parameters()), 1 - decay)
+    for average, newest in zip(averaged.parameters(), probe.parameters(), strict=True):
+        average.lerp_(newest, 1 - decay)
 
 
 @torch.inference_mode()

@@ -32,6 +32,7 @@ from inattention.study.plan import Step, make_plan
 from inattention.study.steps import measure_times, perform
 
 Failures = dict[str, str]
+SECONDS_TO_END = 20  # for workers that are asked to end: a training step and a checkpoint
 
 
 def run_study(
@@ -128,12 +129,22 @@ def _run_side_by_side(
                 bar.n = round(ended + sum(fraction_done(step, config, folder) for step in running.values()), 2)
                 bar.set_postfix_str(", ".join(step.title for step in running.values()))
     except BaseException:
-        for process in list(pool._processes.values()):
-            process.kill()
+        _end_workers(pool)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return failures
+
+
+def _end_workers(pool: ProcessPoolExecutor) -> None:
+    """Ask workers to end, which writes checkpoints; those that do not listen are killed."""
+    processes = list(pool._processes.values())
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + SECONDS_TO_END
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+        process.kill()
 
 
 def _ready(waiting: list[Step], todo: list[Step], folder: Path, failures: Failures) -> Iterator[Step]:

@@ -51,6 +51,3 @@ class TimingConfig:
             raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
         if len(set(self.exponent_lengths)) == 1:
             raise ValueError("exponent_lengths must be at least two different lengths, or none")
-        for mode in self.modes:
-            if mode not in ("forward", "train"):
-                raise ValueError(f"modes are 'forward' and 'train', not {mode!r}")

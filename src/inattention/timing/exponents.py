@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from inattention import attention
 from inattention.attention import AttentionMechanism
 from inattention.attention.rows import Row
-from inattention.timing.config import TimingConfig
+from inattention.attention.steps import split_heads
+from inattention.timing.config import Mode, TimingConfig
 from inattention.timing.measure import Task, spread, take_turns
 
 # What a mechanism with a map of (heads, T, T) takes at most while it is built and run, in such maps.
@@ -122,25 +123,39 @@ def theoretical_exponent(row: Row, lengths: Sequence[int], config: TimingConfig,
     return fit_exponent(lengths, flops) if min(flops) > 0 else None
 
 
-def mixing_task(row: Row, length: int, config: TimingConfig) -> tuple[Task, AttentionMechanism]:
-    """Make one mechanism in evaluation, built for this very length, and a call of it; projections included."""
+def mixing_task(row: Row, length: int, config: TimingConfig, mode: Mode = "forward") -> tuple[Task, AttentionMechanism]:
+    """Make one mechanism built for this very length, and a call of it, projections included.
+
+    Args:
+        row: the mechanism and its options.
+        length: steps; all are valid.
+        config: sizes, device and seed.
+        mode: ``forward`` in evaluation, or ``train``: forward and backward.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         mechanism = attention.build(
             row.mechanism, width=config.width, heads=config.heads, max_length=length, **row.options
         )
-        hidden = torch.randn(1, length, config.width)
-        # As the encoder hands them over: heads are slices of the width.
-        values = torch.randn(1, length, config.width).unflatten(-1, (config.heads, -1)).transpose(1, 2)
-    mechanism = mechanism.eval().to(config.device)
-    hidden, values = hidden.to(config.device), values.to(config.device)
+        hidden, values = torch.randn(2, 1, length, config.width).to(config.device)
+    mechanism = mechanism.train(mode == "train").to(config.device)
     valid = torch.ones(1, length, dtype=torch.bool, device=config.device)
 
-    def task() -> Tensor:
-        with torch.inference_mode():
-            return mechanism(hidden, values, valid)
+    def forward() -> Tensor:
+        # As the encoder hands them over: heads are slices of the width.
+        return mechanism(hidden, split_heads(values, config.heads), valid)
 
-    return task, mechanism
+    def evaluate() -> Tensor:
+        with torch.inference_mode():
+            return forward()
+
+    def train() -> None:
+        forward().sum().backward()
+
+    if mode == "train":
+        hidden.requires_grad_()
+        values.requires_grad_()
+    return (train if mode == "train" else evaluate), mechanism
 
 
 @contextmanager

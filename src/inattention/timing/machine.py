@@ -5,11 +5,11 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
 
 def machine(device: str, threads: int) -> dict[str, str | int]:
     """Describe the machine that a run uses."""
+    import torch
+
     described: dict[str, str | int] = {
         "cpu": _cpu_name(),
         "cores": os.cpu_count() or 0,
@@ -24,11 +24,8 @@ def machine(device: str, threads: int) -> dict[str, str | int]:
 
 def versions() -> dict[str, str]:
     """Give the versions that times depend on."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "inattention": version("inattention"),
-    }
+    packages = ("torch", "inattention")
+    return {"python": platform.python_version(), **{package: version(package) for package in packages}}
 
 
 def _cpu_name() -> str:

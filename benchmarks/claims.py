@@ -1,0 +1,57 @@
+"""Claims beside what was measured: each is met, or is said not to be."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from inattention.attention import mechanisms
+from inattention.attention.rows import parse_row
+from inattention.timing.report import aligned
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A claim with its measurement.
+
+    Attributes:
+        what: what is claimed, in words.
+        at_most: the bar.
+        measured: the median, or None where nothing could be measured.
+        spread: its quartiles, or another word on it.
+        counted: the same by counted operations, if there is such a thing.
+    """
+
+    what: str
+    at_most: float
+    measured: float | None
+    spread: str = ""
+    counted: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Say whether the claim is met."""
+        if self.measured is None:
+            return "not measured"
+        return "met" if self.measured <= self.at_most else "NOT met"
+
+
+def table(checked: Sequence[Checked], unit: str) -> str:
+    """Lay claims out as text, and count them."""
+    cells = [["claim", "at most", unit, "quartiles", "by operations", "verdict"]]
+    for it in checked:
+        measured = "-" if it.measured is None else f"{it.measured:.3f}"
+        cells.append([it.what, f"{it.at_most:.2f}", measured, it.spread, it.counted, it.verdict])
+    verdicts = sorted(it.verdict for it in checked)
+    summary = ", ".join(f"{len(list(group))} {verdict}" for verdict, group in groupby(verdicts))
+    return f"{aligned(cells)}\n{summary}"
+
+
+def registered(rows: Iterable[str]) -> tuple[str, ...]:
+    """Give the rows whose mechanism is registered, by their canonical names; the others are skipped with a note."""
+    known = []
+    for row in rows:
+        if row.split("@")[0] in mechanisms():
+            known.append(parse_row(row).name)
+        else:
+            print(f"{row}: there is no such mechanism here; skipped")
+    return tuple(known)

@@ -1,0 +1,119 @@
+"""How time and memory of the mixing alone grow with length, beside what is claimed of them.
+
+One mechanism at 768 wide and 12 heads, without its query and key projections, is timed at several lengths that take
+turns; the exponent is the slope of log time over log length. Peak memory is that of one forward pass, projections
+included, and beside it that of forward and backward; the measure for it is a float tensor of (heads, time, time).
+
+    python benchmarks/mixing_exponents.py
+    python benchmarks/mixing_exponents.py --rows xbox sparse-strided --rounds 9
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from claims import Checked, registered, table
+from tqdm import tqdm
+
+from inattention.attention import card, mechanisms
+from inattention.attention.rows import Row, parse_row
+from inattention.files import write_json
+from inattention.provenance import provenance
+from inattention.timing.config import Mode, TimingConfig
+from inattention.timing.exponents import (
+    MixingExponent,
+    exponent_table,
+    measure_exponent,
+    mixing_task,
+    theoretical_exponent,
+)
+from inattention.timing.machine import machine
+from inattention.timing.memory import peak_bytes
+
+AT_MOST = {"hashing": 1.2, "sparse": 1.6}
+# Peak memory relative to a float tensor of (heads, time, time), for mechanisms that claim less than time squared.
+MEMORY_AT_MOST = 0.25
+QUADRATIC = 1.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Fit how the mixing of mechanisms grows with length, and measure its peak memory.
+
+    Attributes:
+        rows: what to measure; all mechanisms if none is named.
+        lengths: steps at which the mixing is timed. Maps that do not fit the memory are left out.
+        memory_length: steps at which peak memory is measured.
+        threads: threads of PyTorch.
+        rounds: how often each length is measured.
+        out: the file that gets everything that was measured.
+    """
+
+    rows: tuple[str, ...] = ()
+    lengths: tuple[int, ...] = (1000, 2000, 4000, 8000)
+    memory_length: int = 8000
+    threads: int = 2
+    rounds: int = 5
+    out: Path = Path("runs/benchmarks/mixing_exponents.json")
+
+
+def main(options: Options) -> None:
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(options.threads)
+    config = TimingConfig(
+        exponent_lengths=options.lengths, threads=options.threads, rounds=options.rounds, seconds=0.0
+    )
+    rows = [parse_row(name) for name in registered(options.rows or mechanisms())]
+    exponents, memory = [], []
+    for row in tqdm(rows, unit="row"):
+        exponent = measure_exponent(row, config)
+        exponents += [exponent] if exponent else []
+        memory += memory_claims(row, options.memory_length, config)
+    growth = exponent_claims(exponents)
+    print(*(f"{name}: {value}" for name, value in machine("cpu", options.threads).items()), sep="   ")
+    for text in (exponent_table(exponents), table(growth, "exponent"), table(memory, "of (H, T, T)")):
+        print(f"\n{text}")
+    found = {"exponents": [asdict(it) for it in exponents], "machine": machine("cpu", options.threads)}
+    verdicts = [{**vars(it), "verdict": it.verdict} for it in [*growth, *memory]]
+    write_json(
+        options.out, {"config": asdict(config), **found, "claims": verdicts, "provenance": provenance()}
+    )
+    print(f"written to {options.out}")
+
+
+def exponent_claims(exponents: Sequence[MixingExponent]) -> list[Checked]:
+    """Hold fitted exponents against what is claimed of their family."""
+    return [
+        Checked(
+            f"time of {it.row}, {it.lengths[0]} to {it.lengths[-1]} steps",
+            AT_MOST[card(parse_row(it.row).mechanism).family],
+            it.exponent,
+            f"{it.exponent_low:.2f}-{it.exponent_high:.2f}",
+            "-" if it.theory is None else f"{it.theory:.2f}",
+        )
+        for it in exponents
+        if card(parse_row(it.row).mechanism).family in AT_MOST
+    ]
+
+
+def memory_claims(row: Row, length: int, config: TimingConfig) -> list[Checked]:
+    """Measure peak memory of a mechanism whose card claims less than time squared."""
+    growth = theoretical_exponent(row, (length // 2, length), config)
+    if growth is not None and growth > QUADRATIC:
+        return []
+    whole = 4 * config.heads * length**2
+    found = []
+    modes: tuple[Mode, ...] = ("forward", "train")
+    for mode in modes:
+        task, _ = mixing_task(row, length, config, mode)
+        peak = peak_bytes(task)
+        found.append(
+            Checked(f"memory of {row.name}, {mode}, {length} steps", MEMORY_AT_MOST, peak / whole, f"{peak / 1e6:.0f} MB")
+        )
+    return found
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))

@@ -1,0 +1,1 @@
+"""What attention does, shown: maps, and later what heads have in common."""

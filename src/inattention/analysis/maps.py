@@ -1,0 +1,107 @@
+"""Drawing attention maps: rows are queries, columns keys, one tile a head.
+
+Weights differ by orders of magnitude between heads and within one, so each tile has its own scale: colour follows the
+square root of weight over the largest weight in the tile, which a caption must say.
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float, Shaped
+from matplotlib.figure import Figure
+
+COLOURS = "viridis"
+POWER = 0.5
+PIXELS = 128
+CLOSE_UP = 24
+LEVELS = 64  # of a tile's colours: no eye tells more apart, and noise packs better
+
+
+def load_maps(path: str | Path) -> tuple[Float[np.ndarray, "layers heads time time"], Float[np.ndarray, "..."]]:
+    """Read maps from before and after training, with an axis for layers (of one, if all layers share them).
+
+    Raises:
+        ValueError: if the file does not hold both, as maps.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} does not hold attention maps: {error}") from None
+    if not {"before", "after"} <= set(tensors) or tensors["before"].ndim not in (3, 4):
+        raise ValueError(f"{path} does not hold attention maps named 'before' and 'after'")
+    before, after = (tensors[name].astype(np.float32) for name in ("before", "after"))
+    return (before, after) if before.ndim == 4 else (before[None], after[None])
+
+
+def moved(before: Float[np.ndarray, "*maps time time"], after: Float[np.ndarray, "*maps time time"]) -> np.ndarray:
+    """Give the share of each map's weight that lies elsewhere afterwards: half the summed difference, mean over rows.
+
+    >>> moved(np.eye(2), np.array([[1.0, 0.0], [1.0, 0.0]])).item()
+    0.5
+    """
+    return 0.5 * np.abs(after - before).sum(-1).mean(-1)
+
+
+def close_up(weights: Float[np.ndarray, "time time"], steps: int = CLOSE_UP) -> Float[np.ndarray, "steps steps"]:
+    """Cut out steps around the middle of the diagonal, where offsets of a step or two can be told apart."""
+    start = max(0, (len(weights) - steps) // 2)
+    return weights[start : start + steps, start : start + steps]
+
+
+def shrink(weights: Float[np.ndarray, "time time"], pixels: int = PIXELS) -> Float[np.ndarray, "pixels pixels"]:
+    """Average blocks of steps, so that a long map has at most so many pixels a side."""
+    if len(weights) <= pixels:
+        return weights
+    edges = np.linspace(0, len(weights), pixels, endpoint=False).astype(int)
+    counts = np.diff([*edges, len(weights)])
+    summed = np.add.reduceat(np.add.reduceat(weights, edges, axis=0), edges, axis=1)
+    return summed / np.outer(counts, counts)
+
+
+def shades(weights: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
+    """Give each weight's place on the colour scale, from 0 to 1."""
+    return (np.clip(weights, 0, None) / max(float(weights.max()), 1e-30)) ** POWER
+
+
+def tile_png(weights: Float[np.ndarray, "rows columns"]) -> bytes:
+    """Draw one map as a small PNG, a pixel a weight."""
+    from PIL import Image
+
+    image = Image.fromarray(np.round((LEVELS - 1) * shades(weights)).astype(np.uint8), mode="P")
+    image.putpalette(
+        (mpl.colormaps[COLOURS](np.linspace(0, 1, LEVELS))[:, :3] * 255).round().astype(np.uint8).tobytes()
+    )
+    out = io.BytesIO()
+    image.save(out, format="PNG", optimize=True)
+    return out.getvalue()
+
+
+def colour_stops(count: int = 9) -> list[str]:
+    """Give the scale's colours at equal distances, for a bar beside the maps."""
+    return [mpl.colors.to_hex(mpl.colormaps[COLOURS](place)) for place in np.linspace(0, 1, count)]
+
+
+def draw_maps(strips: Sequence[tuple[str, Shaped[np.ndarray, "heads time time"]]]) -> Figure:
+    """Draw strips of maps below each other, such as before and after training: a column a head.
+
+    Args:
+        strips: what each is called, and its maps.
+    """
+    heads = len(strips[0][1])
+    figure = Figure((0.7 + 1.02 * heads, 0.3 + 1.02 * len(strips)), dpi=150, layout="constrained")
+    grid = figure.subplots(len(strips), heads, squeeze=False)
+    for line, (title, maps) in zip(grid, strips, strict=True):
+        line[0].set_ylabel(title, fontsize=9)
+        for axes, weights in zip(line, maps, strict=True):
+            axes.imshow(shades(shrink(weights)), cmap=COLOURS, vmin=0, vmax=1, interpolation="nearest")
+            axes.set_xticks([])
+            axes.set_yticks([])
+    for head, axes in enumerate(grid[0], start=1):
+        axes.set_title(f"head {head}", fontsize=9)
+    return figure

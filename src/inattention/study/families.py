@@ -1,0 +1,60 @@
+"""How rows are grouped and told apart by eye: a family has one place, one colour and one marker in every figure.
+
+The colours keep apart under the common forms of colour blindness, on light and on dark paper; markers and labels say
+the same again.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Family:
+    """A group of rows.
+
+    Attributes:
+        name: as cards have it.
+        title: as people read it.
+        light: colour on light paper.
+        dark: colour on dark paper.
+        marker: as matplotlib has it.
+    """
+
+    name: str
+    title: str
+    light: str
+    dark: str
+    marker: str
+
+
+FAMILIES = (
+    Family("mel", "Mel features, no model", "#2b2e35", "#f0f1f3", "P"),
+    Family("query-key", "Query-key", "#1a4d9e", "#5a9bd8", "o"),
+    Family("sparse", "Sparse", "#c96a0a", "#e3a63c", "s"),
+    Family("hashing", "Hashing", "#8f1230", "#f4436c", "^"),
+    Family("synthesizer", "Synthesizer", "#239a5c", "#42dd9a", "D"),
+    Family("toeplitz", "Toeplitz", "#9440d8", "#dcb2fa", "v"),
+)
+CONTROL = Family("control", "Control", "#85878e", "#8d929b", "X")
+_FURTHER = (
+    ("#00798c", "#4fc3d6", "<"),
+    ("#8a5a2b", "#cda277", ">"),
+    ("#5f6b00", "#c6cf4a", "p"),
+    ("#b0307f", "#f29ad0", "h"),
+)
+
+
+def arrange(names: list[str]) -> dict[str, Family]:
+    """Give families their places: those known here first, then others in the order given, controls last.
+
+    >>> [family.title for family in arrange(["control", "fourier", "sparse"]).values()]
+    ['Sparse', 'Fourier', 'Control']
+    """
+    known = {family.name: family for family in FAMILIES}
+    others = [name for name in dict.fromkeys(names) if name not in known and name != CONTROL.name]
+    arranged = {name: family for name, family in known.items() if name in names}
+    for place, name in enumerate(others):
+        light, dark, marker = _FURTHER[place % len(_FURTHER)]
+        arranged[name] = Family(name, name[:1].upper() + name[1:], light, dark, marker)
+    if CONTROL.name in names:
+        arranged[CONTROL.name] = CONTROL
+    return arranged

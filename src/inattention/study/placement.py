@@ -1,0 +1,118 @@
+"""Where to put the labels of a figure so that none covers another, a point or a line.
+
+All boxes are (left, bottom, right, top) in pixels, `y` upwards.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+Boxes = Float[np.ndarray, "boxes 4"]
+
+_DIRECTIONS = np.deg2rad([0, 180, 90, 270, 35, 145, 325, 215, 60, 120, 240, 300])
+_DISTANCES = (0, 6, 14, 24, 38, 54, 74)  # pixels beyond the marker
+_PASSES = 4
+
+
+def stack_up(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Move places along a line as little as can be, so that neighbours are at least a gap apart.
+
+    Order is kept, and all stay between low and high as far as there is room.
+
+    >>> stack_up([0.0, 1.0, 9.0], gap=4, low=0, high=20)
+    [0.0, 4.0, 9.0]
+    """
+    if not wanted:
+        return []
+    order = np.argsort(wanted, kind="stable")
+    # Less a gap for each before it, places must not fall: least squares under that rule pools what does fall.
+    pools: list[tuple[float, int]] = []
+    for rank, item in enumerate(order):
+        mean, count = float(wanted[item]) - rank * gap, 1
+        while pools and pools[-1][0] > mean:
+            above, many = pools.pop()
+            mean, count = (above * many + mean * count) / (many + count), many + count
+        pools.append((mean, count))
+    shifted = np.concatenate([np.full(count, mean) for mean, count in pools])
+    shifted = np.clip(shifted, low, max(low, high - (len(order) - 1) * gap))
+    places = np.empty(len(order))
+    places[order] = shifted + gap * np.arange(len(order))
+    return places.tolist()
+
+
+def place_labels(
+    points: Float[np.ndarray, "labels 2"],
+    sizes: Float[np.ndarray, "labels 2"],
+    obstacles: Boxes,
+    frame: tuple[float, float, float, float],
+    marker: float,
+) -> Float[np.ndarray, "labels 2"]:
+    """Find a place for each point's label, near the point and clear of all else.
+
+    Labels are placed one after the other, then each again with all others in view.
+
+    Args:
+        points: where the points are.
+        sizes: width and height of each label.
+        obstacles: what labels should not cover; the points themselves are added.
+        frame: where labels must stay.
+        marker: half the width of a point's marker.
+
+    Returns:
+        The lower left corner of each label.
+    """
+    dots = np.concatenate([points - marker, points + marker], axis=1)
+    candidates = [_candidates(point, size, marker) for point, size in zip(points, sizes, strict=True)]
+    placed: dict[int, np.ndarray] = {}
+    # Those with the most company choose first: they have the fewest places.
+    company = [(np.hypot(*(points - point).T) < 80).sum() for point in points]
+    order = sorted(range(len(points)), key=lambda label: -company[label])
+    for _ in range(_PASSES):
+        for label in order:
+            boxes, reach = candidates[label]
+            others = [box for other, box in placed.items() if other != label]
+            cost = (
+                reach**1.3
+                + 3.0 * _overlap(boxes, obstacles)
+                + 8.0 * _overlap(boxes, dots)
+                + (12.0 * _overlap(boxes, np.stack(others)) if others else 0.0)
+                + 60.0 * _outside(boxes, frame)
+            )
+            placed[label] = boxes[int(np.argmin(cost))]
+    return np.stack([placed[label][:2] for label in range(len(points))]) if len(points) else np.empty((0, 2))
+
+
+def _candidates(point: np.ndarray, size: np.ndarray, marker: float) -> tuple[Boxes, Float[np.ndarray, " boxes"]]:
+    """Boxes around a point, nearest first, and how far each is off."""
+    boxes, reach = [], []
+    half = size / 2
+    for distance in _DISTANCES:
+        for place, angle in enumerate(_DIRECTIONS):
+            way = np.array([np.cos(angle), np.sin(angle)])
+            centre = (
+                point
+                + way * (marker + 3 + distance)
+                + np.sign(np.round(way, 3))
+                * half
+                * np.array([1.0 if abs(way[0]) > 0.1 else 0.0, 1.0 if abs(way[1]) > 0.1 else 0.0])
+            )
+            boxes.append(np.concatenate([centre - half, centre + half]))
+            reach.append(distance + 0.4 * place)
+    return np.stack(boxes), np.array(reach)
+
+
+def _overlap(boxes: Boxes, others: Boxes) -> Float[np.ndarray, " boxes"]:
+    """For each box the summed extent of its overlaps with others: the square root of each overlap's area."""
+    if not len(others):
+        return np.zeros(len(boxes))
+    wide = np.minimum(boxes[:, None, 2], others[None, :, 2]) - np.maximum(boxes[:, None, 0], others[None, :, 0])
+    high = np.minimum(boxes[:, None, 3], others[None, :, 3]) - np.maximum(boxes[:, None, 1], others[None, :, 1])
+    return np.sqrt(np.clip(wide, 0, None) * np.clip(high, 0, None)).sum(1)
+
+
+def _outside(boxes: Boxes, frame: tuple[float, float, float, float]) -> Float[np.ndarray, " boxes"]:
+    """How far each box sticks out of the frame."""
+    left, bottom, right, top = frame
+    beyond = [left - boxes[:, 0], bottom - boxes[:, 1], boxes[:, 2] - right, boxes[:, 3] - top]
+    return np.clip(np.stack(beyond), 0, None).sum(0)

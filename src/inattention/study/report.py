@@ -1,0 +1,245 @@
+"""The study's report: two tables, figures and words in one HTML file that needs nothing else.
+
+table1.csv, table2.csv    the tables
+figures/                  each figure by itself, as SVG or PNG
+report.html               all of it, to be read, printed or sent
+"""
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from inattention.analysis.maps import CLOSE_UP, close_up, colour_stops, draw_maps, load_maps, moved, shrink, tile_png
+from inattention.files import write_bytes, write_text
+from inattention.study import account, wording
+from inattention.study.differences import comparisons
+from inattention.study.figures import (
+    GRID,
+    HALO,
+    INK,
+    MUTED,
+    PAPER,
+    AccuracyPoint,
+    accuracy_svg,
+    accuracy_time_svg,
+    inline,
+    loss_svg,
+    marker_path,
+)
+from inattention.study.paper import CITATION
+from inattention.study.results import StudyResults
+from inattention.study.summary import findings, opening
+from inattention.study.tables import (
+    TASK_TITLES,
+    CostRow,
+    accuracy_rows,
+    cost_rows,
+    settings_of,
+    table1_csv,
+    table2_csv,
+)
+
+REPORT = "report.html"
+FIGURES = "figures"
+# Sizes in pixels of the page; the second is shown on narrow screens.
+_TIME_FIGURE_SIZES = {"wide": (880, 480), "narrow": (360, 520)}
+
+
+def write_report(folder: str | Path) -> Path:
+    """Make tables, figures and the report from a study's results; each file is whole or not there.
+
+    Args:
+        folder: the study's folder, with `results.jsonl` in it.
+
+    Returns:
+        Where the report is.
+
+    Raises:
+        ResultsError: if the results are missing or broken.
+    """
+    results = StudyResults.load(folder)
+    folder = results.folder
+    drawn, maps = _draw(results), _maps(results)
+    page = _page(results, drawn, maps)
+    files = {f"{name}.svg": svg.encode() for name, svg in drawn.items()}
+    files |= {f"maps-{it['row']}.png": it["sheet"] for it in maps if it["sheet"]}
+    _write_figures(folder / FIGURES, files)
+    write_text(folder / "table1.csv", table1_csv(results))
+    write_text(folder / "table2.csv", table2_csv(results))
+    write_text(folder / REPORT, page)
+    return folder / REPORT
+
+
+def _write_figures(folder: Path, files: dict[str, bytes]) -> None:
+    """Write figures, and take away those of rows that are no longer in the study."""
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+    for old in folder.iterdir():
+        if old.name not in files and old.suffix in (".svg", ".png"):
+            old.unlink()
+
+
+def _draw(results: StudyResults) -> dict[str, str]:
+    """Draw all figures but the maps, as SVG by name."""
+    accuracy, setting = accuracy_rows(results), _setting(results)
+    forward = {row.info.name: row.forward for row in cost_rows(results, setting)}
+    drawn = {}
+    for task in results.tasks:
+        points = []
+        for row in accuracy:
+            timed = forward.get(row.info.trained_name)
+            ratio = (timed.ratio, timed.ratio_low, timed.ratio_high) if timed else None
+            points.append(AccuracyPoint(row.info, row.scores[task], row.absent[task], row.collapsed, ratio))
+        chance = next((row.chance[task] for row in accuracy if task in row.chance), None)
+        if any(point.score for point in points):
+            drawn[f"accuracy-{task}"] = accuracy_svg(points, chance, f"accuracy-{task}")
+        if any(point.score and point.ratio for point in points):
+            for size, (width, height) in _TIME_FIGURE_SIZES.items():
+                name = f"time-{task}-{size}"
+                drawn[name] = accuracy_time_svg(points, name, width=width, height=height)
+    runs = [(info, [run for run in results.runs_of(info.name) if run.curve]) for info in results.infos]
+    runs = [(info, of_row) for info, of_row in runs if of_row]
+    if runs:
+        references = {"predicting the mean": runs[0][1][0].mean_l1}
+        if results.floor is not None:
+            references["neighbour regression"] = results.floor
+        for against in ("step", "seconds"):
+            drawn[f"loss-{against}"] = loss_svg(runs, references, f"loss-{against}", against=against)
+    return drawn
+
+
+def _maps(results: StudyResults) -> list[dict[str, Any]]:
+    """Draw learned maps, from the first seed that has them: tiles for the page, and a sheet to keep."""
+    found = []
+    for info in results.infos:
+        if not (info.card and info.card.input_independent) or info.untrained or info.family.name == "control":
+            continue
+        run = next((run for run in results.runs_of(info.name) if run.maps), None)
+        entry: dict[str, Any] = {"row": info.name, "info": info, "seed": None, "layers": [], "sheet": None, "why": ""}
+        found.append(entry)
+        if run is None or run.maps is None:
+            entry["why"] = "not there: the step that keeps them was not run, or failed"
+            continue
+        try:
+            before, after = load_maps(run.maps)
+        except (OSError, ValueError) as error:
+            entry["why"] = f"not there: {error}"
+            continue
+        entry |= {
+            "seed": run.seed,
+            "steps": before.shape[-1],
+            "layers": [_tiles(*it) for it in zip(before, after, strict=True)],
+        }
+        strips = []
+        for number, layer in enumerate(zip(before, after, strict=True), start=1):
+            where = f", layer {number}" if len(before) > 1 else ""
+            strips += [(f"{when}{where}", weights) for when, weights in zip(("before", "after"), layer, strict=True)]
+        out = io.BytesIO()
+        draw_maps(strips).savefig(out, format="png", metadata={"Software": None})
+        entry["sheet"] = out.getvalue()
+    return found
+
+
+def _tiles(before: Any, after: Any) -> list[dict[str, Any]]:
+    """One layer's heads: images and numbers."""
+    return [
+        {
+            "before": _data(tile_png(shrink(one))),
+            "after": _data(tile_png(shrink(other))),
+            "close_before": _data(tile_png(close_up(one))),
+            "close_after": _data(tile_png(close_up(other))),
+            "largest": (float(one.max()), float(other.max())),
+            "moved": float(share),
+        }
+        for one, other, share in zip(before, after, moved(before, after), strict=True)
+    ]
+
+
+def _data(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _page(results: StudyResults, drawn: dict[str, str], maps: Sequence[dict[str, Any]]) -> str:
+    """Fill the template."""
+    accuracy, setting = accuracy_rows(results), _setting(results)
+    costs = cost_rows(results, setting)
+    families = results.families
+    colours = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}
+    colours |= {family.light: f"var(--family-{place})" for place, family in enumerate(families)}
+    environment = Environment(
+        loader=PackageLoader("inattention.study", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "code": wording.code,
+        "counted": wording.counted,
+        "percent": wording.percent,
+        "signed": wording.signed,
+        "three": wording.three_digits,
+        "duration": wording.duration,
+        "formula": wording.formula,
+        "listing": wording.listing,
+    }
+    return environment.get_template("report.html.jinja").render(
+        results=results,
+        config=results.config,
+        corpus=results.corpus,
+        opening=opening(results),
+        findings=findings(results, accuracy, costs),
+        accuracy=accuracy,
+        costs=costs,
+        chance=next((row.chance for row in accuracy if row.chance), {}),
+        setting=setting,
+        other_settings=_other_settings(results),
+        comparisons=comparisons(accuracy, results.tasks),
+        families=families,
+        place={family.name: place for place, family in enumerate(families)},
+        markers={family.name: marker_path(family.marker) for family in families},
+        figures={name: Markup(inline(svg, name, _description(name, results), colours)) for name, svg in drawn.items()},
+        halo=Markup(HALO.format("var(--paper)")),
+        maps=maps,
+        scale=colour_stops(),
+        close_up=CLOSE_UP,
+        task_titles=TASK_TITLES,
+        tasks=results.tasks,
+        leaks=account.leaks(results.config),
+        gaps=account.gaps(results),
+        command=account.command(results),
+        citation=CITATION,
+        config_json=json.dumps(results.config, indent=2, ensure_ascii=False),
+    )
+
+
+def _setting(results: StudyResults) -> tuple[int, int] | None:
+    """The length and batch size of the table and the figure."""
+    return next(iter(settings_of(results)), None)
+
+
+def _other_settings(results: StudyResults) -> list[tuple[tuple[int, int], dict[str, CostRow]]]:
+    """Further lengths and batch sizes, with each row's costs by name."""
+    return [
+        (setting, {row.info.name: row for row in cost_rows(results, setting)}) for setting in settings_of(results)[1:]
+    ]
+
+
+def _description(name: str, results: StudyResults) -> str:
+    """Words for those who do not see a figure; its numbers stand in the tables."""
+    kind, _, rest = name.partition("-")
+    task = TASK_TITLES.get(rest.removesuffix("-wide").removesuffix("-narrow"), rest)
+    if kind == "accuracy":
+        return f"{task}: accuracy of each row with its 95 % interval, as in table 2."
+    if kind == "time":
+        return f"{task}: accuracy of each row against its forward time relative to qk, as in tables 1 and 2."
+    best = min((run for run in results.pretraining.values() if run.curve), key=lambda run: run.held_out_l1)
+    against = "optimiser steps" if rest == "step" else "seconds of training"
+    return f"Held-out masked L1 of each row against {against}; the lowest ends at {best.held_out_l1:.3f} ({best.row})."

@@ -1,0 +1,230 @@
+"""A whole study, small: from a corpus to the report, in any number of pieces, with a stranger's mechanism too."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from inattention.corpora.base import Corpus
+from inattention.model.config import AudioTransformerConfig
+from inattention.model.transformer import AudioTransformer
+from inattention.pretraining.config import PretrainingConfig
+from inattention.probing.config import ProbeConfig
+from inattention.study.config import StudyConfig
+from inattention.study.plan import make_plan, read_rows
+from inattention.study.run import run_study
+from inattention.timing.config import TimingConfig
+from speech import make_corpus
+
+SMALL = StudyConfig(
+    rows=("mel", "qk", "patterned@logits", "none@untrained"),
+    model=AudioTransformerConfig(width=24, feed_forward=24, layers=2, max_length=40),
+    training=PretrainingConfig(steps=4, batch_size=6, validate_every=2, held_out_draws=1),
+    probes=ProbeConfig(epochs=2, hidden_width=16, bootstrap_draws=20),
+    timing=TimingConfig(
+        width=24, feed_forward=24, layers=1, lengths=(20,), rounds=1, seconds=0.0, exponent_lengths=(), threads=1
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return make_corpus(tmp_path_factory.mktemp("study") / "tones", {"train": 12, "dev": 4, "test": 4})
+
+
+@pytest.fixture(scope="module")
+def study(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study") / "small"
+    report, failures = run_study(replace(SMALL, corpus=corpus.folder), folder, jobs=2, progress=False)
+    assert not failures
+    assert report == folder / "report.html"
+    return folder
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+
+
+def test_every_row_comes_out_with_all_that_it_was_made_from(study: Path, corpus: Corpus) -> None:
+    head, *outcomes = lines(study)
+    assert head["rows"] == ["mel", "qk", "patterned@logits", "none@untrained"]
+    assert head["corpus"]["key"] == corpus.key
+    assert head["provenance"]["packages"]["torch"]
+    have = {(line["kind"], line["row"]) for line in outcomes}
+    assert have == {
+        ("floor", None),
+        *(("probe", row) for row in head["rows"]),
+        *(("pretrain", row) for row in head["rows"][1:]),
+        ("time", "qk"),
+        ("time", "patterned@logits"),
+    }
+    trained = next(line for line in outcomes if (line["kind"], line["row"]) == ("pretrain", "patterned@logits"))
+    assert [point["step"] for point in trained["curve"]] == [2, 4]
+    assert (study / trained["maps"]).is_file()
+    for name in ("table1.csv", "table2.csv", "report.html"):
+        assert (study / name).stat().st_size > 100
+
+
+def test_trained_models_have_names_that_people_can_say(study: Path) -> None:
+    model = AudioTransformer.from_pretrained(study / "patterned@logits-0")
+    assert model.config.attention_options == {"init": "logits"}
+
+
+def test_a_study_run_again_redoes_nothing_and_a_new_row_redoes_nothing_else(study: Path, corpus: Corpus) -> None:
+    def written() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in (study / "steps").glob("*/outcome.json")}
+
+    before = written()
+    wider = replace(SMALL, corpus=corpus.folder, rows=(*SMALL.rows, "uniform"))
+    _, failures = run_study(wider, study, jobs=1, progress=False)
+    after = written()
+    assert not failures
+    assert {path: after[path] for path in before} == before
+    new = {path.parent.name.rsplit("-", 1)[0] for path in after.keys() - before.keys()}
+    assert new == {"pretrain-uniform-0", "probe-uniform-0", "time-uniform"}
+
+
+def test_names_of_steps_depend_on_what_outcomes_depend_on_and_on_nothing_else(corpus: Corpus) -> None:
+    def folders(config: StudyConfig, kind: str) -> set[str]:
+        return {step.folder for step in make_plan(config, corpus) if step.kind == kind}
+
+    longer = replace(SMALL, training=replace(SMALL.training, steps=5))
+    untrained = folders(replace(SMALL, rows=("none@untrained",)), "pretrain")
+    assert folders(SMALL, "pretrain") & folders(longer, "pretrain") == untrained
+    probed = replace(SMALL, probes=replace(SMALL.probes, epochs=3))
+    assert folders(probed, "pretrain") == folders(SMALL, "pretrain")
+    assert not folders(probed, "probe") & folders(SMALL, "probe")
+    elsewhere = replace(SMALL, training=replace(SMALL.training, workers=3, checkpoint_minutes=9.0))
+    assert folders(elsewhere, "pretrain") == folders(SMALL, "pretrain")
+    seeds = replace(SMALL, seeds=(0, 1))
+    assert folders(SMALL, "pretrain") < folders(seeds, "pretrain")
+
+
+def test_rows_are_written_in_one_way() -> None:
+    assert read_rows(["patterned@init=logits", "patterned@logits", "qk@start=identity"]) == [
+        "patterned@logits",
+        "qk@identity",
+    ]
+    with pytest.raises(ValueError, match="perhaps 'mel-no-cmvn'"):
+        read_rows(["mel-no-cmv"])
+
+
+def test_one_failed_row_costs_no_other_and_says_so(corpus: Corpus, tmp_path: Path) -> None:
+    config = replace(SMALL, corpus=corpus.folder, rows=("mel", "uniform"))
+    step = next(step for step in make_plan(config, corpus) if step.kind == "pretrain")
+    (tmp_path / "steps").mkdir()
+    (tmp_path / step.folder).write_text("a file where a folder should be")
+    _, failures = run_study(config, tmp_path, jobs=1, progress=False)
+    assert set(failures) == {"pretrain uniform-0", "probe uniform-0"}
+    head, *outcomes = lines(tmp_path)
+    assert {failure["step"] for failure in head["failures"]} == set(failures)
+    assert ("probe", "mel") in {(line["kind"], line["row"]) for line in outcomes}
+    assert "uniform" in (tmp_path / "report.html").read_text()
+
+
+def test_a_study_killed_in_mid_run_goes_on_and_ends_the_same(corpus: Corpus, study: Path, tmp_path: Path) -> None:
+    script = textwrap.dedent(f"""
+        import sys; sys.path[:0] = {[str(Path(__file__).parents[1])]!r}
+        from pathlib import Path
+        from dataclasses import replace
+        from inattention.study.run import run_study
+        from inattention.study.config import StudyConfig
+        from inattention.model.config import AudioTransformerConfig
+        from inattention.pretraining.config import MaskingConfig, PretrainingConfig
+        from inattention.probing.config import ProbeConfig
+        from inattention.timing.config import TimingConfig
+        from inattention.audio.config import FeatureConfig
+        from inattention.corpora.espeak import EspeakConfig
+        from pathlib import PosixPath
+        if __name__ == "__main__":
+            run_study({replace(SMALL, corpus=corpus.folder)!r}, {str(tmp_path / "killed")!r}, jobs=2)
+    """)
+    (tmp_path / "run.py").write_text(script)
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, tmp_path / "run.py"], start_new_session=True)
+        outcomes = tmp_path / "killed" / "steps"
+        had = len(list(outcomes.glob("*/outcome.json")))
+        deadline = time.monotonic() + 120
+        while len(list(outcomes.glob("*/outcome.json"))) < had + 2 and time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            time.sleep(0.05)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    subprocess.run([sys.executable, tmp_path / "run.py"], check=True)
+
+    def results(folder: Path) -> dict[tuple, float]:
+        found = {}
+        for line in lines(folder)[1:]:
+            if line["kind"] == "pretrain":
+                found["pretrain", line["row"]] = line["outcome"]["held_out_l1"]
+            if line["kind"] == "probe":
+                found["probe", line["row"]] = [task["accuracy"] for task in line["outcome"]["tasks"]]
+        return found
+
+    whole, pieced = results(study), results(tmp_path / "killed")
+    assert pieced
+    assert {name: whole[name] for name in pieced} == pieced
+
+
+PLUGIN = '''
+"""The mean of a step and its neighbours: a stranger's mechanism."""
+import torch
+from inattention.attention import AttentionMechanism, Card, register
+
+@register(Card(
+    name="neighbours", label="Neighbours", family="plug-in", citation="a test", training_cost="O(T)",
+    inference_cost="O(T)", flops=lambda time, width, heads, **options: 2 * time**2 * width, input_independent=True,
+))
+class Neighbours(AttentionMechanism):
+    """Weights 1/3 on i - 1, i, i + 1, as far as they are valid."""
+
+    def weights(self, hidden, valid):
+        time = hidden.shape[1]
+        near = torch.ones(time, time).tril(1).triu(-1)
+        weights = near * valid[:, None, :]
+        weights = weights / weights.sum(-1, keepdim=True).clamp(min=1)
+        return weights[:, None].expand(-1, self.heads, -1, -1).to(hidden.dtype)
+'''
+
+
+def test_a_plug_in_that_is_installed_beside_us_is_listed_checked_and_studied(corpus: Corpus, tmp_path: Path) -> None:
+    source, site = tmp_path / "source", tmp_path / "site"
+    source.mkdir()
+    (source / "neighbours_plugin.py").write_text(PLUGIN)
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "neighbours-plugin"\nversion = "1.0"\n'
+        '[project.entry-points."inattention.mechanisms"]\nneighbours = "neighbours_plugin"\n'
+        '[tool.hatch.build.targets.wheel]\ninclude = ["neighbours_plugin.py"]\n'
+    )
+    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target"]
+    subprocess.run([sys.executable, *install, str(site), str(source)], check=True, capture_output=True)
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    check = (
+        "import inattention; from inattention.testing import check_mechanism\n"
+        "assert 'neighbours' in inattention.attention.mechanisms()\n"
+        "check_mechanism('neighbours')"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True, env=environment)
+    words = [
+        *("study", "--corpus", str(corpus.folder), "--out", str(tmp_path / "study"), "--only", "mel", "neighbours"),
+        *("--model.width", "24", "--model.feed-forward", "24", "--model.layers", "1", "--model.max-length", "40"),
+        *("--training.steps", "2", "--probes.epochs", "1", "--probes.hidden-width", "8", "--timing.lengths", "20"),
+        *("--timing.width", "24", "--timing.layers", "1", "--timing.feed-forward", "24", "--timing.seconds", "0"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "inattention.cli", *words], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "neighbours" in done.stdout.lower()
+    assert {line["row"] for line in lines(tmp_path / "study")[1:]} >= {"neighbours", "mel"}
+    assert done.stdout.strip().splitlines()[-1].endswith("report.html")

@@ -1,0 +1,204 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from inattention import AudioTransformer, AudioTransformerConfig
+from inattention.corpora.base import Corpus
+from inattention.probing.config import TASKS, ProbeConfig
+from inattention.probing.features import ProbeError
+from inattention.probing.run import ProbeReport, accuracy_interval, probe
+from inattention.probing.sources import EncoderSource, MelSource
+
+from .toy_corpus import PHONES, SMALL, SPEAKERS, Utterance, speech
+
+QUICK = ProbeConfig(
+    hidden_width=32, epochs=40, patience=5, learning_rate=0.01, step_batch_size=64, utterance_batch_size=4, device="cpu"
+)
+
+
+@pytest.fixture(scope="module")
+def report(corpus: Corpus) -> ProbeReport:
+    return probe(MelSource(SMALL), corpus, QUICK, progress=False)
+
+
+def test_probes_find_speakers_and_phones_where_they_are_plain(report: ProbeReport) -> None:
+    assert [result.task for result in report.tasks] == list(TASKS)
+    assert report["speaker-utterance"].accuracy == 1
+    assert report["speaker-frame"].accuracy > 0.95
+    assert report["phone-1-hidden"].accuracy > 0.9
+    assert report["phone-2-hidden"].accuracy > 0.9
+    for result in report.tasks:
+        assert result.chance < 0.6
+        assert result.low <= result.accuracy <= result.high
+
+
+def test_report_counts_what_was_learned_and_scored(report: ProbeReport) -> None:
+    steps = 24  # 0.9 s make 73 frames
+    assert report.utterances == {"train": 18, "dev": 9, "test": 9}
+    assert report.steps == {"train": 18 * steps, "dev": 9 * steps, "test": 9 * steps}
+    assert report["speaker-utterance"].items == {"train": 18, "dev": 9, "test": 9}
+    assert report["speaker-frame"].items == report["phone-1-hidden"].items == report.steps
+    assert report["phone-1-hidden"].utterances == report.utterances
+    assert (report["speaker-frame"].classes, report["phone-1-hidden"].classes) == (3, len(PHONES))
+
+
+def test_chance_is_that_of_the_most_frequent_class_in_train(corpus: Corpus, report: ProbeReport) -> None:
+    def phones(split: str) -> list[str]:
+        config = MelSource(SMALL)
+        times = config.first_center_seconds + np.arange(24) * config.step_seconds
+        items = [cut.supervisions[0].alignment["phone"] for cut in corpus.cuts(split)]
+        return [next(i.symbol for i in some if i.start <= t < i.start + i.duration) for some in items for t in times]
+
+    train, test = phones("train"), phones("test")
+    usual = max(PHONES, key=train.count)
+    assert report["phone-1-hidden"].chance == pytest.approx(test.count(usual) / len(test))
+    assert report["speaker-utterance"].chance == pytest.approx(1 / 3)
+
+
+def test_report_is_plain_data(report: ProbeReport) -> None:
+    data = json.loads(json.dumps(report.to_dict()))
+    assert data["source"] == "mel-no-cmvn"
+    assert data["skipped"]["test"] == {"count": 0, "named": []}
+    assert [task["task"] for task in data["tasks"]] == list(TASKS)
+    assert data["tasks"][0]["accuracy"] == 1.0
+    assert data["tasks"][0]["layer_weights"] is None
+
+
+def test_same_seed_gives_the_same_report(corpus: Corpus, report: ProbeReport) -> None:
+    assert probe(MelSource(SMALL), corpus, QUICK, progress=False).to_dict() == report.to_dict()
+
+
+def test_each_task_has_the_same_result_alone(corpus: Corpus, report: ProbeReport) -> None:
+    config = replace(QUICK, tasks=("phone-1-hidden",))
+    assert probe(MelSource(SMALL), corpus, config, progress=False).tasks == (report["phone-1-hidden"],)
+
+
+def test_test_split_has_no_part_in_training(spoiled: Callable[..., Corpus], corpus: Corpus) -> None:
+    def of(test: Corpus | None) -> ProbeReport:
+        class Mixed(Corpus):
+            def cuts(self, split: str):
+                return (test if test and split == "test" else corpus).cuts(split)
+
+        return probe(MelSource(SMALL), Mixed(corpus.folder, corpus.info), QUICK, progress=False)
+
+    def other_speakers_voice(made: dict[str, Utterance]) -> None:
+        for utterance in made.values():
+            utterance.samples = speech((SPEAKERS.index(str(utterance.speaker)) + 1) % 3, utterance.phones, 9)
+
+    usual, lying = of(None), of(spoiled(other_speakers_voice))
+    for one, other in zip(usual.tasks, lying.tasks, strict=True):
+        assert (one.dev_accuracy, one.best_epoch, one.epochs) == (other.dev_accuracy, other.best_epoch, other.epochs)
+    assert usual["speaker-utterance"].accuracy == 1
+    assert lying["speaker-utterance"].accuracy == 0
+
+
+def test_utterance_in_two_splits_is_refused(spoiled: Callable[..., Corpus], mel: MelSource) -> None:
+    def spoil(made: dict[str, Utterance]) -> None:
+        made["test-ann-0"].id = "train-ann-0"
+
+    with pytest.raises(ProbeError, match="train-ann-0 stands in train and in test"):
+        probe(mel, spoiled(spoil), QUICK, progress=False)
+
+
+def test_bad_utterances_are_counted_where_they_fail(spoiled: Callable[..., Corpus], mel: MelSource) -> None:
+    def spoil(made: dict[str, Utterance]) -> None:
+        made["train-ann-0"].samples[100] = np.nan
+        made["test-bob-0"].speaker = "eve"
+        phones = made["dev-cy-0"].phones
+        phones[0] = phones[0]._replace(symbol="q?")
+
+    report = probe(mel, spoiled(spoil), QUICK, progress=False)
+    assert [skip.utterance for skip in report.skipped["train"]] == ["train-ann-0"]
+    assert report.skipped["dev"] == report.skipped["test"] == ()
+    for task in ("speaker-utterance", "speaker-frame"):
+        (skip,) = report[task].skipped["test"]
+        assert (skip.utterance, skip.reason) == ("test-bob-0", "its speaker 'eve' is not in train")
+        assert report[task].utterances == {"train": 5, "dev": 3, "test": 2}
+    (skip,) = report["phone-2-hidden"].skipped["dev"]
+    assert skip.utterance == "dev-cy-0"
+    assert "'q?'" in skip.reason
+    assert report["phone-2-hidden"].utterances == {"train": 5, "dev": 2, "test": 3}
+    assert report.to_dict()["tasks"][3]["skipped"]["dev"]["count"] == 1
+
+
+def test_nothing_to_score_is_an_error_that_says_why(spoiled: Callable[..., Corpus], mel: MelSource) -> None:
+    def spoil(made: dict[str, Utterance]) -> None:
+        for utterance in made.values():
+            if utterance.split == "test":
+                utterance.speaker = f"new-{utterance.speaker}"
+
+    corpus = spoiled(spoil)
+    with pytest.raises(ProbeError, match=r"speaker-utterance: no utterance of test .* its speaker 'new-ann' is not in"):
+        probe(mel, corpus, QUICK, progress=False)
+    (corpus.folder / "audio/dev-ann-0.wav").unlink()
+    (corpus.folder / "audio/dev-bob-0.wav").unlink()
+    (corpus.folder / "audio/dev-cy-0.wav").unlink()
+    with pytest.raises(ProbeError, match=r"no utterance of dev can be used; the first of 3: dev-ann-0: .*no such file"):
+        probe(mel, corpus, QUICK, progress=False)
+
+
+def test_phone_tasks_need_phones(spoiled: Callable[..., Corpus], mel: MelSource) -> None:
+    corpus = spoiled(lambda made: None, phones=())
+    with pytest.raises(ProbeError, match="has no phone labels"):
+        probe(mel, corpus, QUICK, progress=False)
+    config = replace(QUICK, tasks=("speaker-frame",))
+    assert probe(mel, corpus, config, progress=False)["speaker-frame"].classes == 3
+
+
+def test_weighted_layers_of_an_encoder_are_reported(corpus: Corpus) -> None:
+    torch.manual_seed(0)
+    config = AudioTransformerConfig(
+        attention="none", width=16, heads=2, layers=2, feed_forward=16, max_length=32, features=SMALL
+    )
+    settings = ProbeConfig(tasks=("phone-1-hidden",), layer="weighted", epochs=3, hidden_width=16)
+    result = probe(EncoderSource(AudioTransformer(config), "e"), corpus, settings, progress=False)["phone-1-hidden"]
+    assert result.layer_weights is not None
+    assert len(result.layer_weights) == 3
+    assert sum(result.layer_weights) == pytest.approx(1)
+
+
+def test_repeated_labels_score_every_frame(corpus: Corpus, mel: MelSource) -> None:
+    settings = ProbeConfig(tasks=("phone-1-hidden",), labels="repeated", epochs=2, hidden_width=16)
+    report = probe(mel, corpus, settings, progress=False)
+    assert report["phone-1-hidden"].items == {split: 3 * steps for split, steps in report.steps.items()}
+
+
+def test_interval_is_that_of_a_plain_loop_over_utterances(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    items = rng.integers(1, 90, size=30)
+    correct = rng.binomial(items, 0.6)
+    draws = np.random.default_rng(5).integers(30, size=(300, 30))
+    accuracies = []
+    for draw in draws:
+        right = sum(int(correct[u]) for u in draw)
+        accuracies.append(right / sum(int(items[u]) for u in draw))
+    accuracies.sort()
+    low, high = accuracy_interval(correct, items, draws=300, seed=5)
+    assert accuracies[6] <= low <= accuracies[8]
+    assert accuracies[291] <= high <= accuracies[293]
+    assert (low, high) == pytest.approx((np.quantile(accuracies, 0.025), np.quantile(accuracies, 0.975)))
+
+
+def test_interval_covers_the_truth_about_95_times_in_100() -> None:
+    # Steps of an utterance share its luck; an interval over steps would cover the truth far less often.
+    rng = np.random.default_rng(0)
+    covered = 0
+    for trial in range(200):
+        items = rng.integers(20, 80, size=60)
+        correct = rng.binomial(items, np.clip(rng.normal(0.7, 0.15, size=60), 0, 1))
+        low, high = accuracy_interval(correct, items, draws=200, seed=trial)
+        covered += low <= 0.7 <= high
+    assert 178 <= covered <= 198
+
+
+def test_interval_in_several_pieces_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inattention.probing.run.BOOTSTRAP_CHUNK", 70)
+    items = np.full(20, 10)
+    low, high = accuracy_interval(np.arange(20) % 11, items, draws=400, seed=0)
+    whole = (np.arange(20) % 11).sum() / 200
+    assert low < whole < high
+    assert 0.15 < high - low < 0.4

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from inattention.probing.config import TASKS, ProbeConfig
+from inattention.probing.labels import Examples
+from inattention.probing.training import Table, score, train
+
+QUICK = ProbeConfig(hidden_width=32, epochs=20, step_batch_size=50, utterance_batch_size=50, learning_rate=0.01)
+
+
+def table(features: torch.Tensor, labels: torch.Tensor) -> Table:
+    rows = np.arange(len(labels))
+    return Table(features, Examples(rows, labels.numpy(), rows))
+
+
+def separable(items: int, *, seed: int, classes: int = 4, width: int = 8) -> Table:
+    """Classes around centres that are far apart, in features of one layer."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(classes, (items,), generator=generator)
+    centers = 3 * torch.eye(classes, width)
+    return table((centers[labels] + 0.3 * torch.randn(items, width, generator=generator))[:, None], labels)
+
+
+def as_utterances(of_steps: Table) -> Table:
+    return Table(of_steps.features[:, None], of_steps.examples)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_probe_learns_what_is_separable(task: str) -> None:
+    splits = [separable(400, seed=seed) for seed in range(3)]
+    if task == "speaker-utterance":
+        splits = [as_utterances(split) for split in splits]
+    trained = train(task, splits[0], splits[1], 4, QUICK, progress=False)
+    correct, _ = score(trained.probe, splits[2])
+    assert correct.double().mean() > 0.99
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_constant_features_give_the_majority_class(task: str) -> None:
+    labels = torch.tensor([0, 1, 1, 1, 2] * 20)
+    splits = [table(torch.full((100, 1, 6), 0.5), labels) for _ in range(3)]
+    if task == "speaker-utterance":
+        splits = [as_utterances(split) for split in splits]
+    trained = train(task, splits[0], splits[1], 3, QUICK, progress=False)
+    correct, _ = score(trained.probe, splits[2])
+    assert torch.equal(correct, labels == 1)
+
+
+@pytest.mark.parametrize("right", [0, 2])
+def test_weighted_layers_learn_to_choose_the_layer_that_tells(right: int) -> None:
+    def layered(seed: int) -> Table:
+        one = separable(600, seed=seed)
+        features = torch.randn(600, 3, 8, generator=torch.Generator().manual_seed(100 + seed))
+        features[:, right] = one.features[:, 0] / 3
+        return Table(features, one.examples)
+
+    config = ProbeConfig(learning_rate=0.01, epochs=40, patience=40)
+    trained = train("speaker-frame", layered(0), layered(1), 4, config, progress=False)
+    weights = trained.probe.mix.logits.softmax(0)
+    assert weights.argmax() == right
+    assert weights[right] > 0.8
+
+
+def test_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
+    noisy = [separable(200, seed=seed) for seed in range(2)]
+
+    def weights(seed: int) -> torch.Tensor:
+        trained = train("phone-1-hidden", *noisy, 4, ProbeConfig(seed=seed, epochs=2, hidden_width=16), progress=False)
+        return torch.cat([p.flatten() for p in trained.probe.parameters()])
+
+    first = weights(0)
+    torch.manual_seed(77)  # whatever else was drawn meanwhile
+    assert torch.equal(weights(0), first)
+    assert not torch.allclose(weights(1), first)
+
+
+def test_training_leaves_torchs_random_state_alone() -> None:
+    state = torch.get_rng_state()
+    train("speaker-frame", separable(50, seed=0), separable(50, seed=1), 4, ProbeConfig(epochs=2), progress=False)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_weights_given_back_are_those_of_the_best_epoch_on_dev() -> None:
+    # Labels of dev and train disagree but for the bias of the classes: training on makes dev worse.
+    learn, dev = separable(300, seed=0), separable(300, seed=1)
+    shuffled = Examples(dev.examples.rows, (dev.examples.labels + 1) % 4, dev.examples.rows)
+    dev = Table(dev.features, shuffled)
+    config = ProbeConfig(epochs=30, patience=30, step_batch_size=32)
+    trained = train("speaker-frame", learn, dev, 4, config, progress=False)
+    correct, _ = score(trained.probe, dev)
+    assert trained.epochs == 30
+    assert trained.best_epoch < 30
+    assert correct.double().mean().item() == trained.dev_accuracy
+    best = ProbeConfig(epochs=trained.best_epoch, patience=30, step_batch_size=32)
+    again = train("speaker-frame", learn, dev, 4, best, progress=False)
+    for one, other in zip(trained.probe.parameters(), again.probe.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_patience_ends_training() -> None:
+    learn, dev = separable(100, seed=0), separable(100, seed=1)
+    dev = Table(dev.features, Examples(dev.examples.rows, (dev.examples.labels + 1) % 4, dev.examples.rows))
+    trained = train("speaker-frame", learn, dev, 4, ProbeConfig(patience=3), progress=False)
+    assert trained.epochs == trained.best_epoch + 3
+
+
+def test_without_averaging_training_is_plain_adam() -> None:
+    learn, dev = separable(64, seed=0), separable(64, seed=1)
+    config = ProbeConfig(epochs=1, step_batch_size=64, averaging=0.0)
+    trained = train("speaker-frame", learn, dev, 4, config, progress=False)
+    # With every item in one batch their order is nothing: one step of Adam, first, moves by the rate alone.
+    start = train(
+        "speaker-frame", learn, dev, 4, ProbeConfig(epochs=1, step_batch_size=64, learning_rate=1e-12), progress=False
+    )
+    plain = start.probe.requires_grad_(True)
+    optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3)
+    F.cross_entropy(plain(learn.features), torch.from_numpy(learn.examples.labels)).backward()
+    optimizer.step()
+    for one, other in zip(trained.probe.parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_repeated_rows_train_and_score_as_items_of_their_own() -> None:
+    step = torch.eye(2)[:, None]
+    examples = Examples(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), np.array([0, 0, 0, 0]))
+    split = Table(step, examples)
+    trained = train(
+        "speaker-frame", split, split, 2, ProbeConfig(epochs=200, learning_rate=0.05, patience=50), progress=False
+    )
+    correct, _ = score(trained.probe, split)
+    assert correct.tolist() == [True, True, False, True]

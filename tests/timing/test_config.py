@@ -1,0 +1,28 @@
+"""Numbers that make no sense are refused when they are given; and reading them imports nothing heavy."""
+
+import subprocess
+import sys
+
+import pytest
+
+from inattention.timing.config import TimingConfig
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"lengths": (500, 0)}, "at least 1"),
+        ({"rounds": 0}, "at least 1"),
+        ({"heads": 7}, "multiple of heads"),
+        ({"exponent_lengths": (1000,)}, "two different lengths"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(wrong: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TimingConfig(**wrong)
+
+
+@pytest.mark.parametrize("module", ["config", "command", "machine"])
+def test_what_the_command_line_imports_is_light(module: str) -> None:
+    code = f"import sys, inattention.timing.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
