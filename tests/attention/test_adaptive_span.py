@@ -62,9 +62,9 @@ def test_full_spans_are_qk(training: bool) -> None:
 
 
 @pytest.mark.parametrize("time", [1, BLOCK - 1, BLOCK, 2 * BLOCK + 5])
-@pytest.mark.parametrize("spans", [[0.0, 0.0, 0.0], [0.0, 30.5, 200.0], [3.0, 60.0, 129.0]])
+@pytest.mark.parametrize("spans", [[0.0, 0.0, 0.0], [0.0, 30.5, 200.0], [3.0, 150.0, 60.0, 4.0]])
 def test_blocks_give_the_dense_form_and_its_gradients(time: int, spans: list[float]) -> None:
-    mechanism, hidden, values = drawn(time, ramp=8, max_span=200)
+    mechanism, hidden, values = drawn(time, heads=len(spans), ramp=8, max_span=200)
     set_spans(mechanism, spans)
     valid = torch.rand(2, time, generator=torch.Generator().manual_seed(0)) < 0.8
     valid[0] = True

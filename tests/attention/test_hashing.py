@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from inattention.attention import build, card, hashing
+from inattention.attention import build, candidates, card
 from inattention.attention.hashing import HashedAttention, hash_flops
 from inattention.testing import CLAIMS, Case
 
@@ -243,7 +243,7 @@ def test_no_tensor_grows_with_the_square_of_time(name: str, projections: int) ->
 
 
 def test_vectors_per_query_score_keys_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashing, "CHUNK_NUMBERS", 2**18)
+    monkeypatch.setattr(candidates, "CHUNK_NUMBERS", 2**18)
     mechanism = build("xbox", width=8, heads=2, keys=4, max_length=10, hashes="per-query")
     time = 2000
     hidden, values = torch.randn(1, time, 8), torch.randn(1, 2, time, 4)

@@ -179,15 +179,6 @@ def test_forward_forms_no_time_by_time_tensor(name: str) -> None:
         assert largest.size < time**2 / 4, f"a tensor of {largest.size} numbers was made"
 
 
-def test_local_is_the_first_half_of_strided() -> None:
-    local, strided = build("local"), build("sparse-strided")
-    local.load_state_dict(strided.state_dict())
-    hidden, values = draw(2, 40)
-    valid = torch.ones(2, 40, dtype=torch.bool)
-    half = HEADS // 2
-    assert torch.allclose(local(hidden, values, valid)[:, :half], strided(hidden, values, valid)[:, :half])
-
-
 @pytest.mark.parametrize("name", RULES)
 def test_a_window_over_everything_is_plain_attention(name: str) -> None:
     mechanism = build(name, **{LENGTH_OPTION[name]: 40})

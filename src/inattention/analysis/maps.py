@@ -45,7 +45,7 @@ def moved(before: Float[np.ndarray, "*maps time time"], after: Float[np.ndarray,
     >>> moved(np.eye(2), np.array([[1.0, 0.0], [1.0, 0.0]])).item()
     0.5
     """
-    return 0.5 * np.abs(after - before).sum(-1).mean(-1)
+    return np.asarray(0.5 * np.abs(after - before).sum(-1).mean(-1))
 
 
 def close_up(weights: Float[np.ndarray, "time time"], steps: int = CLOSE_UP) -> Float[np.ndarray, "steps steps"]:
@@ -93,15 +93,17 @@ def draw_maps(strips: Sequence[tuple[str, Shaped[np.ndarray, "heads time time"]]
     Args:
         strips: what each is called, and its maps.
     """
-    heads = len(strips[0][1])
-    figure = Figure((0.7 + 1.02 * heads, 0.3 + 1.02 * len(strips)), dpi=150, layout="constrained")
-    grid = figure.subplots(len(strips), heads, squeeze=False)
-    for line, (title, maps) in zip(grid, strips, strict=True):
-        line[0].set_ylabel(title, fontsize=9)
-        for axes, weights in zip(line, maps, strict=True):
-            axes.imshow(shades(shrink(weights)), cmap=COLOURS, vmin=0, vmax=1, interpolation="nearest")
-            axes.set_xticks([])
-            axes.set_yticks([])
-    for head, axes in enumerate(grid[0], start=1):
-        axes.set_title(f"head {head}", fontsize=9)
+    tiles = [[shades(shrink(weights)) for weights in maps] for _, maps in strips]
+    heads, side = len(tiles[0]), len(tiles[0][0])
+    pitch = side + max(2, side // 16)
+    sheet = np.full((pitch * len(strips), pitch * heads), np.nan)  # which shows as paper
+    for line, row in enumerate(tiles):
+        for head, tile in enumerate(row):
+            sheet[line * pitch : line * pitch + side, head * pitch : head * pitch + side] = tile
+    figure = Figure((0.9 + 1.02 * heads, 0.3 + 1.02 * len(strips)), dpi=150, layout="constrained")
+    axes = figure.add_subplot(frameon=False)
+    axes.imshow(sheet, cmap=COLOURS, vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks([pitch * head + side / 2 for head in range(heads)], [f"head {head + 1}" for head in range(heads)])
+    axes.set_yticks([pitch * line + side / 2 for line in range(len(strips))], [title for title, _ in strips])
+    axes.tick_params(length=0, labelsize=9, top=True, labeltop=True, bottom=False, labelbottom=False)
     return figure

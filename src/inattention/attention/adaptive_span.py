@@ -3,7 +3,7 @@
     A(i, j) = m(|i - j|) exp(s(i, j)) / sum over valid k of m(|i - k|) exp(s(i, k)),    s(i, j) = q_i . k_j / sqrt d
     m(x) = min(max((ramp + z - x) / ramp, 0), 1)
 
-with a learned span z a head, from 0 to `max_span` (their equations 3 to 5). Their model is causal and adds relative
+with a learned span z a head, from 0 to `max_span`. Their model is causal and adds relative
 positions to s; here a head looks both ways, and s is that of `qk`, which this becomes when z spans the whole input.
 
 Their loss adds a multiple of the mean span: see `AdaptiveSpan.span_loss`. z is learned as a part of `max_span`, so
@@ -123,9 +123,8 @@ class AdaptiveSpan(KeepsInEvaluation):
         time = hidden.shape[1]
         steps = torch.arange(time, device=hidden.device)
         bias = self._log_mask(steps - steps[:, None])
-        scores = query @ key.transpose(-1, -2) / math.sqrt(self.head_dim)
-        allowed = valid[:, None, None, :] & (bias > float("-inf"))
-        return masked_softmax(scores + bias.clamp(min=torch.finfo(bias.dtype).min), allowed)
+        scores = query @ key.transpose(-1, -2) / math.sqrt(self.head_dim) + bias
+        return masked_softmax(scores, valid[:, None, None, :] & (bias > float("-inf")))
 
     def forward(
         self,

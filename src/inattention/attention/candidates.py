@@ -165,39 +165,55 @@ def attend_in_blocks(
 
 
 def attend_each(
-    query: Float[Tensor, "batch heads queries head_dim"],
-    keys: Float[Tensor, "batch heads time head_dim"],
+    query: Float[Tensor, "batch heads time head_dim"],
     values: Float[Tensor, "batch heads time head_dim"],
-    chosen: Int[Tensor, "batch heads queries count"],
+    chosen: Int[Tensor, "batch heads time count"],
     valid: Bool[Tensor, "batch time"],
-) -> Float[Tensor, "batch heads queries head_dim"]:
+) -> Float[Tensor, "batch heads time head_dim"]:
     """Attend to each query's own keys.
 
     Long inputs gather them. For short ones fused attention over all keys, with a mask, takes less time; in training it
     does so at any length, for undoing a gather costs more than the gather.
 
     Args:
-        query: some of the queries.
-        keys: all keys.
+        query: queries, and keys.
         values: zero where invalid.
         chosen: the steps that each query attends to; those that are invalid are left out.
         valid: True where a step is a key; at least one in each utterance.
     """
-    batch, heads, time, head_dim = keys.shape
+    batch, heads, time, head_dim = query.shape
     count = chosen.shape[-1]
-    if time <= STEPS_PER_KEY_TO_GATHER * count or keys.requires_grad or values.requires_grad:
-        mask = torch.zeros(*chosen.shape[:3], time, dtype=torch.bool, device=chosen.device).scatter_(-1, chosen, True)
-        return F.scaled_dot_product_attention(query, keys, values, attn_mask=mask & valid[:, None, None])
-    utterance = torch.arange(batch, device=chosen.device)[:, None, None, None]
-    rows = (utterance * time + chosen) * heads + torch.arange(heads, device=chosen.device)[:, None, None]
-    gathered = as_rows(keys).index_select(0, rows.flatten()).view(-1, count, head_dim)
-    scores = torch.bmm(query.reshape(-1, 1, head_dim), gathered.transpose(1, 2)).view(-1, count) / math.sqrt(head_dim)
-    scores = scores.masked_fill(~valid[utterance, chosen].view(-1, count), float("-inf"))
-    # The weighted sum of rows of a table, which never copies those rows.
-    average = F.embedding_bag(
-        rows.view(-1, count),
-        as_rows(values),
-        per_sample_weights=scores.softmax(-1).to(values.dtype),
-        mode="sum",
-    )
-    return average.view(*chosen.shape[:3], head_dim)
+    if time <= STEPS_PER_KEY_TO_GATHER * count or query.requires_grad or values.requires_grad:
+        outputs = []
+        for rows in chunks_of(time, batch * heads * time):
+            mask = valid.new_zeros(*chosen[:, :, rows].shape[:3], time).scatter_(-1, chosen[:, :, rows], True)
+            mask &= valid[:, None, None]
+            outputs.append(F.scaled_dot_product_attention(query[:, :, rows], query, values, attn_mask=mask))
+        return torch.cat(outputs, dim=2)
+    query_rows, value_rows = as_rows(query), as_rows(values)
+    utterance, head = (torch.arange(n, device=query.device) for n in (batch, heads))
+    utterance = utterance[:, None, None, None]
+    # Filled piece by piece: small results between large temporary tensors would leave memory in pieces.
+    output = torch.empty(batch, time, heads, head_dim, dtype=values.dtype, device=values.device).transpose(1, 2)
+    for rows in chunks_of(time, batch * heads * count * head_dim):
+        steps = chosen[:, :, rows]
+        places = ((utterance * time + steps) * heads + head[:, None, None]).view(-1, count)
+        keys = query_rows.index_select(0, places.flatten()).view(-1, count, head_dim)
+        scores = torch.bmm(query[:, :, rows].reshape(-1, 1, head_dim), keys.transpose(1, 2)).view(-1, count)
+        scores = scores.masked_fill(~valid[utterance, steps].view(-1, count), float("-inf")) / math.sqrt(head_dim)
+        # A weighted sum of rows of a table, which never copies those rows.
+        average = F.embedding_bag(
+            places, value_rows, per_sample_weights=scores.softmax(-1).to(values.dtype), mode="sum"
+        )
+        output[:, :, rows] = average.view(batch, heads, -1, head_dim)
+    return output
+
+
+def chunks_of(time: int, numbers_a_step: int) -> list[slice]:
+    """Cut steps into chunks that hold `CHUNK_NUMBERS` at most.
+
+    >>> chunks_of(5, CHUNK_NUMBERS // 2)
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    size = max(1, CHUNK_NUMBERS // numbers_a_step)
+    return [slice(start, min(start + size, time)) for start in range(0, time, size)]

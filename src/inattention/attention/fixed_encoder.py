@@ -54,8 +54,8 @@ def _flops(time: int, width: int, heads: int, *, learned: int = 0, **options: ob
         family="fixed",
         citation="Raganato et al. 2020, Fixed Encoder Self-Attention Patterns in Transformer-Based Machine Translation",
         options={
-            "learned": "how many heads, the last ones, are query-key heads instead, as 1 of 8 in the paper. With any, the "
-            "weights depend on the input",
+            "learned": "how many heads, the last ones, are query-key heads instead, as 1 of 8 in the paper; with any, "
+            "the weights depend on the input",
             "right": "where the right-hand context weighs most: at the 'end', or next to the 'query'",
         },
         variants={"mirrored": {"right": "query"}},

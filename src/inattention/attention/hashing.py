@@ -30,6 +30,7 @@ from inattention.attention.candidates import (
     attend_in_halves,
     best_keys,
     block_size,
+    chunks_of,
     group,
 )
 from inattention.attention.contract import AttentionMechanism, Card
@@ -142,7 +143,7 @@ class HashedAttention(AttentionMechanism):
                 scores = self._score(labels.transpose(2, 3), projected[:, :, None])
             else:
                 hashed = _Norms.of(query, valid)
-                scores = torch.cat([self._scores_of(rows, hashed) for rows in self._chunks(hidden)], dim=2)
+                scores = torch.cat([self._scores_of(rows, hashed) for rows in self._chunks(query)], dim=2)
             allowed = valid[:, None, None].expand_as(scores)
             ranked = scores.masked_fill(~allowed, float("-inf")).argsort(dim=-1, descending=True, stable=True)
             chosen = torch.zeros_like(allowed).scatter(-1, ranked[..., : self.keys], True) & allowed
@@ -162,13 +163,7 @@ class HashedAttention(AttentionMechanism):
         # An utterance without any valid step may look at every one: its values are zero.
         keys = valid | ~valid.any(-1, keepdim=True)
         if self.hashes == "per-query":
-            hashed = _Norms.of(query, valid)
-            outputs = []
-            for rows in self._chunks(hidden):
-                with torch.no_grad():
-                    chosen = best_keys(self._scores_of(rows, hashed), keys[:, None, None], self.keys)
-                outputs.append(attend_each(query[:, :, rows], query, values, chosen, keys))
-            return torch.cat(outputs, dim=2)
+            return attend_each(query, values, self._choose_each(query, valid, keys), keys)
         with torch.no_grad():
             labels, projected = self._hash(query, valid)
         if self.binary and self.projections == 1:
@@ -243,11 +238,24 @@ class HashedAttention(AttentionMechanism):
             usable.append(valid[utterance[:, None], chosen])
         return torch.cat(rows), torch.cat(usable)
 
-    def _chunks(self, hidden: Float[Tensor, "batch time width"]) -> list[slice]:
+    @torch.no_grad()
+    def _choose_each(
+        self,
+        query: Float[Tensor, "batch heads time head_dim"],
+        valid: Bool[Tensor, "batch time"],
+        keys: Bool[Tensor, "batch time"],
+    ) -> Int[Tensor, "batch heads time count"]:
+        """Choose each query's keys by its own vectors."""
+        hashed = _Norms.of(query, valid)
+        chosen = torch.empty(*query.shape[:3], self.keys, dtype=torch.long, device=query.device)
+        for rows in self._chunks(query):
+            chosen[:, :, rows] = best_keys(self._scores_of(rows, hashed), keys[:, None, None], self.keys)
+        return chosen
+
+    def _chunks(self, query: Float[Tensor, "batch heads time head_dim"]) -> list[slice]:
         """Cut the queries so that a chunk's scores of all keys stay small."""
-        batch, time, _ = hidden.shape
-        size = max(1, CHUNK_NUMBERS // (batch * self.heads * self.projections * time))
-        return [slice(start, min(start + size, time)) for start in range(0, time, size)]
+        batch, heads, time, _ = query.shape
+        return chunks_of(time, batch * heads * self.projections * time)
 
 
 class _Norms(NamedTuple):

@@ -8,9 +8,10 @@ wherever the valid steps are. The width is learned as its logarithm, so it stays
 
 The fast way adds a banded product, one direct sum over the keys that a bump reaches, to the mean that the floor takes.
 A bump is cut where it falls under 1e-6 of the floor: whatever steps are valid, what is left out is at most that part
-of a row, since the floor alone gives every valid key as much as a million of what is cut.
+of a row, since the floor alone gives every valid key a million times what is cut.
 
-`form="table"` has free logits instead, one for each j - i, started at the same bumps: A = softmax(table[j - i]).
+`form="table"` has free logits instead, one for each j - i, started at the same bumps: A = softmax(table[j - i]). Keys
+further away than its max_length count as the furthest that it holds.
 """
 
 import math
@@ -28,7 +29,7 @@ from inattention.attention.steps import zero_invalid
 
 Form = Literal["bumps", "table"]
 
-# What a bump loses by being cut, as a part of the floor.
+# Where a bump is cut, as a part of the floor.
 CUT = 1e-6
 
 STARTS = (

@@ -13,8 +13,9 @@ SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".au", ".
 # Beyond these no recording of speech lies; a header that says so is broken, and resampling by it would not end.
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 
-# Samples that differ by less are silence: a fiftieth of a 16-bit step, far under the floor of the log-mel features.
-SILENCE = 1e-6
+# Samples that all lie within so much are silence: three steps of 16 bits, which hold dither and rounding alone (two
+# channels that cancel out, say), and are far under the floor of the log-mel features.
+SILENCE = 1e-4
 
 
 class AudioError(ValueError):
@@ -66,7 +67,7 @@ def check_samples(waveform: Float[Tensor, " samples"], name: str = "the audio") 
         raise AudioError(f"{name}: holds no samples")
     if not bool(waveform.isfinite().all()):
         raise AudioError(f"{name}: holds NaN or infinite samples")
-    low, high = (float(end) for end in waveform.aminmax())
+    low, high = (float(end) for end in waveform.detach().aminmax())
     if high - low < SILENCE:
         raise AudioError(f"{name}: is silent (its samples lie between {low:g} and {high:g})")
 

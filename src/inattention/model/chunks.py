@@ -48,7 +48,7 @@ def chunks(time: int, longest: int) -> list[Chunk]:
 @torch.no_grad()
 def encode(
     model: "AudioTransformer",
-    utterances: Sequence[Float[Tensor, "time size"]],
+    utterances: Sequence[Float[Tensor, "_ size"]],
     *,
     layer: int | None = -1,
     batch_size: int = 16,

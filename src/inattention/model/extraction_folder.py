@@ -16,7 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import safetensors.numpy
@@ -95,7 +95,7 @@ class ExtractionFolder:
         self._bad: dict[str, str] = {}
         self._next_index = 0.0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ExtractionFolder":
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.folder, os.O_RDONLY)

@@ -70,6 +70,8 @@ def read_config(file: Path) -> AudioTransformerConfig:
         if file.stat().st_size > LARGEST_CONFIG_BYTES:
             raise ValueError(f"has {file.stat().st_size} bytes, which no settings have")
         settings = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(settings, dict):
+            raise ValueError(f"expected settings by name, found {type(settings).__name__}")
     except (ValueError, RecursionError, OSError) as error:
         raise ModelFolderError(f"{file}: is not a model's settings in JSON ({error})") from error
     try:

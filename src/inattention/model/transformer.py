@@ -263,7 +263,7 @@ class AudioTransformer(
             with torch.random.fork_rng(devices=[]):  # a start that is thrown away moves nobody's random numbers
                 model = cls(config)
         except Exception as error:  # a mechanism may refuse a stranger's options in any way
-            raise ModelFolderError(f"{config_file}: {error}") from error
+            raise ModelFolderError(f"{config_file}: {' '.join(str(error).split())}") from error
         check_shapes(found, _shapes(model), weights_file, config_file)
         model.load_state_dict(load_file(weights_file), strict=True)
         return model.eval()

@@ -1,7 +1,6 @@
 """`inattention probe`: one source on one corpus, a table on the screen and a record on disk."""
 
 import difflib
-import json
 import os
 import sys
 from pathlib import Path
@@ -105,6 +104,7 @@ def write(report: "ProbeReport", path: Path, *, model: str, corpus: dict[str, st
     Raises:
         ProbeError: if it cannot be written.
     """
+    from inattention.files import write_json
     from inattention.probing.features import ProbeError
     from inattention.provenance import provenance
 
@@ -115,9 +115,7 @@ def write(report: "ProbeReport", path: Path, *, model: str, corpus: dict[str, st
         "report": report.to_dict(),
         "provenance": provenance(),
     }
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_json(path, record)
     except OSError as error:
         raise ProbeError(f"{path} cannot be written ({error.strerror})") from error

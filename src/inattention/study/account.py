@@ -19,15 +19,17 @@ def leaks(config: Mapping[str, Any]) -> bool:
 def gaps(results: StudyResults) -> list[Markup]:
     """List all that the study names and that is not there: failed and missing steps, and speech left out."""
     found = [Markup("Failed: {}: {}").format(code(it.step), it.error) for it in results.failures]
+    failed = {it.step for it in results.failures}
     missing: dict[str, list[str]] = {}
     for info in results.infos:
         for seed in results.seeds:
             name = f"{info.name}-{seed}"
-            if not info.is_mel and (info.name, seed) not in results.pretraining:
+            if not info.is_mel and (info.name, seed) not in results.pretraining and f"pretrain {name}" not in failed:
                 missing.setdefault("pre-training", []).append(name)
-            if (info.name, seed) not in results.probes:
+            if (info.name, seed) not in results.probes and f"probe {name}" not in failed:
                 missing.setdefault("probes", []).append(name)
-        if not info.is_mel and info.trained_name not in results.timing:
+        timed = info.is_mel or info.trained_name in results.timing or results.failed("time", info.trained_name)
+        if not timed:
             missing.setdefault("timing", []).append(info.trained_name)
     if not results.floors:
         missing["the neighbour regression"] = []

@@ -7,7 +7,7 @@ in a wide one so that they fit, and can be searched and read aloud. The same res
 import io
 import re
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -87,12 +87,13 @@ def accuracy_svg(points: Sequence[AccuracyPoint], chance: float | None, name: st
         chance: accuracy of always saying the most frequent class.
         name: of the figure.
     """
-    with _figure(430, 46 + 19 * len(points)) as figure:
-        axes = figure.add_axes(_inside(figure, left=150, right=16, bottom=36, top=8))
+    with _figure(380, 46 + 18 * len(points)) as figure:
+        names = max(_extent(figure, point.info.name, fontsize=9)[0] for point in points)
+        axes = figure.add_axes(_inside(figure, left=names + 8, right=12, bottom=36, top=8))
         for place, point in enumerate(points):
             _draw_score(axes, point, place, 100 * (chance or 0))
         axes.set_ylim(len(points) - 0.4, -0.6)
-        axes.set_yticks(range(len(points)), [point.info.name for point in points], fontsize=9.5)
+        axes.set_yticks(range(len(points)), [point.info.name for point in points], fontsize=9)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.grid()
@@ -149,8 +150,9 @@ def loss_svg(
         name: of the figure.
         against: ``step`` or ``seconds``.
     """
-    with _figure(460, 400) as figure:
-        axes = figure.add_axes(_inside(figure, left=44, right=150, bottom=40, top=10))
+    with _figure(400, 380) as figure:
+        names = max(_extent(figure, text, fontsize=9)[0] for text in [*references, *(info.name for info, _ in runs)])
+        axes = figure.add_axes(_inside(figure, left=50, right=names + 18, bottom=38, top=8))
         axes.grid(axis="y")
         ends: dict[str, tuple[float, float, str]] = {}
         used: dict[str, int] = {}
@@ -213,7 +215,7 @@ def inline(svg: str, name: str, description: str, colours: Mapping[str, str]) ->
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[Figure]:
+def _figure(width: float, height: float) -> Generator[Figure]:
     """A figure of a size in pixels of the page, in the report's style."""
     with mpl.rc_context(rc=_STYLE):
         yield Figure((width / 72, height / 72), dpi=72)
@@ -286,15 +288,16 @@ def _label_points(
     """Name each point beside it; a thin line leads to it where there was no room near by."""
     frame = axes.get_window_extent().extents
     obstacles = []
-    gap = 1.2 * fontsize
-    ends = stack_up([axes.transData.transform((0, y))[1] for _, y in across], gap, frame[1], frame[3])
-    for (text, y), level in zip(across, ends, strict=True):
+    above = np.inf
+    for text, y in sorted(across, key=lambda line: -line[1]):
         line = axes.transData.transform((0, y))[1]
-        obstacles.append((frame[0], line - 1, frame[2], line + 1))
         wide, tall = _extent(figure, text, fontsize)
-        above = level + 3 if level + 3 + tall < frame[3] else level - tall - 3
-        figure.text(*_of(figure, frame[2] - wide, above), text, fontsize=fontsize, color=MUTED, va="bottom")
-        obstacles.append((frame[2] - wide, above, frame[2], above + tall))
+        # Upon its line, but under it where another line or the edge is near above.
+        bottom = line + 2 if line + tall + 6 < min(above, frame[3]) else line - tall - 2
+        above = line
+        figure.text(*_of(figure, frame[2] - wide, bottom), text, fontsize=fontsize, color=MUTED, va="bottom")
+        obstacles.append((frame[0], line - 1, frame[2], line + 1))
+        obstacles.append((frame[2] - wide, bottom, frame[2], bottom + tall))
     if not points:
         return
     middles = []
@@ -319,13 +322,13 @@ def _label_ends(figure: Figure, axes: Axes, ends: Mapping[str, tuple[float, floa
     """Name each line in a column at the right, in the order of their ends, with a thin line from end to name."""
     frame = axes.get_window_extent().extents
     pixels = {text: axes.transData.transform((x, y)) for text, (x, y, _) in ends.items()}
-    gap = min(14.5, (frame[3] - frame[1]) / max(len(ends) - 1, 1))
+    gap = min(13.0, (frame[3] - frame[1]) / max(len(ends) - 1, 1))
     levels = stack_up([pixel[1] for pixel in pixels.values()], gap, frame[1], frame[3])
     for (text, pixel), level in zip(pixels.items(), levels, strict=True):
         path = np.array([pixel, (frame[2], pixel[1]), (frame[2] + 12, level)]) / (72 * figure.get_size_inches())
         axes.plot(*path.T, transform=figure.transFigure, color=ends[text][2], linewidth=0.6, alpha=0.7, clip_on=False)
         colour = MUTED if ends[text][2] == MUTED else INK
-        figure.text(*_of(figure, frame[2] + 15, level), text, fontsize=9.5, va="center", color=colour)
+        figure.text(*_of(figure, frame[2] + 15, level), text, fontsize=9, va="center", color=colour)
 
 
 def _curve(runs: Sequence[Pretraining], against: str) -> tuple[list[float], list[float]]:

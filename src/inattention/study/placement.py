@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-Boxes = Float[np.ndarray, "boxes 4"]
+Boxes = Float[np.ndarray, "_ 4"]
 
 _DIRECTIONS = np.deg2rad([0, 180, 90, 270, 35, 145, 325, 215, 60, 120, 240, 300])
 _DISTANCES = (0, 6, 14, 24, 38, 54, 74)  # pixels beyond the marker
@@ -83,7 +83,7 @@ def place_labels(
     return np.stack([placed[label][:2] for label in range(len(points))]) if len(points) else np.empty((0, 2))
 
 
-def _candidates(point: np.ndarray, size: np.ndarray, marker: float) -> tuple[Boxes, Float[np.ndarray, " boxes"]]:
+def _candidates(point: np.ndarray, size: np.ndarray, marker: float) -> tuple[Boxes, Float[np.ndarray, " _"]]:
     """Boxes around a point, nearest first, and how far each is off."""
     boxes, reach = [], []
     half = size / 2
@@ -102,7 +102,7 @@ def _candidates(point: np.ndarray, size: np.ndarray, marker: float) -> tuple[Box
     return np.stack(boxes), np.array(reach)
 
 
-def _overlap(boxes: Boxes, others: Boxes) -> Float[np.ndarray, " boxes"]:
+def _overlap(boxes: Boxes, others: Boxes) -> Float[np.ndarray, " _"]:
     """For each box the summed extent of its overlaps with others: the square root of each overlap's area."""
     if not len(others):
         return np.zeros(len(boxes))
@@ -111,7 +111,7 @@ def _overlap(boxes: Boxes, others: Boxes) -> Float[np.ndarray, " boxes"]:
     return np.sqrt(np.clip(wide, 0, None) * np.clip(high, 0, None)).sum(1)
 
 
-def _outside(boxes: Boxes, frame: tuple[float, float, float, float]) -> Float[np.ndarray, " boxes"]:
+def _outside(boxes: Boxes, frame: tuple[float, float, float, float]) -> Float[np.ndarray, " _"]:
     """How far each box sticks out of the frame."""
     left, bottom, right, top = frame
     beyond = [left - boxes[:, 0], bottom - boxes[:, 1], boxes[:, 2] - right, boxes[:, 3] - top]

@@ -48,7 +48,7 @@ from inattention.study.tables import (
 REPORT = "report.html"
 FIGURES = "figures"
 # Sizes in pixels of the page; the second is shown on narrow screens.
-_TIME_FIGURE_SIZES = {"wide": (880, 480), "narrow": (360, 520)}
+_TIME_FIGURE_SIZES = {"wide": (880, 440), "narrow": (360, 520)}
 
 
 def write_report(folder: str | Path) -> Path:
@@ -184,6 +184,7 @@ def _page(results: StudyResults, drawn: dict[str, str], maps: Sequence[dict[str,
         "code": wording.code,
         "counted": wording.counted,
         "percent": wording.percent,
+        "breakable": wording.breakable,
         "signed": wording.signed,
         "three": wording.three_digits,
         "duration": wording.duration,
@@ -200,6 +201,12 @@ def _page(results: StudyResults, drawn: dict[str, str], maps: Sequence[dict[str,
         costs=costs,
         chance=next((row.chance for row in accuracy if row.chance), {}),
         setting=setting,
+        products=[
+            product
+            for timing in results.timing.values()
+            for product in timing.products
+            if (product.length, product.batch) == setting
+        ],
         other_settings=_other_settings(results),
         comparisons=comparisons(accuracy, results.tasks),
         families=families,

@@ -107,13 +107,11 @@ def _against_qk(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) -> Markup
     references = [by_name[info.name] for info in baselines([row.info for row in accuracy])]
     said = []
     for info in subjects([row.info for row in accuracy])[:_SPOKEN_OF]:
-        clauses = [
-            Markup("against {} {}").format(code(other.info.name), comparison(by_name[info.name], other, tasks))
-            for other in references
-            if any(compare(by_name[info.name].scores[task], other.scores[task]) for task in tasks)
-        ]
-        if clauses:
-            said.append(Markup("{}, {}.").format(code(info.name), Markup("; ").join(clauses)))
+        for other in references:
+            one = by_name[info.name]
+            if any(compare(one.scores[task], other.scores[task]) for task in tasks):
+                names = code(info.name), code(other.info.name)
+                said.append(Markup("{} against {}: {}.").format(*names, comparison(one, other, tasks)))
     return Markup(" ").join(said)
 
 

@@ -19,6 +19,15 @@ def code(name: str) -> Markup:
     return Markup("<code>{}</code>").format(name)
 
 
+def breakable(name: str) -> Markup:
+    """Let a row's name break before its parts, where it stands in a narrow column.
+
+    >>> str(breakable("qk@identity"))
+    'qk<wbr>@identity'
+    """
+    return Markup(str(escape(name)).replace("@", "<wbr>@"))
+
+
 def listing(items: Sequence[str], last: str = "and") -> Markup:
     """Join words as a sentence does; whatever is no markup yet is escaped.
 

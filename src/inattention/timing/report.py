@@ -91,7 +91,7 @@ class TimingReport:
         parts = ["   ".join(f"{name}: {value}" for name, value in {**self.machine, **self.versions}.items())]
         parts += [_setting_table(product, self.rows) for product in self.products]
         if self.exponents:
-            parts.append(_exponent_table(self.exponents))
+            parts.append(exponent_table(self.exponents))
         return "\n\n".join(parts)
 
 
@@ -146,7 +146,8 @@ def _setting_table(product: Product, rows: Iterable[TimedRow]) -> str:
     return f"{head}\n{aligned(cells)}"
 
 
-def _exponent_table(exponents: Iterable[MixingExponent]) -> str:
+def exponent_table(exponents: Iterable[MixingExponent]) -> str:
+    """Lay fitted exponents out as text, the flattest growth first."""
     cells = [["row", "exponent", "quartiles", "by operations", "cost (card)", "ms at steps"]]
     for it in sorted(exponents, key=lambda it: it.exponent):
         times = ", ".join(f"{1e3 * s:.1f} at {t}" for t, s in zip(it.lengths, it.seconds, strict=True))

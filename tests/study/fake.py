@@ -1,0 +1,235 @@
+"""A study's folder with results that look real and are made up, from a seed."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from inattention.attention.patterned import hand_made_map, patterns_for
+from inattention.probing.config import TASKS
+from inattention.probing.run import ProbeReport, TaskResult
+from inattention.study.paper import PAPER
+from inattention.study.presets import preset
+from inattention.timing.exponents import MixingExponent
+from inattention.timing.report import Product, TimedRow
+
+ROWS = (
+    "mel", "mel-no-cmvn", "qk", "qk@identity", "shared-qk", "sparse-strided", "sparse-fixed", "sign-alsh", "xbox",
+    "xbox-qnf", "simple-lsh", "simple-alsh", "synthesizer-random", "patterned", "patterned@logits", "uniform", "none",
+    "patterned@untrained",
+)  # fmt: skip
+# Where made-up results lie: masked L1, and how well the features do between chance (0) and the best (1).
+QUALITY = {
+    "mel": (None, 0.45), "mel-no-cmvn": (None, 0.5), "qk": (0.60, 0.55), "qk@identity": (0.46, 0.75),
+    "shared-qk": (0.795, 0.0), "synthesizer-random": (0.52, 0.6), "patterned": (0.43, 0.8),
+    "patterned@logits": (0.50, 0.68), "uniform": (0.66, 0.4), "none": (0.65, 0.5), "patterned@untrained": (0.83, 0.38),
+}  # fmt: skip
+BEST = {"speaker-utterance": 0.98, "speaker-frame": 0.55, "phone-1-hidden": 0.72, "phone-2-hidden": 0.75}
+CLASSES = {"speaker-utterance": 16, "speaker-frame": 16, "phone-1-hidden": 41, "phone-2-hidden": 41}
+CHANCE = {"speaker-utterance": 0.0625, "speaker-frame": 0.07, "phone-1-hidden": 0.12, "phone-2-hidden": 0.12}
+TEST_UTTERANCES = 60
+
+
+def fake_study(
+    folder: Path,
+    *,
+    rows: Sequence[str] = ROWS,
+    seeds: Sequence[int] = (0,),
+    leave_out: Callable[[dict[str, Any]], bool] = lambda line: False,
+    failures: Sequence[dict[str, str]] = (),
+    lengths: Sequence[int] = (500, 1000),
+    corpus: dict[str, Any] | None = None,
+    change_head: Callable[[dict[str, Any]], None] = lambda line: None,
+) -> Path:
+    """Write a made-up study.
+
+    Args:
+        folder: where.
+        rows: its rows.
+        seeds: its seeds.
+        leave_out: which lines are not written, as if their steps had not been run.
+        failures: steps that are said to have failed.
+        lengths: at which times are made up.
+        corpus: what the corpus says of itself, where it differs.
+        change_head: changes the study's own line.
+    """
+    config = preset("smoke").to_dict() | {"rows": list(rows), "seeds": list(seeds)}
+    head = {
+        "kind": "study",
+        "preset": "smoke",
+        "rows": list(rows),
+        "seeds": list(seeds),
+        "config": config,
+        "corpus": _corpus() | (corpus or {}),
+        "provenance": {
+            "packages": {"inattention": "0.1.0", "torch": "2.13.0", "lightning": "2.6.6", "scipy": None},
+            "python": "3.11.2", "platform": "Linux, made up", "machine": "x86_64", "commit": "0" * 40, "modified": True,
+        },
+        "failures": list(failures),
+    }  # fmt: skip
+    lines: list[dict[str, Any]] = []
+    for seed in seeds:
+        lines.append({"kind": "floor", "row": None, "seed": seed, "outcome": {"neighbour_l1": 0.531}})
+        for row in rows:
+            rng = np.random.default_rng([seed, sum(map(ord, row))])
+            if not row.startswith("mel"):
+                lines.append(_pretraining(folder, row, seed, rng))
+            lines.append({"kind": "probe", "row": row, "seed": seed, "outcome": _probes(row, rng)})
+    for row in rows:
+        if not row.startswith("mel") and not row.endswith("@untrained"):
+            rng = np.random.default_rng(sum(map(ord, row)))
+            lines.append({"kind": "time", "row": row, "seed": None, "outcome": _timing(row, lengths, rng)})
+    folder.mkdir(parents=True, exist_ok=True)
+    change_head(head)
+    kept = [head, *(line for line in lines if not leave_out(line))]
+    (folder / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    return folder
+
+
+def _corpus() -> dict[str, Any]:
+    return {
+        "name": "made-up",
+        "caveat": "MADE UP: these numbers come from a random generator, for a test of the report, and mean nothing.",
+        "splits": {
+            "train": {"cuts": 180, "hours": 0.2, "speakers": 16},
+            "dev": {"cuts": 20, "hours": 0.025, "speakers": 16},
+            "test": {"cuts": 60, "hours": 0.025, "speakers": 16},
+        },
+        "phones": [f"p{i}" for i in range(41)],
+        "speakers": [f"voice-{i}" for i in range(16)],
+        "bad_items": {"count": 1, "items": [["voice-3-0007", "is silent"]]},
+        "config": {"hours": 0.25, "voices": 16},
+    }
+
+
+def _quality(row: str) -> tuple[float | None, float]:
+    if row in QUALITY:
+        return QUALITY[row]
+    spread = np.random.default_rng(sum(map(ord, row))).uniform(0, 1)
+    return 0.55 + 0.1 * spread, 0.6 - 0.2 * spread
+
+
+def _pretraining(folder: Path, row: str, seed: int, rng: np.random.Generator) -> dict[str, Any]:
+    end, _ = _quality(row)
+    assert end is not None
+    steps = 0 if row.endswith("@untrained") else preset("smoke").training.steps
+    pace = _ratio(row) * 0.11
+    end = end + float(rng.normal(0, 0.008))
+    curve = [
+        {
+            "step": step,
+            "held_out_l1": end + (0.84 - end) * float(np.exp(-step / (30 + 40 * end))) + float(rng.normal(0, 0.003)),
+            "seconds": pace * step,
+            "cpu_seconds": pace * step * 0.98,
+        }
+        for step in range(15, steps + 1, 15)
+    ]
+    learned = row.partition("@")[0] in ("synthesizer-random", "patterned")
+    place = f"steps/pretrain-{row}-{seed}-0123456789ab"
+    if learned and steps:
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        save_file(_maps(row, seed), folder / place / "maps.safetensors")
+    return {
+        "kind": "pretrain",
+        "row": row,
+        "seed": seed,
+        "key": "0123456789ab",
+        "outcome": {
+            "steps": steps,
+            "parameters": 1_234_567,
+            "attention_parameters": 196_608 if learned else 0 if row in ("none", "uniform") else 18_624,
+            "held_out_l1": curve[-1]["held_out_l1"] if curve else end,
+            "mean_l1": 0.8,
+            "held_out_cells": 100_000,
+            "seconds": pace * steps,
+            "cpu_seconds": pace * steps,
+            "skipped": {"voice-3-0007": "is silent"},
+        },
+        "curve": curve,
+        "folder": place,
+        "maps": f"{place}/maps.safetensors" if learned and steps else None,
+        "provenance": {},
+    }
+
+
+def _maps(row: str, seed: int, heads: int = 12, length: int = 128) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(heads, length, length, generator=generator)
+    for head, pattern in enumerate(patterns_for(heads)):
+        if row.startswith("patterned") and pattern != "random":
+            made = hand_made_map(pattern, length)
+            logits[head] = made if "logits" in row else (made + 1e-3 / length).log()
+    offsets = torch.arange(length)[None] - torch.arange(length)[:, None]
+    learned = torch.stack([torch.exp(-((offsets - head % 5 + 2) ** 2) / (1 + head)) for head in range(heads)])
+    after = logits + 2 * learned + 0.3 * torch.randn(heads, length, length, generator=generator)
+    return {"before": logits.softmax(-1).half(), "after": after.softmax(-1).half()}
+
+
+def _probes(row: str, rng: np.random.Generator) -> dict[str, Any]:
+    _, quality = _quality(row)
+    tasks = []
+    for task in TASKS:
+        chance = CHANCE[task]
+        per_utterance = task == "speaker-utterance"
+        items = TEST_UTTERANCES if per_utterance else TEST_UTTERANCES * 80
+        accuracy = chance + (BEST[task] - chance) * quality
+        if row == "mel" and task.startswith("speaker"):
+            accuracy = chance
+        accuracy = float(np.clip(accuracy + rng.normal(0, 0.02), 0, 1))
+        half = 1.96 * float(np.sqrt(accuracy * (1 - accuracy) / (items if per_utterance else items / 8)))
+        low, high = max(accuracy - half, 0.0), min(accuracy + half, 1.0)
+        tasks.append(
+            TaskResult(
+                task=task, accuracy=accuracy, low=low, high=high, chance=chance, dev_accuracy=accuracy, best_epoch=9,
+                epochs=12, classes=CLASSES[task], items={"train": 9 * items, "dev": items, "test": items},
+                utterances={"train": 180, "dev": 20, "test": TEST_UTTERANCES},
+                unlabelled={"train": 0, "dev": 0, "test": 0}, skipped={"train": (), "dev": (), "test": ()},
+                layer_weights=None,
+            )
+        )  # fmt: skip
+    return ProbeReport(
+        source=row, step_seconds=0.0375, width=96, layer="last", utterances={"train": 180, "dev": 20, "test": 60},
+        steps={"train": 16_000, "dev": 1_700, "test": 4_800}, skipped={"train": (), "dev": (), "test": ()},
+        tasks=tuple(tasks),
+    ).to_dict()  # fmt: skip
+
+
+def _ratio(row: str) -> float:
+    paper = PAPER.get(row)
+    usual = {"none": 0.68, "uniform": 0.7, "patterned": 0.79, "qk@identity": 1.0, "patterned@untrained": 0.79}
+    return (paper.ratio if paper else None) or usual.get(row, 0.9)
+
+
+def _timing(row: str, lengths: Sequence[int], rng: np.random.Generator) -> dict[str, Any]:
+    timed, products = [], []
+    for length in lengths:
+        for mode in ("forward", "train"):
+            base = (0.31 if mode == "forward" else 0.98) * (length / 500) ** 1.2
+            ratio = _ratio(row) * float(rng.normal(1, 0.01))
+            seconds = base * ratio
+            timed.append(
+                TimedRow(
+                    row=row, length=length, batch=1, mode=mode, seconds=seconds, seconds_low=seconds * 0.98,
+                    seconds_high=seconds * 1.03, ratio=ratio, ratio_low=ratio * 0.985, ratio_high=ratio * 1.02,
+                    flops=int(4.3e10 * ratio * length / 500), peak_bytes=int(2.4e7 * (1 + ratio) * length / 500),
+                    weight_bytes=31_000_000, round_seconds=(seconds, seconds, seconds),
+                )
+            )  # fmt: skip
+            products.append(Product(length, 1, mode, (length, 768, 3072), 142.0))
+    exponent = MixingExponent(
+        row=row, lengths=(1000, 2000, 4000), seconds=(0.01, 0.03, 0.09), exponent=float(rng.uniform(1, 2)),
+        exponent_low=1.0, exponent_high=2.05, theory=None if row == "none" else 2.0, cost="O(T² d H)", projections=2,
+    )  # fmt: skip
+    return {
+        "timed": [asdict(it) for it in timed],
+        "exponent": asdict(exponent),
+        "machine": {"cpu": "made-up CPU", "cores": 2, "threads": 2, "instructions": "AVX2", "system": "Linux"},
+        "versions": {"python": "3.11.2", "torch": "2.13.0", "inattention": "0.1.0"},
+        "products": [asdict(product) for product in products],
+        "config": {**preset("smoke").to_dict()["timing"], "lengths": list(lengths)},
+    }
