@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -236,6 +236,40 @@ def probe(arguments: list[str]) -> int:
     return 0
 
 
+def extract(arguments: list[str]) -> int:
+    """Extract the features of every recording in a folder."""
+    import tyro
+
+    from inattention.model.extraction_config import ExtractionConfig
+
+    @dataclass(frozen=True, kw_only=True)
+    class Extract:
+        """Extract the features of every recording in a folder, of any rate and length. Run again, it goes on.
+
+        Attributes:
+            model: a model's folder or hub name.
+            folder: where the recordings are; folders inside it count.
+            out: where the features go, under the recordings' names.
+            settings: of the extraction.
+        """
+
+        model: Annotated[str, tyro.conf.Positional]
+        folder: Annotated[Path, tyro.conf.Positional]
+        out: Path
+        settings: _flat(ExtractionConfig) = field(default_factory=ExtractionConfig)  # ty: ignore[invalid-type-form]
+
+    options = _parse(Extract, "extract", arguments)
+    from inattention.model.extraction import extract_folder
+
+    done = extract_folder(options.model, options.folder, options.out, **asdict(options.settings))
+    print(
+        f"{done['extracted']} of {done['files']} files extracted, {done['done_before']} were done before, "
+        f"{done['bad']} could not be used; {done['audio_hours']:.2f} hours of audio at "
+        f"{done['audio_seconds_per_second']:.0f} seconds a second\nfeatures: {done['out']}"
+    )
+    return 1 if done["bad"] else 0
+
+
 def time(arguments: list[str]) -> int:
     """Time encoders that differ in their attention alone, side by side."""
     from inattention.timing.config import TimingConfig
@@ -265,6 +299,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "corpus": corpus,
     "pretrain": pretrain,
     "probe": probe,
+    "extract": extract,
     "time": time,
 }
 

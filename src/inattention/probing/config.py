@@ -20,7 +20,8 @@ class ProbeConfig:
         labels: `center` gives each step the phone at its centre; `repeated` is the paper's form, in which a step
             stands for each frame stacked in it, with the phone at that frame's centre.
         epochs: the most passes over the train split.
-        patience: passes without a better dev accuracy after which a probe of steps stops.
+        patience: passes in which neither the accuracy nor the loss on dev gets better, after which a probe of steps
+            stops.
         utterance_patience: the same for the probe of utterances, whose passes are short.
         learning_rate: of Adam, constant.
         averaging: what is scored is the running average of the weights, with this decay a batch; 0 takes the weights as
@@ -40,10 +41,10 @@ class ProbeConfig:
     layer: Literal["last", "weighted"] = "last"
     labels: Literal["center", "repeated"] = "center"
     epochs: int = 200
-    patience: int = 2
+    patience: int = 1
     utterance_patience: int = 20
     learning_rate: float = 1e-3
-    averaging: float = 0.99
+    averaging: float = 0.98
     step_batch_size: int = 128
     utterance_batch_size: int = 16
     hidden_width: int = 768

@@ -1,6 +1,7 @@
 """Training one probe on frozen features: best epoch by dev, everything drawn from one seed."""
 
 import copy
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from inattention.seeding import derive_seed
 
 # Items scored at once.
 SCORE_BATCH = 8192
+# The dev loss falls if it loses this share of its lowest value; slower than that, it falls for long and to no end.
+LOSS_GAIN = 0.01
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,9 @@ def train(task: Task, train: Table, dev: Table, classes: int, config: ProbeConfi
     What is scored, and given back, are the weights' running averages: Adam at a constant rate leaves the weights
     themselves jumping about, and with them both the accuracy and the epoch that is chosen.
 
-    The best epoch is that of the highest dev accuracy and, among equals, of the lowest dev loss. What is drawn comes
-    from ``config.seed`` alone; torch's own random state is left as it was.
+    The best epoch is that of the highest dev accuracy and, among equals, of the lowest dev loss. While the loss still
+    falls, training goes on too: a weak signal shows there first. What is drawn comes from ``config.seed`` alone;
+    torch's own random state is left as it was.
     """
     of_utterances = task == "speaker-utterance"
     batch_size = config.utterance_batch_size if of_utterances else config.step_batch_size
@@ -67,7 +71,8 @@ def train(task: Task, train: Table, dev: Table, classes: int, config: ProbeConfi
     averaged = copy.deepcopy(probe).requires_grad_(False)
     optimizer = torch.optim.Adam(probe.parameters(), lr=config.learning_rate, fused=True)
     generator = torch.Generator().manual_seed(seed)
-    best, best_epoch, best_state, epoch, updates = (-1.0, 0.0), 0, {}, 0, 0
+    best, best_epoch, best_state = (-1.0, 0.0), 0, {}
+    lowest_loss, last_gain, epoch, updates = math.inf, 0, 0, 0
     bar = tqdm(
         range(1, config.epochs + 1),
         desc=f"probe {task}",
@@ -88,10 +93,12 @@ def train(task: Task, train: Table, dev: Table, classes: int, config: ProbeConfi
         correct, dev_loss = score(averaged, dev)
         accuracy = correct.double().mean().item()
         if (accuracy, -dev_loss) > best:
-            best, best_epoch = (accuracy, -dev_loss), epoch
+            best, best_epoch, last_gain = (accuracy, -dev_loss), epoch, epoch
             best_state = {name: tensor.clone() for name, tensor in averaged.state_dict().items()}
+        if dev_loss < (1 - LOSS_GAIN) * lowest_loss:
+            lowest_loss, last_gain = dev_loss, epoch
         bar.set_postfix(dev=f"{accuracy:.3f}", best=f"{best[0]:.3f}", refresh=False)
-        if epoch - best_epoch >= patience:
+        if epoch - last_gain >= patience:
             break
     bar.close()
     averaged.load_state_dict(best_state)
