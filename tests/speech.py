@@ -53,7 +53,7 @@ def make_corpus(folder: Path, cuts: dict[str, int] | None = None, phones: int = 
             made.append(MonoCut(name, 0.0, recording.duration, 0, [supervision], recording=recording))
             hours += recording.duration / 3600
         CutSet.from_cuts(made).to_file(folder / f"cuts-{split}.jsonl.gz")
-        splits[split] = {"cuts": len(made), "hours": hours}
+        splits[split] = {"cuts": len(made), "hours": hours, "speakers": len(SPEAKERS)}
     info = {
         "format": FORMAT,
         "name": "tones",
@@ -62,7 +62,8 @@ def make_corpus(folder: Path, cuts: dict[str, int] | None = None, phones: int = 
         "phones": list(PHONES),
         "speakers": list(SPEAKERS),
         "splits": splits,
-        "skipped": [],
+        "bad_items": {"count": 0, "items": []},
+        "caveat": "Tones, made for tests.",
     }
     (folder / "corpus.json").write_text(json.dumps(info))
     return open_corpus(folder)

@@ -57,6 +57,7 @@ def inputs() -> tuple[torch.Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     query, values = torch.randn(2, 2, 3, 21, 4, generator=generator)
     valid = torch.rand(2, 21, generator=generator) < 0.7
+    valid[1] = torch.arange(21) % 7 == 2  # fewer than are chosen
     values = values.masked_fill(~valid[:, None, :, None], 0.0)
     labels = torch.rand(2, 3, 21, generator=generator) < 0.3
     sets = best_keys(torch.randn(2, 3, 2, 21, generator=generator), valid[:, None, None], 5)

@@ -88,12 +88,18 @@ def naive(mechanism: HashedAttention, hidden: Tensor, valid: Tensor, name: str, 
     return weights
 
 
+def _built(name: str, **options: Any) -> HashedAttention:
+    mechanism = build(name, **options)
+    assert isinstance(mechanism, HashedAttention)
+    return mechanism.eval()
+
+
 def _small(name: str, seed: int = 0, **options: Any) -> HashedAttention:
     torch.manual_seed(seed)
-    mechanism = build(name, width=12, heads=2, max_length=10, **{"keys": 4, **options})
+    mechanism = _built(name, width=12, heads=2, max_length=10, **{"keys": 4, **options})
     torch.nn.init.normal_(mechanism.query.weight, std=0.4)
     torch.nn.init.normal_(mechanism.query.bias, std=0.4)
-    return mechanism.eval()
+    return mechanism
 
 
 @pytest.mark.parametrize(("name", "options"), ALL_WAYS)
@@ -130,9 +136,8 @@ def test_gathered_keys_get_the_gradients_of_the_definition(way: dict[str, Any]) 
         lambda h, v: mechanism.weights(h, valid) @ v.masked_fill(~valid[:, None, :, None], 0.0),
     ):
         h, v = hidden.clone().requires_grad_(), values.clone().requires_grad_()
-        mechanism.zero_grad()
-        how(h, v).masked_fill(~valid[:, None, :, None], 0.0).square().sum().backward()
-        gradients.append([h.grad, v.grad, *(p.grad.clone() for p in mechanism.parameters())])
+        loss = how(h, v).masked_fill(~valid[:, None, :, None], 0.0).square().sum()
+        gradients.append(torch.autograd.grad(loss, [h, v, *mechanism.parameters()]))
     for fast, defined in zip(*gradients, strict=True):
         assert torch.allclose(fast, defined, atol=1e-4)
 
@@ -181,7 +186,7 @@ def test_xbox_and_its_query_normalised_form_pick_the_same_keys(way: dict[str, An
 def _recall(name: str, **options: Any) -> float:
     """The share of the 32 largest products of 500 Gaussian steps that are among the chosen keys."""
     torch.manual_seed(0)
-    mechanism = build(name, width=256, heads=4, max_length=500, **options)
+    mechanism = _built(name, width=256, heads=4, max_length=500, **options)
     with torch.no_grad():
         mechanism.query.weight.copy_(torch.eye(256))
     hidden, valid = torch.randn(2, 500, 256), torch.ones(2, 500, dtype=torch.bool)
@@ -216,6 +221,19 @@ def test_positions_beyond_the_table_begin_again_with_its_first_vectors() -> None
     valid = torch.ones(1, 20, dtype=torch.bool)
     weights = mechanism.weights(hidden, valid)
     assert torch.equal(weights[:, :, :10], weights[:, :, 10:])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_largest_norm_is_that_of_valid_steps(name: str) -> None:
+    """A padded step's query is the bias, here far longer than any valid step's."""
+    mechanism = _small(name)
+    with torch.no_grad():
+        mechanism.query.weight.copy_(torch.eye(12))
+        mechanism.query.bias.fill_(5.0)
+    hidden, valid = torch.randn(1, 13, 12) - 5, torch.arange(13)[None] < 10
+    padded = mechanism.weights(hidden, valid)[:, :, :10, :10]
+    alone = mechanism.weights(hidden[:, :10], valid[:, :10])
+    assert torch.allclose(padded, alone, atol=1e-6)
 
 
 class _Largest(TorchDispatchMode):
@@ -265,7 +283,7 @@ def counted(mechanism: HashedAttention, time: int) -> float:
 @pytest.mark.parametrize("options", [{}, {"projections": 4}, {"keys": 500}, {"hashes": "per-query"}])
 @pytest.mark.parametrize("name", ["xbox", "l2-alsh"])
 def test_the_card_tells_the_operations_that_are_counted(name: str, options: dict[str, Any]) -> None:
-    mechanism = build(name, width=768, heads=12, max_length=400, **options)
+    mechanism = _built(name, width=768, heads=12, max_length=400, **options)
     told = card(name).flops(400, 768, 12, **options)
     assert told == pytest.approx(counted(mechanism, 400), rel=0.04)
     assert 0 < hash_flops(400, 768, 12, **options) < told

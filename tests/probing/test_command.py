@@ -65,7 +65,7 @@ def test_what_was_left_out_is_said(corpus: Corpus, tmp_path: Path, capsys: pytes
             (folder / "audio" / file.name).symlink_to(file)
     run_probe("mel", folder, None, QUICK)
     said = capsys.readouterr().err
-    assert "features: 1 utterances could not be used" in said
+    assert "features: utterances that could not be used: 1" in said
     assert "train: train-bob-2: " in said
 
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from inattention.probing import training
 from inattention.probing.config import TASKS, ProbeConfig
 from inattention.probing.labels import Examples
 from inattention.probing.training import Table, score, train
@@ -131,3 +132,16 @@ def test_repeated_rows_train_and_score_as_items_of_their_own() -> None:
     )
     correct, _ = score(trained.probe, split)
     assert correct.tolist() == [True, True, False, True]
+
+
+def test_training_goes_on_while_dev_loss_falls_by_a_hundredth(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = iter([(0.6, 1.0), (0.5, 0.9), (0.5, 0.8), (0.5, 0.799), (0.5, 0.795), (0.9, 0.1)])
+
+    def scripted(*_: object) -> tuple[torch.Tensor, float]:
+        accuracy, loss = next(told)
+        return torch.arange(10) < round(10 * accuracy), loss
+
+    monkeypatch.setattr(training, "score", scripted)
+    data = separable(20, seed=0)
+    trained = train("speaker-frame", data, data, 4, ProbeConfig(patience=2), progress=False)
+    assert (trained.epochs, trained.best_epoch, trained.dev_accuracy) == (5, 1, 0.6)

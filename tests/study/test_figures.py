@@ -76,6 +76,7 @@ def test_figures_on_one_page_share_no_ids_and_ask_for_nothing(points: list[Accur
     assert used <= ids[0]
     assert not re.search(r'(?:href|src)="(?!#)', one)
     assert "#1d1f24" not in one
+    assert "<style" not in one  # which would rule the whole page
     assert 'aria-label="what &lt;it&gt; shows"' in one
     ElementTree.fromstring(one)
 

@@ -1,17 +1,22 @@
 """The report: all that was found, on one page that needs nothing else and says no more than the numbers do."""
 
+import math
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import Markup
 
 from inattention.study.account import command, gaps
+from inattention.study.differences import comparisons
 from inattention.study.report import write_report
 from inattention.study.results import ResultsError, StudyResults
+from inattention.study.summary import findings
+from inattention.study.tables import accuracy_rows, cost_rows
 from study.fake import ROWS, fake_study
 
 FEW = ("mel", "qk", "patterned", "patterned@untrained")
@@ -99,32 +104,60 @@ def test_what_speakers_and_files_are_called_is_shown_and_not_obeyed(tmp_path: Pa
     assert "&lt;script&gt;" in page
 
 
-def test_overlapping_intervals_are_never_called_a_difference(tmp_path: Path) -> None:
-    def level(line: dict[str, Any]) -> bool:
+def level(accuracies: dict[str, float], half: float) -> Callable[[dict[str, Any]], bool]:
+    """Put rows at accuracies of our choice, in all tasks."""
+
+    def change(line: dict[str, Any]) -> bool:
         if line["kind"] == "probe":
             for task in line["outcome"]["tasks"]:
-                accuracy = 0.6 if line["row"] == "patterned" else 0.5
-                task.update(accuracy=accuracy, low=accuracy - 0.08, high=accuracy + 0.08)
+                accuracy = accuracies.get(line["row"], 0.3)
+                task.update(accuracy=accuracy, low=accuracy - half, high=accuracy + half)
         return False
 
-    text = text_of(fake_study(tmp_path, rows=FEW, leave_out=level))
+    return change
+
+
+def said(folder: Path) -> str:
+    """What the summary says."""
+    results = StudyResults.load(folder)
+    rows = accuracy_rows(results)
+    found = findings(results, rows, cost_rows(results, (500, 1)))
+    return " ".join(Markup(text).striptags() for _, paragraphs in found for text in paragraphs)
+
+
+def test_overlapping_intervals_are_never_called_a_difference(tmp_path: Path) -> None:
+    folder = fake_study(tmp_path, rows=FEW, leave_out=level({"patterned": 0.6, "qk": 0.5, "mel": 0.5}, half=0.2))
+    text = said(folder)
     assert "patterned against qk: cannot be told apart on any of the four tasks" in text
-    assert "+10.0 overlap" in text.replace("+10.0overlap", "+10.0 overlap")
-    assert "higher on" not in text
+    assert "speakers by utterance, none of 2" in text
+    assert "higher" not in text
+    results = StudyResults.load(folder)
+    for it in comparisons(accuracy_rows(results), results.tasks):
+        assert {found.verdict for found in it.differences.values() if found} == {"overlapping"}
 
 
 def test_differences_beyond_the_intervals_are_told_with_their_numbers(tmp_path: Path) -> None:
-    def level(line: dict[str, Any]) -> bool:
-        if line["kind"] == "probe":
-            for task in line["outcome"]["tasks"]:
-                accuracy = {"patterned": 0.7, "qk": 0.5}.get(line["row"], 0.3)
-                task.update(accuracy=accuracy, low=accuracy - 0.05, high=accuracy + 0.05)
-        return False
-
-    text = text_of(fake_study(tmp_path, rows=FEW, leave_out=level))
+    text = said(fake_study(tmp_path, rows=FEW, leave_out=level({"patterned": 0.7, "qk": 0.5}, half=0.05)))
     assert "patterned against qk: higher on speakers by utterance (70.0 against 50.0)" in text
     assert "patterned against its own untrained copy: higher on" in text
     assert "speakers by utterance, 2 of 2: qk and patterned" in text
+
+
+def test_a_run_that_diverged_is_told_and_does_not_spoil_the_rest(tmp_path: Path) -> None:
+    def diverge(line: dict[str, Any]) -> bool:
+        if line["kind"] == "pretrain" and line["row"] == "qk":
+            line["outcome"]["held_out_l1"] = math.nan
+            for point, loss in zip(line["curve"], [0.9, 40.0, *[math.nan] * 8], strict=True):
+                point["held_out_l1"] = loss
+        return False
+
+    folder = fake_study(tmp_path, rows=FEW, leave_out=diverge)
+    assert "Lowest on held-out speech: patterned" in said(folder)
+    assert "Collapsed" in text_of(folder)
+    drawn = (folder / "figures" / "loss-step.svg").read_text()
+    assert ">qk<" in drawn
+    assert "nan" not in drawn
+    assert ">0.60<" in drawn  # a tick: the scale is that of the others
 
 
 def test_gaps_are_told(study: Path, report: Path) -> None:

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 # Numbers that a chunk of scores, or of gathered keys, may hold: 16 MB of float32.
-CHUNK_NUMBERS = 2**20
+CHUNK_NUMBERS = 2**22
 # Queries in a block that share one product with their keys; larger ones gain nothing and are padded more.
 LARGEST_BLOCK = 64
 # Up to so many steps for each chosen key, masked attention over all keys takes less time than gathering the chosen.

@@ -44,7 +44,7 @@ POSITIONS = 512
 # Norms are divided by; this is far under any that matters.
 SMALLEST_NORM = 1e-30
 
-HASH_COST = "O(T n d H), or O(T² n d H) with vectors per query"
+HASH_COST = "O(T n (d + min(2^n, T)) H), or O(T² n d H) with vectors per query"
 
 
 class Transform(NamedTuple):
@@ -259,7 +259,7 @@ class HashedAttention(AttentionMechanism):
 
 
 class _Norms(NamedTuple):
-    """Queries in float32, cut off from gradients, with their norms and the largest of them over valid steps."""
+    """Queries in float32, with their norms and the largest of them over valid steps."""
 
     query: Float[Tensor, "batch heads time head_dim"]
     norm: Float[Tensor, "batch heads 1 time"]
@@ -267,7 +267,7 @@ class _Norms(NamedTuple):
 
     @classmethod
     def of(cls, query: Float[Tensor, "batch heads time head_dim"], valid: Bool[Tensor, "batch time"]) -> "_Norms":
-        plain = query.detach().float()
+        plain = query.float()
         norm = torch.linalg.vector_norm(plain, dim=-1).clamp_min(SMALLEST_NORM)[:, :, None]
         largest = norm.masked_fill(~valid[:, None, None], SMALLEST_NORM).amax(-1, keepdim=True)
         return cls(plain, norm, largest)
@@ -337,7 +337,7 @@ def hash_card(
         },
         variants={"per-query": {"hashes": "per-query"}, **(variants or {})},
         fields=("Recommender systems",),
-        training_cost=f"O(T K d H); hashing {HASH_COST}, without gradient",
+        training_cost=f"O(T K d H), or O(T² d H) with vectors per query; hashing {HASH_COST}, without gradient",
         inference_cost=f"O(T K d H); hashing {HASH_COST}",
         flops=flops,
         hash_flops=hash_flops,

@@ -46,7 +46,8 @@ def load_audio(path: str | Path, sampling_rate: int) -> Float[Tensor, " samples"
         raise AudioError(f"{path}: cannot be read as audio ({reason})") from error
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise AudioError(f"{path}: its header says {rate} Hz, which no speech has ({LOWEST_RATE} to {HIGHEST_RATE})")
-    waveform = torch.from_numpy(samples).mean(1)
+    waveform = torch.from_numpy(samples).mean(1) if samples.shape[1] > 1 else torch.from_numpy(samples[:, 0])
+    del samples  # several channels of an hour are gigabytes
     check_samples(waveform, str(path))
     return resample(waveform, rate, sampling_rate)
 

@@ -94,7 +94,7 @@ def left_out(report: "ProbeReport") -> list[str]:
     for what, skipped in where.items():
         named = [f"  {split}: {skip.utterance}: {skip.reason}" for split, skips in skipped.items() for skip in skips]
         if named:
-            lines += [f"{what}: {len(named)} utterances could not be used:", *named[:SKIPS_PRINTED]]
+            lines += [f"{what}: utterances that could not be used: {len(named)}", *named[:SKIPS_PRINTED]]
     return lines
 
 

@@ -41,7 +41,7 @@ class ProbeConfig:
     layer: Literal["last", "weighted"] = "last"
     labels: Literal["center", "repeated"] = "center"
     epochs: int = 200
-    patience: int = 1
+    patience: int = 2
     utterance_patience: int = 20
     learning_rate: float = 1e-3
     averaging: float = 0.98

@@ -55,7 +55,7 @@ def baselines(infos: Sequence[RowInfo]) -> list[RowInfo]:
 
 
 def comparisons(rows: Sequence[AccuracyRow], tasks: Sequence[str]) -> list[Comparison]:
-    """List what is compared: untrained copies, query-key attention, and Mel, for each row that the study is about."""
+    """Hold rows against their untrained copies, query-key attention and Mel, where both were measured."""
     infos = [row.info for row in rows]
     by_name = {row.info.name: row for row in rows}
     pairs = [
@@ -71,10 +71,11 @@ def comparisons(rows: Sequence[AccuracyRow], tasks: Sequence[str]) -> list[Compa
         for mel in infos
         if mel.is_mel
     ]
-    return [
+    found = [
         Comparison(one, other, why, {task: _difference(by_name[one.name], by_name[other.name], task) for task in tasks})
         for one, other, why in pairs
     ]
+    return [it for it in found if any(it.differences.values())]
 
 
 def _difference(one: AccuracyRow, other: AccuracyRow, task: str) -> Difference | None:

@@ -54,7 +54,7 @@ def accuracy_over_seeds(scores: Sequence[Score]) -> Estimate | None:
     by_test = statistics.fmean(((score.high - score.low) / (2 * NORMAL_95)) ** 2 for score in scores)
     if by_start + by_test == 0:
         return Estimate(mean, mean, mean, count)
-    freedom = (by_start + by_test) ** 2 / (1 + 
+    freedom = (by_start + by_test) ** 2 / (
         by_start**2 / (count - 1) + by_test**2 / max(min(score.utterances for score in scores) - 1, 1)
     )
     half = _student_95(freedom) * math.sqrt(by_start + by_test)

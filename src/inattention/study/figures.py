@@ -5,6 +5,7 @@ in a wide one so that they fit, and can be searched and read aloud. The same res
 """
 
 import io
+import math
 import re
 import statistics
 from collections.abc import Generator, Mapping, Sequence
@@ -25,6 +26,8 @@ from inattention.study.families import Family
 from inattention.study.placement import place_labels, stack_up
 from inattention.study.results import Pretraining, RowInfo
 
+# Times the highest reference line.
+_HIGHEST_LOSS = 1.3
 INK, MUTED, GRID, PAPER = "#1d1f24", "#5f636b", "#dddeda", "#fdfdfb"
 HALO = "paint-order: stroke; stroke: {}; stroke-width: 3px; stroke-linejoin: round"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.6, 1.4, 1.6)), (0, (9, 2.5)))
@@ -164,6 +167,8 @@ def loss_svg(
                 for run in of_row:
                     axes.plot(*_curve([run], against), color=colour, linewidth=0.7, alpha=0.4)
             x, y = _curve(of_row, against)
+            if not x:
+                continue
             axes.plot(x, y, color=colour, linewidth=1.9, linestyle=dashes)
             axes.plot(x[-1:], y[-1:], **_marker(info.family, open_=False, size=5))
             ends[info.name] = (x[-1], y[-1], colour)
@@ -171,7 +176,11 @@ def loss_svg(
             axes.axhline(value, color=MUTED, linewidth=1, linestyle=(0, (1.5, 2)))
             ends[text] = (axes.get_xlim()[1], value, MUTED)
         axes.set_xlim(left=0)
-        axes.margins(y=0.04)
+        # A run that diverges leaves the figure, rather than pressing all others together.
+        roof = _HIGHEST_LOSS * max(references.values(), default=math.inf)
+        seen = [y for line in axes.lines for y in np.ravel(line.get_ydata()) if y < roof]
+        room = 0.04 * (max(seen) - min(seen))
+        axes.set_ylim(min(seen) - room, max(seen) + room)
         axes.set_xlabel("optimiser steps" if against == "step" else "seconds of training")
         axes.set_ylabel("held-out masked L1")
         axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -323,6 +332,8 @@ def _label_ends(figure: Figure, axes: Axes, ends: Mapping[str, tuple[float, floa
     frame = axes.get_window_extent().extents
     pixels = {text: axes.transData.transform((x, y)) for text, (x, y, _) in ends.items()}
     gap = min(13.0, (frame[3] - frame[1]) / max(len(ends) - 1, 1))
+    for pixel in pixels.values():
+        pixel[1] = np.clip(pixel[1], frame[1], frame[3])
     levels = stack_up([pixel[1] for pixel in pixels.values()], gap, frame[1], frame[3])
     for (text, pixel), level in zip(pixels.items(), levels, strict=True):
         path = np.array([pixel, (frame[2], pixel[1]), (frame[2] + 12, level)]) / (72 * figure.get_size_inches())
@@ -332,11 +343,14 @@ def _label_ends(figure: Figure, axes: Axes, ends: Mapping[str, tuple[float, floa
 
 
 def _curve(runs: Sequence[Pretraining], against: str) -> tuple[list[float], list[float]]:
-    """The mean over runs, as far as all of them went."""
-    length = min(len(run.curve) for run in runs)
-    points = [[run.curve[place] for run in runs] for place in range(length)]
-    x = [statistics.fmean(getattr(point, against) for point in of_all) for of_all in points]
-    return x, [statistics.fmean(point.held_out_l1 for point in of_all) for of_all in points]
+    """The mean over runs, as far as all of them went and none had diverged to NaN."""
+    x, y = [], []
+    for points in zip(*(run.curve for run in runs), strict=False):
+        loss = statistics.fmean(point.held_out_l1 for point in points)
+        if math.isfinite(loss):
+            x.append(statistics.fmean(getattr(point, against) for point in points))
+            y.append(loss)
+    return x, y
 
 
 def _extent(figure: Figure, text: str, fontsize: float) -> tuple[float, float]:

@@ -11,7 +11,6 @@ CITATION = (
     "Wu, Hsieh, Chen, Chi, Lee: Input-independent Attention Weights Are Expressive Enough: A Study of Attention in "
     "Self-supervised Audio Transformers. SLT 2021, arXiv 2006.05174"
 )
-LABEL = "the paper's: LibriSpeech, their GPU"
 
 
 @dataclass(frozen=True)

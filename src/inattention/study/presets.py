@@ -30,7 +30,7 @@ PRESETS: dict[str, StudyConfig] = {
         training=PretrainingConfig(
             steps=150, batch_size=16, learning_rate=3e-3, validate_every=15, held_out_draws=2, warmup=0.1
         ),
-        probes=ProbeConfig(epochs=20),
+        probes=ProbeConfig(hidden_width=192),
         timing=TimingConfig(lengths=(500,), rounds=3, seconds=1.0, exponent_lengths=()),
     ),
     # Hours on two cores, resumable: large enough that attention has learned something.

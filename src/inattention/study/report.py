@@ -9,9 +9,11 @@ import base64
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+from jaxtyping import Float
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -33,7 +35,7 @@ from inattention.study.figures import (
     marker_path,
 )
 from inattention.study.paper import CITATION
-from inattention.study.results import StudyResults
+from inattention.study.results import Pretraining, RowInfo, StudyResults
 from inattention.study.summary import findings, opening
 from inattention.study.tables import (
     TASK_TITLES,
@@ -49,6 +51,44 @@ REPORT = "report.html"
 FIGURES = "figures"
 # Sizes in pixels of the page; the second is shown on narrow screens.
 _TIME_FIGURE_SIZES = {"wide": (880, 440), "narrow": (360, 520)}
+
+
+@dataclass(frozen=True)
+class Head:
+    """One head's map before and after pre-training.
+
+    Attributes:
+        tiles: the map, as addresses of images that hold them.
+        close_ups: its middle.
+        largest: its largest weights.
+        moved: the share of weight that lies elsewhere afterwards.
+    """
+
+    tiles: tuple[str, str]
+    close_ups: tuple[str, str]
+    largest: tuple[float, float]
+    moved: float
+
+
+@dataclass(frozen=True)
+class LearnedMaps:
+    """A row's learned maps, or why they are not there.
+
+    Attributes:
+        info: which row.
+        seed: of the run they are from.
+        steps: queries and keys in a map.
+        layers: heads by layer, or one group of heads that all layers share.
+        sheet: all of it as one PNG.
+        why: why there are none.
+    """
+
+    info: RowInfo
+    seed: int | None = None
+    steps: int = 0
+    layers: tuple[tuple[Head, ...], ...] = ()
+    sheet: bytes = b""
+    why: str = ""
 
 
 def write_report(folder: str | Path) -> Path:
@@ -68,7 +108,7 @@ def write_report(folder: str | Path) -> Path:
     drawn, maps = _draw(results), _maps(results)
     page = _page(results, drawn, maps)
     files = {f"{name}.svg": svg.encode() for name, svg in drawn.items()}
-    files |= {f"maps-{it['row']}.png": it["sheet"] for it in maps if it["sheet"]}
+    files |= {f"maps-{it.info.name}.png": it.sheet for it in maps if it.sheet}
     _write_figures(folder / FIGURES, files)
     write_text(folder / "table1.csv", table1_csv(results))
     write_text(folder / "table2.csv", table2_csv(results))
@@ -115,49 +155,44 @@ def _draw(results: StudyResults) -> dict[str, str]:
     return drawn
 
 
-def _maps(results: StudyResults) -> list[dict[str, Any]]:
-    """Draw learned maps, from the first seed that has them: tiles for the page, and a sheet to keep."""
-    found = []
-    for info in results.infos:
-        if not (info.card and info.card.input_independent) or info.untrained or info.family.name == "control":
-            continue
-        run = next((run for run in results.runs_of(info.name) if run.maps), None)
-        entry: dict[str, Any] = {"row": info.name, "info": info, "seed": None, "layers": [], "sheet": None, "why": ""}
-        found.append(entry)
-        if run is None or run.maps is None:
-            entry["why"] = "not there: the step that keeps them was not run, or failed"
-            continue
-        try:
-            before, after = load_maps(run.maps)
-        except (OSError, ValueError) as error:
-            entry["why"] = f"not there: {error}"
-            continue
-        entry |= {
-            "seed": run.seed,
-            "steps": before.shape[-1],
-            "layers": [_tiles(*it) for it in zip(before, after, strict=True)],
-        }
-        strips = []
-        for number, layer in enumerate(zip(before, after, strict=True), start=1):
-            where = f", layer {number}" if len(before) > 1 else ""
-            strips += [(f"{when}{where}", weights) for when, weights in zip(("before", "after"), layer, strict=True)]
-        out = io.BytesIO()
-        draw_maps(strips).savefig(out, format="png", metadata={"Software": None})
-        entry["sheet"] = out.getvalue()
-    return found
+def _maps(results: StudyResults) -> list[LearnedMaps]:
+    """Draw learned maps, from the first seed that has them."""
+    learned = [
+        info
+        for info in results.infos
+        if info.card and info.card.input_independent and not info.untrained and info.family.name != "control"
+    ]
+    return [_maps_of(info, results.runs_of(info.name)) for info in learned]
 
 
-def _tiles(before: Any, after: Any) -> list[dict[str, Any]]:
-    """One layer's heads: images and numbers."""
+def _maps_of(info: RowInfo, runs: Sequence[Pretraining]) -> LearnedMaps:
+    path, seed = next(((run.maps, run.seed) for run in runs if run.maps), (None, None))
+    if path is None:
+        return LearnedMaps(info, why="not there: the step that keeps them was not run, or failed")
+    try:
+        before, after = load_maps(path)
+    except (OSError, ValueError) as error:
+        return LearnedMaps(info, why=f"not there: {error}")
+    layers = list(zip(before, after, strict=True))
+    strips = []
+    for number, layer in enumerate(layers, start=1):
+        where = f", layer {number}" if len(layers) > 1 else ""
+        strips += [(f"{when}{where}", weights) for when, weights in zip(("before", "after"), layer, strict=True)]
+    sheet = io.BytesIO()
+    draw_maps(strips).savefig(sheet, format="png", metadata={"Software": None})
+    return LearnedMaps(
+        info, seed, before.shape[-1], tuple(tuple(_heads(*layer)) for layer in layers), sheet=sheet.getvalue()
+    )
+
+
+def _heads(before: Float[np.ndarray, "heads time time"], after: Float[np.ndarray, "heads time time"]) -> list[Head]:
     return [
-        {
-            "before": _data(tile_png(shrink(one))),
-            "after": _data(tile_png(shrink(other))),
-            "close_before": _data(tile_png(close_up(one))),
-            "close_after": _data(tile_png(close_up(other))),
-            "largest": (float(one.max()), float(other.max())),
-            "moved": float(share),
-        }
+        Head(
+            tiles=(_data(tile_png(shrink(one))), _data(tile_png(shrink(other)))),
+            close_ups=(_data(tile_png(close_up(one))), _data(tile_png(close_up(other)))),
+            largest=(float(one.max()), float(other.max())),
+            moved=float(share),
+        )
         for one, other, share in zip(before, after, moved(before, after), strict=True)
     ]
 
@@ -166,7 +201,7 @@ def _data(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _page(results: StudyResults, drawn: dict[str, str], maps: Sequence[dict[str, Any]]) -> str:
+def _page(results: StudyResults, drawn: dict[str, str], maps: Sequence[LearnedMaps]) -> str:
     """Fill the template."""
     accuracy, setting = accuracy_rows(results), _setting(results)
     costs = cost_rows(results, setting)

@@ -4,6 +4,7 @@ A difference is called one only where 95 % intervals lie apart; where they overl
 Nothing is said of what was not measured.
 """
 
+import math
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -20,8 +21,8 @@ _SPOKEN_OF = 2
 
 def findings(
     results: StudyResults, accuracy: Sequence[AccuracyRow], costs: Sequence[CostRow]
-) -> list[tuple[str, Markup]]:
-    """Say what was found, subject by subject; each with a heading of a word or two.
+) -> list[tuple[str, list[Markup]]]:
+    """Say what was found, subject by subject: a heading of a word or two, and paragraphs.
 
     Args:
         results: the study.
@@ -36,7 +37,7 @@ def findings(
         ("Against Mel", _against_mel(accuracy, results.tasks)),
         ("Collapsed", _collapsed(accuracy)),
     ]
-    return [(heading, text) for heading, text in parts if text]
+    return [(heading, paragraphs) for heading, paragraphs in parts if paragraphs]
 
 
 def comparison(one: AccuracyRow, other: AccuracyRow, tasks: Sequence[str]) -> Markup:
@@ -63,46 +64,45 @@ def comparison(one: AccuracyRow, other: AccuracyRow, tasks: Sequence[str]) -> Ma
     return Markup("; ").join(clauses)
 
 
-def _time(costs: Sequence[CostRow]) -> Markup:
+def _time(costs: Sequence[CostRow]) -> list[Markup]:
     by_name = {row.info.name: row for row in costs}
-    parts = []
+    said = []
     for info in subjects([row.info for row in costs])[:_SPOKEN_OF]:
         row = by_name[info.name]
-        timed = [(words, it) for words, it in (("a forward pass", row.forward), ("a training step", row.train)) if it]
-        said = [f"{words} {it.ratio:.2f} ({it.ratio_low:.2f} to {it.ratio_high:.2f})" for words, it in timed]
-        if said:
+        timed = [(words, it) for words, it in (("forward", row.forward), ("in a training step", row.train)) if it]
+        ratios = [f"{words} {it.ratio:.2f} ({it.ratio_low:.2f} to {it.ratio_high:.2f})" for words, it in timed]
+        if ratios:
             paper = f"; the paper has {row.paper.ratio:.2f}" if row.paper and row.paper.ratio else ""
-            parts.append(Markup("{}: {}{}").format(code(info.name), listing(said), paper))
-    if not parts:
-        return Markup("")
-    length, batch = costs[0].length, costs[0].batch
-    return Markup("Relative to {} at {} steps, batch {}, with quartiles over rounds. {}.").format(
-        code("qk"), length, batch, Markup(". ").join(parts)
-    )
+            said.append(Markup("{}: {}{}.").format(code(info.name), listing(ratios), paper))
+    if said:
+        said[0] = Markup("Relative to {} at {} steps, batch {}, with quartiles over rounds. {}").format(
+            code("qk"), costs[0].length, costs[0].batch, said[0]
+        )
+    return said
 
 
-def _loss(results: StudyResults, accuracy: Sequence[AccuracyRow]) -> Markup:
-    trained = [row for row in accuracy if row.loss and not row.info.untrained and not row.info.is_mel]
-    if not trained:
-        return Markup("")
-    trained.sort(key=lambda row: row.loss.mean if row.loss else 0.0)
-    best = [Markup("{} ({:.3f})").format(code(row.info.name), row.loss.mean) for row in trained[:3] if row.loss]
+def _loss(results: StudyResults, accuracy: Sequence[AccuracyRow]) -> list[Markup]:
+    losses = {row.info.name: row.loss.mean for row in accuracy if row.loss and not row.info.untrained}
+    if not losses:
+        return []
+    lowest = sorted(losses, key=lambda row: losses[row] if math.isfinite(losses[row]) else math.inf)[:3]
+    best = [Markup("{} ({:.3f})").format(code(row), losses[row]) for row in lowest]
     mean = next(iter(results.pretraining.values())).mean_l1
     text = Markup("Lowest on held-out speech: {}. Predicting the mean scores {:.3f}").format(listing(best), mean)
     floor = results.floor
     if floor is None:
-        return text + Markup(".")
+        return [text + Markup(".")]
     text += Markup(", a linear regression on neighbouring steps {:.3f}.").format(floor)
-    above = sum(not row.loss.mean < floor for row in trained if row.loss)
+    above = sum(not loss < floor for loss in losses.values())  # so that a loss of NaN counts
     if not above:
-        return text + Markup(" All trained rows end below that regression.")
-    return text + Markup(
-        " {} of {} trained rows end no lower than that regression, so that it is not shown that they learned more than "
-        "a linear look at neighbours."
-    ).format(above, len(trained))
+        return [text + Markup(" All trained rows end below that regression.")]
+    so = (
+        "{} of {} trained rows end no lower than that regression: it is not shown that they learned more than a linear "
+    )
+    return [text, Markup(so + "look at neighbours.").format(above, len(losses))]
 
 
-def _against_qk(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) -> Markup:
+def _against_qk(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) -> list[Markup]:
     by_name = {row.info.name: row for row in accuracy}
     references = [by_name[info.name] for info in baselines([row.info for row in accuracy])]
     said = []
@@ -112,10 +112,10 @@ def _against_qk(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) -> Markup
             if any(compare(one.scores[task], other.scores[task]) for task in tasks):
                 names = code(info.name), code(other.info.name)
                 said.append(Markup("{} against {}: {}.").format(*names, comparison(one, other, tasks)))
-    return Markup(" ").join(said)
+    return said
 
 
-def _against_untrained(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) -> Markup:
+def _against_untrained(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) -> list[Markup]:
     by_name = {row.info.name: row for row in accuracy}
     said = []
     for row in accuracy:
@@ -126,14 +126,14 @@ def _against_untrained(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) ->
                     code(trained.info.name), comparison(trained, row, tasks)
                 )
             )
-    return Markup(" ").join(said)
+    return said
 
 
-def _against_mel(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) -> Markup:
+def _against_mel(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) -> list[Markup]:
     mels = [row for row in accuracy if row.info.is_mel and any(row.scores.values())]
     encoders = [row for row in accuracy if not row.info.is_mel and not row.info.untrained]
     if not mels:
-        return Markup("")
+        return []
     said = []
     for task in tasks:
         measured = [row for row in encoders if row.scores[task] and all(mel.scores[task] for mel in mels)]
@@ -145,12 +145,12 @@ def _against_mel(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) -> Marku
             many = len(above) or "none"
             said.append(Markup("{}, {} of {}{}").format(TASK_WORDS[task], many, len(measured), names))
     if not said:
-        return Markup("")
+        return []
     which = "both forms of Mel" if len(mels) > 1 else code(mels[0].info.name)
-    return Markup("Pre-trained encoders above {}, intervals apart: {}.").format(which, Markup("; ").join(said))
+    return [Markup("Pre-trained encoders above {}, intervals apart: {}.").format(which, Markup("; ").join(said))]
 
 
-def _collapsed(accuracy: Sequence[AccuracyRow]) -> Markup:
+def _collapsed(accuracy: Sequence[AccuracyRow]) -> list[Markup]:
     said = [
         Markup("{}, {}").format(code(row.info.name), mark.partition(": ")[2])
         for row in accuracy
@@ -158,11 +158,10 @@ def _collapsed(accuracy: Sequence[AccuracyRow]) -> Markup:
         if mark.startswith("collapsed")
     ]
     if not said:
-        return Markup("")
+        return []
     end = "Their numbers tell" if len(said) > 1 else "Its numbers tell"
-    return Markup("{}. {} of a run that failed to learn at these settings, and nothing of the mechanism.").format(
-        Markup("; ").join(said), end
-    )
+    what = "of a run that failed to learn at these settings, and nothing of the mechanism."
+    return [Markup("{}. {} {}").format(Markup("; ").join(said), end, what)]
 
 
 def opening(results: StudyResults) -> Markup:
@@ -172,21 +171,18 @@ def opening(results: StudyResults) -> Markup:
     corpus = results.corpus
     hours = corpus["splits"]["train"]["hours"]
     speech = f"{hours:.2g} hours" if hours >= 1.5 else f"{60 * hours:.0f} minutes"
-    seeds = len(results.seeds)
-    return Markup(
-        "{} differing only in their attention {} each pre-trained for {} on {} of speech ({}), then frozen and probed "
-        "for speakers and phones. {} {}"
-    ).format(
+    text = Markup("{} differing only in their attention {} each pre-trained for {} on {} of speech ({}){}. {}").format(
         counted(len(encoders), "encoder"),
         "was" if len(encoders) == 1 else "were",
         counted(steps, "step"),
         speech,
         corpus["name"],
+        ", then frozen and probed for speakers and phones" if results.probes else "",
         corpus.get("caveat", ""),
-        "One seed: intervals are over test utterances, and say nothing of how another start would have ended."
-        if seeds == 1
-        else f"{seeds} seeds: intervals are over seeds and test utterances.",
     )
+    if len(results.seeds) == 1:
+        return text + " One seed: intervals are over test utterances, and say nothing of how another start would end."
+    return text + f" {len(results.seeds)} seeds: intervals are over seeds and test utterances."
 
 
 def _pair(one: AccuracyRow, other: AccuracyRow, task: str) -> str:
