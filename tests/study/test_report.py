@@ -147,7 +147,7 @@ def test_a_run_that_diverged_is_told_and_does_not_spoil_the_rest(tmp_path: Path)
     def diverge(line: dict[str, Any]) -> bool:
         if line["kind"] == "pretrain" and line["row"] == "qk":
             line["outcome"]["held_out_l1"] = math.nan
-            for point, loss in zip(line["curve"], [0.9, 40.0, *[math.nan] * 8], strict=True):
+            for point, loss in zip(line["curve"], [0.9, 40.0, *[math.nan] * (len(line["curve"]) - 2)], strict=True):
                 point["held_out_l1"] = loss
         return False
 
@@ -157,7 +157,7 @@ def test_a_run_that_diverged_is_told_and_does_not_spoil_the_rest(tmp_path: Path)
     drawn = (folder / "figures" / "loss-step.svg").read_text()
     assert ">qk<" in drawn
     assert "nan" not in drawn
-    assert ">0.60<" in drawn  # a tick: the scale is that of the others
+    assert len(re.findall(r">0\.\d+<", drawn)) > 3  # ticks: the scale is that of the others
 
 
 def test_gaps_are_told(study: Path, report: Path) -> None:

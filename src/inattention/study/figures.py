@@ -103,7 +103,7 @@ def accuracy_svg(points: Sequence[AccuracyPoint], chance: float | None, name: st
         known = [point.score for point in points if point.score]
         highest = max([100 * (score.high or score.mean) for score in known], default=100.0)
         axes.set_xlim(0, min(102.0, highest * 1.06))
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
         axes.set_xlabel("accuracy, %")
         if chance is not None:
             axes.axvline(100 * chance, color=MUTED, linewidth=1, linestyle=(0, (1.5, 2)))
@@ -134,7 +134,7 @@ def accuracy_time_svg(points: Sequence[AccuracyPoint], name: str, *, width: int,
             axes.plot([low, high], [y, y], color=colour, linewidth=1.1, alpha=0.45)
             axes.plot([middle], [y], **_marker(point.info.family, open_=point.open, size=8))
         _limits(axes, timed, across, right=0.26 if width < 500 else 0.14)
-        axes.xaxis.set_major_locator(MaxNLocator(5 if width < 500 else 9))
+        axes.xaxis.set_major_locator(MaxNLocator(5 if width < 500 else 9, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlabel("forward time, relative to qk (less is faster)")
         axes.set_ylabel("accuracy, %")
