@@ -1,4 +1,4 @@
-"""The check that stands behind every annotation in tests: beartype, taking a whole number where a float is asked for."""
+"""The check behind every annotation in tests: beartype, taking a whole number where a float is asked for."""
 
 from beartype import BeartypeConf, beartype
 

@@ -138,6 +138,22 @@ def test_no_batch_is_larger_than_asked_for(
     assert len(sizes) < 7  # some have company
 
 
+def test_recordings_of_like_lengths_go_together(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As they come, each short one would stand between two long ones, and all would go alone."""
+    for number in range(30):
+        soundfile.write(tmp_path / f"{number:02d}.wav", sound(0.3 + 1.2 * (number % 2)), RATE)
+    forward, sizes = AudioTransformer.forward, []
+
+    def spy(self: AudioTransformer, features: torch.Tensor, *rest: Any, **options: Any) -> Any:
+        sizes.append(len(features))
+        return forward(self, features, *rest, **options)
+
+    monkeypatch.setattr(AudioTransformer, "forward", spy)
+    extract(model, tmp_path, tmp_path / "out", batch_seconds=2.0)
+    assert sum(sizes) == 30
+    assert len(sizes) <= 15 + 5  # 15 long ones, and the short ones of two windows
+
+
 def test_npy_is_two_files_a_recording(model: str, recordings: Path, tmp_path: Path):
     extract(model, recordings, tmp_path / "one")
     extract(model, recordings, tmp_path / "two", format="npy")

@@ -42,6 +42,15 @@ def test_one_seed_keeps_its_bootstrap_interval() -> None:
     assert (estimate.mean, estimate.low, estimate.high, estimate.seeds) == (0.5, 0.41, 0.62, 1)
 
 
+def test_all_right_or_all_wrong_is_no_certainty() -> None:
+    wrong = accuracy_over_seeds([Score(0.0, 0.0, 0.0, 0.1, 10, utterances=60)])
+    right = accuracy_over_seeds([Score(1.0, 1.0, 1.0, 0.1, 10, utterances=8)])
+    assert wrong is not None
+    assert right is not None
+    assert (wrong.low, wrong.high) == (0.0, pytest.approx(0.0596, abs=1e-4))
+    assert (right.low, right.high) == (pytest.approx(0.6306, abs=1e-4), 1.0)
+
+
 def test_seeds_that_agree_do_not_shrink_what_the_test_utterances_leave_open() -> None:
     assert width([score(0.5)] * 5) == pytest.approx(0.1, rel=0.02)
 

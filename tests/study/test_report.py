@@ -129,7 +129,7 @@ def test_overlapping_intervals_are_never_called_a_difference(tmp_path: Path) -> 
     folder = fake_study(tmp_path, rows=FEW, leave_out=level({"patterned": 0.6, "qk": 0.5, "mel": 0.5}, half=0.2))
     text = said(folder)
     assert "patterned against qk: cannot be told apart on any of the four tasks" in text
-    assert "speakers by utterance, none of 2" in text
+    assert "speakers by utterance, 0 of 2 above and 0 below" in text
     assert "higher" not in text
     results = StudyResults.load(folder)
     for it in comparisons(accuracy_rows(results), results.tasks):
@@ -140,7 +140,7 @@ def test_differences_beyond_the_intervals_are_told_with_their_numbers(tmp_path: 
     text = said(fake_study(tmp_path, rows=FEW, leave_out=level({"patterned": 0.7, "qk": 0.5}, half=0.05)))
     assert "patterned against qk: higher on speakers by utterance (70.0 against 50.0)" in text
     assert "patterned against its own untrained copy: higher on" in text
-    assert "speakers by utterance, 2 of 2: qk and patterned" in text
+    assert "speakers by utterance, 2 of 2 above (qk and patterned) and 0 below" in text
 
 
 def test_a_run_that_diverged_is_told_and_does_not_spoil_the_rest(tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def hand_made_map(pattern: str, length: int) -> Float[Tensor, "length length"]:
 def patterns_for(heads: int) -> list[str]:
     """Say which pattern each head starts from; the paper's split of 7 hand-made to 5 random is kept for any number.
 
-    >>> patterns_for(12)
-    ['self', 'next', 'previous', 'past', 'future', 'increasing', 'decreasing', *['random'] * 5]
+    >>> patterns_for(4)
+    ['self', 'next', 'random', 'random']
     """
     hand_made = max(1, round(heads * len(PATTERNS) / 12))
     return [PATTERNS[head % len(PATTERNS)] if head < hand_made else "random" for head in range(heads)]

@@ -160,7 +160,7 @@ class _Run:
         hidden = not (self.progress and todo)
         with tqdm(total=len(todo), desc="extract", unit="file", disable=hidden, file=sys.stderr) as bar:
             for window in self._windows(todo, bar):
-                for batch in _batches(window, self.budget, self.model.config.max_length):
+                for batch in _batches(window, self.budget):
                     self._encode(batch)
                     bar.update(len(batch))
                     bar.set_postfix_str(f"{self._seconds / (perf_counter() - began):.0f} s of audio a second")
@@ -273,12 +273,11 @@ def _read(recording: Recording, config: FeatureConfig) -> Tensor:
         raise AudioError(f"{recording.path}: cannot be read ({reason})") from error
 
 
-def _batches(window: list[_Read], budget: int, max_length: int) -> Iterator[list[_Read]]:
-    """Cut a window, sorted by length, into batches of at most so many steps with padding; a long one goes alone."""
+def _batches(window: list[_Read], budget: int) -> Iterator[list[_Read]]:
+    """Cut a window, sorted by length, into batches of at most so many steps with padding."""
     batch: list[_Read] = []
     for read in window:
-        time = len(read.steps)
-        if batch and (time > max_length or (len(batch) + 1) * time > budget):
+        if batch and (len(batch) + 1) * len(read.steps) > budget:
             yield batch
             batch = []
         batch.append(read)

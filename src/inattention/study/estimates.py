@@ -3,6 +3,9 @@
 One seed: the interval is the probe's bootstrap over test utterances. It says how far other utterances of the same
 kind would move the result, and nothing of how far another start of the training would.
 
+Where all test utterances are right, or all wrong, every draw is the same and the bootstrap's interval is a point. It is
+then taken as far as Clopper and Pearson's for so many utterances, 1 - 0.025^(1/n): 6 points for 60.
+
 Several seeds: the mean over seeds. Two things move it, and their variances add: the starts, s²/n for n seeds with
 variance s², and the test utterances, the mean of the bootstraps' variances; the latter is not divided by n, since all
 seeds are scored on the same utterances. The half-width is the sum's root times Student's t, whose degrees of freedom
@@ -13,7 +16,7 @@ errors), with seeds that hardly differ it is nearly the bootstrap's.
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from inattention.study.results import Pretraining, Score
@@ -45,6 +48,7 @@ def accuracy_over_seeds(scores: Sequence[Score]) -> Estimate | None:
     """Bring a task's scores together; None if there are none."""
     if not scores:
         return None
+    scores = [_opened(score) for score in scores]
     if len(scores) == 1:
         (score,) = scores
         return Estimate(score.accuracy, score.low, score.high, 1)
@@ -102,6 +106,14 @@ def collapsed(run: Pretraining, scores: Sequence[Score]) -> str | None:
     if len(scores) > 1 and all(score.low <= score.chance for score in scores):
         return "no probe finds more in its features than chance"
     return None
+
+
+def _opened(score: Score) -> Score:
+    """Give a score whose interval is not a point at either end of the scale."""
+    reach = 1 - 0.025 ** (1 / max(score.utterances, 1))
+    if score.low == score.high == 0:
+        return replace(score, high=reach)
+    return replace(score, low=1 - reach) if score.low == score.high == 1 else score
 
 
 def _student_95(freedom: float) -> float:

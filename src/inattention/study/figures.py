@@ -255,6 +255,8 @@ def _marker(family: Family, *, open_: bool, size: float) -> dict[str, Any]:
         "markeredgecolor": family.light if open_ else PAPER,
         "markeredgewidth": 1.4 if open_ else 0.7,
         "linestyle": "none",
+        "clip_on": False,  # at the very edge too, a marker is seen whole
+        "zorder": 3,
     }
 
 

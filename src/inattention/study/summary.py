@@ -95,11 +95,16 @@ def _loss(results: StudyResults, accuracy: Sequence[AccuracyRow]) -> list[Markup
     text += Markup(", a linear regression on neighbouring steps {:.3f}.").format(floor)
     above = sum(not loss < floor for loss in losses.values())  # so that a loss of NaN counts
     if not above:
-        return [text + Markup(" All trained rows end below that regression.")]
-    so = (
-        "{} of {} trained rows end no lower than that regression: it is not shown that they learned more than a linear "
-    )
-    return [text, Markup(so + "look at neighbours.").format(above, len(losses))]
+        return [text + Markup(" All trained rows end below it.")]
+    below = len(losses) - above
+    if not below:
+        return [
+            text,
+            Markup("No trained row ends below it: none is shown to do more than a linear look at neighbours."),
+        ]
+    end = "ends" if below == 1 else "end"
+    others = "of the others it is not shown that they do more than a linear look at neighbours."
+    return [text, Markup("{} of {} trained rows {} below it; {}").format(below, len(losses), end, others)]
 
 
 def _against_qk(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) -> list[Markup]:
@@ -130,24 +135,23 @@ def _against_untrained(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) ->
 
 
 def _against_mel(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) -> list[Markup]:
-    mels = [row for row in accuracy if row.info.is_mel and any(row.scores.values())]
+    mels = [row for row in accuracy if row.info.is_mel]
     encoders = [row for row in accuracy if not row.info.is_mel and not row.info.untrained]
-    if not mels:
-        return []
     said = []
     for task in tasks:
-        measured = [row for row in encoders if row.scores[task] and all(mel.scores[task] for mel in mels)]
-        above = [
-            row for row in measured if all(compare(row.scores[task], mel.scores[task]) == "higher" for mel in mels)
-        ]
+        best = max((mel.scores[task] for mel in mels), key=lambda score: score.mean if score else -1.0, default=None)
+        verdicts = {row.info.name: compare(row.scores[task], best) for row in encoders}
+        measured = [row for row, verdict in verdicts.items() if verdict]
+        above = [row for row in measured if verdicts[row] == "higher"]
+        below = sum(verdicts[row] == "lower" for row in measured)
         if measured:
-            names = Markup(": {}").format(listing([code(row.info.name) for row in above])) if above else ""
-            many = len(above) or "none"
-            said.append(Markup("{}, {} of {}{}").format(TASK_WORDS[task], many, len(measured), names))
+            names = Markup(" ({})").format(listing([code(row) for row in above])) if above else ""
+            numbers = TASK_WORDS[task], len(above), len(measured), names, below
+            said.append(Markup("{}, {} of {} above{} and {} below").format(*numbers))
     if not said:
         return []
-    which = "both forms of Mel" if len(mels) > 1 else code(mels[0].info.name)
-    return [Markup("Pre-trained encoders above {}, intervals apart: {}.").format(which, Markup("; ").join(said))]
+    which = "the better form of Mel" if len(mels) > 1 else code(mels[0].info.name)
+    return [Markup("Pre-trained encoders against {}, intervals apart: {}.").format(which, Markup("; ").join(said))]
 
 
 def _collapsed(accuracy: Sequence[AccuracyRow]) -> list[Markup]:
