@@ -286,6 +286,8 @@ def test_pickled_weights_are_never_read(tmp_path: Path):
         ("./nowhere", "there is no such folder"),
         ("/no/where", "there is no such folder"),
         ("", "there is no such folder"),
+        ("mistyped", "there is no such folder"),
+        ("a/b/c", "there is no such folder"),
         ("some/model", "is no folder, and no config.json was found on the hub"),
         (__file__, "is a file; give the folder"),
     ],

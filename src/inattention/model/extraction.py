@@ -102,20 +102,6 @@ def extract_folder(
         return _Run(encoder, printable(model), Path(folder), output, batch_seconds, progress).run(paths)
 
 
-def summary_text(summary: dict[str, Any]) -> str:
-    """Say in a line what `extract_folder` did.
-
-    >>> summary_text({"files": 3, "extracted": 1, "done_before": 1, "bad": 1, "audio_hours": 0.5, "wall_seconds": 9.0,
-    ...               "audio_seconds_per_second": 200.0, "out": "features"})
-    '3 files: 1 extracted (0.50 hours of audio in 9 s, 200 s of audio a second), 1 done before, 1 bad; see features'
-    """
-    return (
-        f"{summary['files']:,} files: {summary['extracted']:,} extracted ({summary['audio_hours']:.2f} hours of audio "
-        f"in {summary['wall_seconds']:.0f} s, {summary['audio_seconds_per_second']:.0f} s of audio a second), "
-        f"{summary['done_before']:,} done before, {summary['bad']:,} bad; see {summary['out']}"
-    )
-
-
 def fingerprint(model: AudioTransformer) -> str:
     """Give a digest of a model's settings and weights: another model has another one, wherever it is kept."""
     digest = hashlib.blake2b(json.dumps(model.config.to_dict(), sort_keys=True).encode(), digest_size=16)

@@ -5,8 +5,10 @@ names and shapes that the settings ask for. Nothing is unpickled, and nothing is
 """
 
 import json
+import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +53,28 @@ def _find(name: str, file: str, hub_options: dict[str, Any]) -> Path:
         return path
     if os.path.exists(name):
         raise ModelFolderError(f"{name}: is a file; give the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}")
+    if name.count("/") != 1:  # a name on the hub is USER/MODEL, and asking for others takes long
+        raise ModelFolderError(f"{name}: there is no such folder, and it is no name on the hub")
     try:
-        return Path(hf_hub_download(name, file, **hub_options))
+        with _quiet_hub():
+            return Path(hf_hub_download(name, file, **hub_options))
     except HFValidationError as error:
         raise ModelFolderError(f"{name}: there is no such folder, and it is no name on the hub") from error
     except (HfHubHTTPError, OSError) as error:
         reason = " ".join(str(error).split())
         raise ModelFolderError(f"{name}: is no folder, and no {file} was found on the hub ({reason})") from error
+
+
+@contextmanager
+def _quiet_hub() -> Generator[None]:
+    """Keep the hub's warnings of each retry back: what failed is said once, by the error."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def read_config(file: Path) -> AudioTransformerConfig:

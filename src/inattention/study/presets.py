@@ -28,10 +28,10 @@ PRESETS: dict[str, StudyConfig] = {
         espeak=EspeakConfig(hours=1 / 4, voices=16),
         model=AudioTransformerConfig(width=96, feed_forward=192, max_length=128),
         training=PretrainingConfig(
-            steps=120, batch_size=16, learning_rate=3e-3, validate_every=12, held_out_draws=2, warmup=0.1
+            steps=100, batch_size=16, learning_rate=3e-3, validate_every=10, held_out_draws=2, warmup=0.1
         ),
         probes=ProbeConfig(hidden_width=192, step_batch_size=512, epochs=100, patience=1),
-        timing=TimingConfig(lengths=(500,), rounds=3, seconds=0.0, exponent_lengths=()),
+        timing=TimingConfig(layers=2, lengths=(500,), rounds=3, seconds=0.0, exponent_lengths=()),
     ),
     # Hours on two cores, resumable: large enough that attention has learned something.
     "laptop": StudyConfig(
