@@ -315,10 +315,13 @@ def _label_points(
     for point in points:
         assert point.score is not None
         assert point.ratio is not None
+        middle, fastest, slowest = point.ratio
         y, low, high = _percent(point.score)
-        corners = axes.transData.transform([(point.ratio[0], y), (point.ratio[0], low), (point.ratio[0], high)])
-        middles.append(corners[0])
-        obstacles.append((corners[1][0] - 1.5, corners[1][1], corners[2][0] + 1.5, corners[2][1]))
+        ends = [(middle, y), (middle, low), (middle, high), (fastest, y), (slowest, y)]
+        at, below, above, left, right = axes.transData.transform(ends)
+        middles.append(at)
+        obstacles.append((below[0] - 1.5, below[1], above[0] + 1.5, above[1]))
+        obstacles.append((left[0], left[1] - 1.5, right[0], right[1] + 1.5))
     sizes = np.array([_extent(figure, point.info.name, fontsize) for point in points])
     corners = place_labels(np.array(middles), sizes, np.array(obstacles), tuple(frame), marker=5.0)
     for point, corner, size, middle in zip(points, corners, sizes, middles, strict=True):
