@@ -47,6 +47,12 @@ def test_report_counts_what_was_learned_and_scored(report: ProbeReport) -> None:
     assert (report["speaker-frame"].classes, report["phone-1-hidden"].classes) == (3, len(PHONES))
 
 
+def test_probes_learn_from_so_many_labelled_utterances(corpus: Corpus, mel: MelSource) -> None:
+    few = probe(mel, corpus, replace(QUICK, tasks=("phone-1-hidden",), labelled_utterances=5), progress=False)
+    assert few.utterances == {"train": 5, "dev": 9, "test": 9}
+    assert few["phone-1-hidden"].utterances == few.utterances
+
+
 def test_chance_is_that_of_the_most_frequent_class_in_train(
     spoiled: Callable[..., Corpus], mel: MelSource, report: ProbeReport
 ) -> None:

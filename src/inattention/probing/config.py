@@ -19,6 +19,8 @@ class ProbeConfig:
             are learned with the probe.
         labels: `center` gives each step the phone at its centre; `repeated` is the paper's form, in which a step
             stands for each frame stacked in it, with the phone at that frame's centre.
+        labelled_utterances: of the train split that probes learn from, the first so many (their order is mixed); 0 for
+            all of them. Few labels ask more of the features.
         epochs: the most passes over the train split.
         patience: passes in which neither the accuracy nor the loss on dev gets better, after which a probe of steps
             stops.
@@ -40,6 +42,7 @@ class ProbeConfig:
     tasks: tuple[Task, ...] = TASKS
     layer: Literal["last", "weighted"] = "last"
     labels: Literal["center", "repeated"] = "center"
+    labelled_utterances: int = 0
     epochs: int = 200
     patience: int = 2
     utterance_patience: int = 20
@@ -72,6 +75,8 @@ class ProbeConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.labelled_utterances < 0:
+            raise ValueError(f"labelled_utterances must not be negative, as {self.labelled_utterances} is")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
         if not 0 <= self.averaging < 1:

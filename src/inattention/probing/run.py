@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -117,15 +117,16 @@ def probe(source: Source, corpus: Corpus, config: ProbeConfig, progress: bool = 
     """
     if not corpus.phones and any(task.startswith("phone") for task in config.tasks):
         raise ProbeError(f"{corpus.folder} has no phone labels: leave the phone tasks out of tasks")
+    limits = {"train": config.labelled_utterances or None}
     with tempfile.TemporaryDirectory(prefix="inattention-probe-") as folder:
         features = {
             split: extract(
                 source,
-                corpus.cuts(split),
+                islice(corpus.cuts(split), limits.get(split)),
                 split=split,
                 folder=Path(folder),
                 all_layers=config.layer == "weighted",
-                total=corpus.info["splits"].get(split, {}).get("cuts"),
+                total=limits.get(split) or corpus.info["splits"].get(split, {}).get("cuts"),
                 progress=progress,
             )
             for split in SPLITS
