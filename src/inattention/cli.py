@@ -66,7 +66,7 @@ def study(arguments: list[str]) -> int:
         """Pre-train, probe and time several mechanisms, and write one report. Run again, it goes on where it was.
 
         Attributes:
-            preset: smoke (minutes), laptop (hours) or paper (GPUs); every setting below can be changed.
+            preset: smoke (minutes), short (within 40 minutes), laptop (hours) or paper (GPUs); every setting can be changed.
             only: rows to keep, in place of the preset's.
             out: where everything goes; runs/PRESET if left out.
             jobs: steps that run at once, a thread each; 0 for one a processor.

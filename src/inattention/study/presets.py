@@ -1,4 +1,4 @@
-"""Three sizes of the study: minutes on a laptop, hours on a laptop, and the paper's own."""
+"""Sizes of the study: minutes, most of an hour and hours on a laptop, and the paper's own."""
 
 from inattention.audio.config import FeatureConfig
 from inattention.corpora.espeak import EspeakConfig
@@ -51,6 +51,27 @@ PRESETS: dict[str, StudyConfig] = {
         ),
         probes=ProbeConfig(hidden_width=192, step_batch_size=512, epochs=100, patience=1),
         timing=TimingConfig(layers=2, lengths=(500,), rounds=3, seconds=0.0, exponent_lengths=()),
+    ),
+    # Within 40 minutes on two cores: what pre-training adds to an encoder, where labels are few. Each learning row
+    # that may turn out best stands beside its own untrained copy.
+    "short": StudyConfig(
+        rows=(
+            *MEL_ROWS,
+            "qk",
+            "qk@identity",
+            "patterned@logits",
+            "patterned",
+            "toeplitz",
+            "none",
+            "qk@identity@untrained",
+            "patterned@untrained",
+            "toeplitz@untrained",
+        ),
+        espeak=EspeakConfig(hours=3, voices=40),
+        model=AudioTransformerConfig(width=192, feed_forward=768, max_length=96, features=FeatureConfig(deltas=False)),
+        training=PretrainingConfig(steps=1200, batch_size=24, learning_rate=1e-3, held_out_draws=1),
+        probes=ProbeConfig(labelled_utterances=120, step_batch_size=512),
+        timing=TimingConfig(lengths=(500,), rounds=5, seconds=0.0, exponent_lengths=()),
     ),
     # Hours on two cores, resumable: large enough that attention has learned something.
     "laptop": StudyConfig(
