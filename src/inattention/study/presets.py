@@ -69,7 +69,7 @@ PRESETS: dict[str, StudyConfig] = {
         ),
         espeak=EspeakConfig(hours=3, voices=40),
         model=AudioTransformerConfig(width=192, feed_forward=768, max_length=96, features=FeatureConfig(deltas=False)),
-        training=PretrainingConfig(steps=1200, batch_size=24, learning_rate=1e-3, held_out_draws=1),
+        training=PretrainingConfig(steps=900, batch_size=24, learning_rate=5e-4, clip=1.0, held_out_draws=1),
         probes=ProbeConfig(labelled_utterances=120, step_batch_size=512),
         timing=TimingConfig(lengths=(500,), rounds=5, seconds=0.0, exponent_lengths=()),
     ),
