@@ -1,6 +1,7 @@
-"""Ending a run early without losing anything: signals wait for the end of a step, and a folder has one owner."""
+"""Ending a run early without losing anything: signals wait for the end of a step, and a full disk is said."""
 
-import fcntl
+import errno
+import os
 import signal
 import threading
 from collections.abc import Generator
@@ -19,6 +20,16 @@ class RunDiverged(Exception):
 
 class RunError(ValueError):
     """A run that cannot be started or gone on with, and what to do."""
+
+
+def is_first_process() -> bool:
+    """Say whether this process is the one that writes, before Lightning has brought all together.
+
+    torchrun numbers processes by RANK; those that Lightning starts itself have NODE_RANK and LOCAL_RANK.
+    """
+    if "RANK" in os.environ:
+        return os.environ["RANK"] == "0"
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
 
 class StopRequests:
@@ -50,15 +61,29 @@ class StopRequests:
 
 
 @contextmanager
-def owned(folder: Path) -> Generator[None]:
-    """Be the only run in a folder; the system lets go when the process ends, however it ends.
+def writing(folder: Path) -> Generator[None]:
+    """Say in words that a folder cannot be written, whatever part of a run found out.
 
     Raises:
-        RunError: if another run is in it.
+        RunError: if the disk is full, or the folder may not be written; the message says what to do.
     """
-    with open(folder / ".lock", "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"another run is working in {folder}; wait for it, or choose another folder") from None
+    try:
         yield
+    except OSError as error:
+        elsewhere = error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(folder)
+        if error.errno not in _CANNOT_WRITE or elsewhere:
+            raise
+        raise RunError(
+            f"{folder} cannot be written: {error.strerror}. What was saved before stands: "
+            f"{_CANNOT_WRITE[error.errno]}, and give the same command again"
+        ) from error
+
+
+_CANNOT_WRITE = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room in the quota",
+    errno.EFBIG: "allow larger files",
+    errno.EROFS: "mount the disk for writing, or choose another folder",
+    errno.EACCES: "allow writing there, or choose another folder",
+    errno.EPERM: "allow writing there, or choose another folder",
+}
