@@ -48,7 +48,7 @@ def main(corpus: Path, folder: Path) -> None:
     apart = ("--model.no-share-layers",)
     with_sigterm(lambda: run("sharded", *apart, "--training.strategy", "fsdp"))
     run("sharded", *apart, "--training.strategy", "fsdp")
-    with_sigterm(lambda: run("gathered", *apart, "--training.strategy", "fsdp", "--training.optimiser", "lamb"))
+    with_sigterm(lambda: run("gathered", *apart, "--training.strategy", "fsdp"))
     with_sigterm(lambda: run("spread", *apart))
     run("spread", *apart, "--training.strategy", "fsdp")
     with_nan(lambda: run("diverged"))

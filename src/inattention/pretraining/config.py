@@ -109,6 +109,8 @@ class PretrainingConfig:
             raise ValueError("accumulate, devices and nodes must be at least 1")
         if self.stored_features and self.target == "linear":
             raise ValueError("stored features hold log-mel frames; the target 'linear' is computed from audio")
+        if self.strategy == "fsdp" and self.optimiser == "lamb":
+            raise ValueError("fsdp trains with adamw: LAMB's norms are not to be had from parts of weights")
         if self.learning_rate <= 0 or not 0 <= self.warmup <= 1:
             raise ValueError("learning_rate must be above 0, and warmup a share of the steps")
         if self.optimiser not in ("adamw", "lamb"):

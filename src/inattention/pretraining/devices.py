@@ -37,7 +37,7 @@ def _strategy(name: str, processes: int) -> Strategy | str:
         return "auto"  # there is nothing to share
     if name in ("auto", "ddp"):
         # Buffers are constants. Sending them around at each pass would need equal numbers of passes, too.
-        return DDPStrategy(broadcast_buffers=False)
+        return DDPStrategy(forward_sync_buffers=False)
     if name == "fsdp":
         return ModelParallelStrategy(
             data_parallel_size=processes, tensor_parallel_size=1, save_distributed_checkpoint=False

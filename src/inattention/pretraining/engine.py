@@ -223,6 +223,10 @@ class Checkpoints(Callback):
         self.curve = curve
         self._last = time.monotonic()
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take signals back from Lightning, which gives them up again at the end."""
+        self.stop.listen()
+
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -276,6 +280,12 @@ class Progress(TQDMProgressBar):
         bar = super().init_train_tqdm()
         bar.set_description("pre-training")
         return bar
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count steps, not the pieces of their batches."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, trainer.global_step - 1)
 
     def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
         """There is one pass without end, so no epoch to announce."""

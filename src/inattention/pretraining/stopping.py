@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 
 class RunStopped(Exception):
@@ -44,15 +45,22 @@ class StopRequests:
     @contextmanager
     def noted(self) -> Generator[None]:
         """Note signals while the block runs."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        before = self.listen()
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def listen(self) -> dict[signal.Signals, Any]:
+        """Note signals from now on, whoever noted them before, who is given back.
+
+        Lightning puts its own handler of SIGTERM in the way, which speaks to the other processes in the middle of
+        whatever they do, and waits for them for ever.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received == "SIGINT" and number == signal.SIGINT:
