@@ -2,15 +2,13 @@
 
 In the corpus's folder, moved with it:
 
-    features/KEY/features.json         the settings, and what could not be used; written last
-    features/KEY/cuts-train.jsonl.gz   the split's cuts, each with where its frames are
-    features/KEY/frames/               the frames, a file a cut, as lhotse's `NumpyFilesWriter` keeps them
+    features/KEY/features.json   the settings, how much there is, and what could not be used; written last
+    features/KEY/frames/         the frames, a file a cut, as lhotse's `NumpyFilesWriter` keeps them
 
 The key names all that the frames depend on: the corpus and the settings up to the logarithm. Deltas, normalisation
-and stacking come after masking, so they are never stored.
+and stacking come after masking, so they are never stored. A cut's file is found by its name, start and duration.
 """
 
-import gzip
 import hashlib
 import json
 import multiprocessing
@@ -32,17 +30,18 @@ from inattention.audio.config import FeatureConfig
 from inattention.audio.cuts import cut_waveform
 from inattention.audio.features import log_mel
 from inattention.audio.files import AudioError
-from inattention.corpora.base import Corpus, CorpusError, cuts_path
-from inattention.files import owned, write_bytes, write_json
+from inattention.corpora.base import Corpus, CorpusError
+from inattention.files import owned, write_json
 
 if TYPE_CHECKING:
-    from lhotse import CutSet
     from lhotse.cut import Cut
 
 INFO = "features.json"
 STORED_SPLITS = ("train", "dev")  # what pre-training reads
 CUTS_A_PART = 64  # what a killed run does again, at most, for each process
 BAD_ITEMS_SHOWN = 100
+FRAMES = "frames"
+MOST_SECONDS_OFF = 0.2
 _UP_TO_THE_LOGARITHM = (
     "sampling_rate", "fft_size", "window_seconds", "hop_seconds", "mels", "lowest_hz", "highest_hz", "log_floor",
 )  # fmt: skip
@@ -63,38 +62,46 @@ def features_folder(corpus: Corpus, config: FeatureConfig) -> Path:
     return corpus.folder / "features" / f"{feature_type(config)}-{corpus.key[:8]}"
 
 
-def cuts_with_features(corpus: Corpus, config: FeatureConfig, split: str) -> "CutSet":
-    """Give a split's cuts, read lazily, with where their frames are.
+def stored_features(corpus: Corpus, config: FeatureConfig) -> Path:
+    """Give the folder that frames of these settings are stored in.
 
     Raises:
-        CorpusError: if no frames of these settings are stored.
+        CorpusError: if none are, or not all.
     """
-    from lhotse import CutSet
-
     folder = features_folder(corpus, config)
-    path = cuts_path(folder, split)
-    if not (folder / INFO).is_file() or not path.is_file():
+    if not (folder / INFO).is_file():
         raise CorpusError(
             f"{corpus.folder} has no stored features of these settings: make them with "
             f"`inattention corpus features {corpus.folder}` and the settings of the model's features"
         )
-    cuts = CutSet.from_jsonl_lazy(path)
-    return cuts.with_recording_path_prefix(corpus.folder).with_features_path_prefix(corpus.folder)
+    return folder
 
 
-def stored_frames(cut: "Cut", config: FeatureConfig) -> Float[Tensor, "frames mels"] | None:
-    """Read a cut's stored frames; None where there are none of these settings, or they are damaged or gone."""
-    stored = getattr(cut, "features", None)
-    if stored is None or stored.storage_type != "numpy_files" or stored.type != feature_type(config):
-        return None
-    if (stored.start, stored.duration) != (cut.start, cut.duration):  # the cut was cut again since
-        return None
+def read_frames(folder: Path, cut: "Cut", config: FeatureConfig) -> Float[Tensor, "frames mels"] | None:
+    """Read a cut's stored frames; None where there are none, or they are damaged.
+
+    Args:
+        folder: what `stored_features` gives.
+        cut: the cut.
+        config: the settings that the folder is for.
+    """
+    from lhotse.features.io import NumpyFilesReader
+
+    key = _key(cut)
     try:
-        frames = torch.from_numpy(stored.load())
-    except (OSError, ValueError, EOFError):
+        frames = torch.from_numpy(NumpyFilesReader(folder / FRAMES).read(f"{key[:3]}/{key}.npy"))
+    except (OSError, ValueError, EOFError, TypeError):
         return None
-    whole = frames.shape == (stored.num_frames, config.mels) and frames.dtype == torch.float32
-    return frames if whole else None
+    expected = 1 + round(cut.duration * config.sampling_rate) // config.hop_samples
+    whole = frames.dtype == torch.float32 and frames.ndim == 2 and frames.shape[1] == config.mels
+    # Decoders may give a little more or less than a manifest says; half a file is something else.
+    return frames if whole and abs(len(frames) - expected) * config.hop_seconds < MOST_SECONDS_OFF else None
+
+
+def _key(cut: "Cut") -> str:
+    """A name for a file: a cut's own may be none. A cut that was cut again has another."""
+    name = "\x1f".join((cut.id, repr(float(cut.start)), repr(float(cut.duration))))
+    return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
 def store_features(
@@ -126,8 +133,7 @@ def store_features(
         total = sum(corpus.info["splits"][split]["cuts"] for split in STORED_SPLITS)
         with tqdm(total=total, desc="features", unit="cut", disable=not progress) as bar, _Workers(workers) as pool:
             for split in STORED_SPLITS:
-                parts = _store_parts(corpus, config, split, pool, bar)
-                splits[split] = _join(parts, cuts_path(folder, split))
+                splits[split] = _added_up(_store_parts(corpus, config, split, pool, bar))
         info = {"type": feature_type(config), "corpus": corpus.key, "config": asdict(config), "splits": splits}
         write_json(folder / INFO, info)
         shutil.rmtree(folder / "parts")
@@ -135,95 +141,60 @@ def store_features(
 
 
 def _store_parts(corpus: Corpus, config: FeatureConfig, split: str, pool: "_Workers", bar: tqdm) -> list[Path]:
-    """Store a split, part by part; give the parts in order."""
-    from lhotse import CutSet
-
+    """Store a split, part by part; give the accounts of the parts, in order."""
     folder = features_folder(corpus, config)
-    cuts = iter(CutSet.from_jsonl_lazy(cuts_path(corpus.folder, split)))
+    cuts = iter(corpus.cuts(split))
     parts = []
     while group := list(islice(cuts, CUTS_A_PART)):
-        parts.append(folder / "parts" / f"{split}-{len(parts):06d}")
-        if _account(parts[-1]).is_file():
+        parts.append(folder / "parts" / f"{split}-{len(parts):06d}.json")
+        if parts[-1].is_file():
             bar.update(len(group))
         else:
-            for done in pool.do(store_part, group, corpus.folder, config, folder, parts[-1]):
+            for done in pool.do(store_part, group, config, folder, parts[-1]):
                 bar.update(done)
     for done in pool.finish():
         bar.update(done)
     return parts
 
 
-def store_part(cuts: "list[Cut]", corpus: Path, config: FeatureConfig, folder: Path, part: Path) -> int:
-    """Store the frames of some cuts; what is written last says that all are there.
+def store_part(cuts: "list[Cut]", config: FeatureConfig, folder: Path, account: Path) -> int:
+    """Store the frames of some cuts.
 
     Args:
-        cuts: with paths relative to the corpus.
-        corpus: the corpus's folder.
+        cuts: the cuts.
         config: how a waveform becomes frames.
-        folder: where frames are kept, below the corpus's folder.
-        part: the name of what is written.
+        folder: where frames are kept.
+        account: the file that is written last, and says that all are there.
 
     Returns:
         How many cuts there were.
     """
-    from lhotse import Features, MonoCut, NumpyFilesWriter
+    from lhotse import NumpyFilesWriter
 
-    lines, bad, seconds = [], [], 0.0
-    writer = NumpyFilesWriter(folder / "frames")
+    bad, seconds = [], 0.0
+    writer = NumpyFilesWriter(folder / FRAMES)
     for cut in cuts:
         try:
-            if not isinstance(cut, MonoCut):
-                raise AudioError(f"cut {cut.id}: features are stored for cuts of one recording and one channel only")
-            waveform = cut_waveform(cut.with_recording_path_prefix(corpus), config.sampling_rate)
-            frames = log_mel(waveform, config)
-        except AudioError as error:  # the cut stays, without frames: training will skip and count it as ever
+            frames = log_mel(cut_waveform(cut, config.sampling_rate), config)
+        except AudioError as error:  # training will skip and count it as ever
             bad.append((cut.id, str(error)))
         else:
-            # A cut's name may be no name for a file.
-            key = hashlib.blake2b(cut.id.encode(errors="surrogateescape"), digest_size=16).hexdigest()
-            cut.features = Features(
-                type=feature_type(config),
-                num_frames=len(frames),
-                num_features=config.mels,
-                frame_shift=config.hop_seconds,
-                sampling_rate=cut.sampling_rate,
-                start=cut.start,
-                duration=cut.duration,
-                storage_type=writer.name,
-                storage_path=str((folder / "frames").relative_to(corpus)),
-                storage_key=writer.write(key, frames.numpy()),
-                recording_id=cut.recording_id,
-                channels=cut.channel,
-            )
+            writer.write(_key(cut), frames.numpy())
             seconds += cut.duration
-        lines.append(json.dumps(cut.to_dict(), ensure_ascii=False) + "\n")
-    write_bytes(_manifest(part), gzip.compress("".join(lines).encode(errors="surrogateescape"), mtime=0))
-    write_json(_account(part), {"cuts": len(cuts), "hours": seconds / 3600, "bad": bad})
+    write_json(account, {"cuts": len(cuts), "hours": seconds / 3600, "bad": bad})
     return len(cuts)
 
 
-def _manifest(part: Path) -> Path:
-    return part.with_name(f"{part.name}.jsonl.gz")
-
-
-def _account(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
-
-
-def _join(parts: list[Path], path: Path) -> dict[str, Any]:
-    """Put the manifests of parts one after the other, which gzip allows, and add up their accounts."""
+def _added_up(parts: list[Path]) -> dict[str, Any]:
+    """Add up the accounts of parts."""
     counts: dict[str, Any] = {"cuts": 0, "hours": 0.0, "bad_items": {"count": 0, "items": []}}
-    temporary = path.with_name(f".{path.name}.writing-{os.getpid()}")
-    with temporary.open("wb") as whole:
-        for part in parts:
-            whole.write(_manifest(part).read_bytes())
-            account = json.loads(_account(part).read_text(encoding="utf-8"))
-            counts["cuts"] += account["cuts"]
-            counts["hours"] += account["hours"]
-            counts["bad_items"]["count"] += len(account["bad"])
-            room = BAD_ITEMS_SHOWN - len(counts["bad_items"]["items"])
-            counts["bad_items"]["items"] += account["bad"][:room]
-    os.replace(temporary, path)
+    for part in parts:
+        account = json.loads(part.read_text(encoding="utf-8"))
+        counts["cuts"] += account["cuts"]
+        counts["hours"] += account["hours"]
+        counts["bad_items"]["count"] += len(account["bad"])
+        room = BAD_ITEMS_SHOWN - len(counts["bad_items"]["items"])
+        counts["bad_items"]["items"] += account["bad"][:room]
     return counts
 
 

@@ -42,7 +42,7 @@ class PretrainingData(L.LightningDataModule):
         module = trainer.lightning_module
         assert isinstance(module, Pretraining)
         batches = EndlessBatches(
-            self.run.cuts("train"),
+            corpus.cuts("train"),
             batch_size=settings.batch_size,
             count=corpus.info["splits"]["train"]["cuts"],
             seed=derive_seed(self.run.seed, "order") % 2**31,

@@ -1,6 +1,7 @@
 """From cuts to training examples: features, crops and masks that depend on seed, pass and cut alone."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from inattention.audio.config import FeatureConfig
 from inattention.audio.cuts import cut_waveform
 from inattention.audio.features import linear_target, log_mel, stack, statistics
 from inattention.audio.files import AudioError
-from inattention.corpora.features import stored_frames
+from inattention.corpora.features import read_frames
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.masking import choose_corruption, choose_steps, corrupt, slots
 from inattention.seeding import derive_seed
@@ -108,13 +109,23 @@ class MaskedExamples(Dataset):
         config: the target, and how steps are hidden.
         max_length: longer utterances are cropped at random to so many steps.
         seed: of masks and crops.
+        stored: the folder of stored features to read from; None to compute them.
     """
 
-    def __init__(self, features: FeatureConfig, config: PretrainingConfig, *, max_length: int, seed: int) -> None:
+    def __init__(
+        self,
+        features: FeatureConfig,
+        config: PretrainingConfig,
+        *,
+        max_length: int,
+        seed: int,
+        stored: Path | None = None,
+    ) -> None:
         self.features = features
         self.config = config
         self.max_length = max_length
         self.seed = seed
+        self.stored = stored
         self._kept: dict[str, Frames] = {}
         self._kept_bytes = 0
 
@@ -180,10 +191,8 @@ class MaskedExamples(Dataset):
         return frames
 
     def _stored(self, cut: "Cut") -> Frames | None:
-        """What was stored, if it is to be used, is there, and belongs to this very cut; else the audio is asked."""
-        if not self.config.stored_features:
-            return None
-        frames = stored_frames(cut, self.features)
+        """What was stored, where that is to be used, is there and is whole; else the audio is asked."""
+        frames = None if self.stored is None else read_frames(self.stored, cut, self.features)
         return None if frames is None else Frames(frames, None)
 
     def _computed(self, cut: "Cut") -> Frames:

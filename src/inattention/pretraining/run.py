@@ -23,7 +23,7 @@ import torch
 
 from inattention.audio.files import AudioError
 from inattention.corpora.base import Corpus
-from inattention.corpora.features import cuts_with_features
+from inattention.corpora.features import stored_features
 from inattention.files import owned, write_json
 from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig
@@ -35,7 +35,6 @@ from inattention.provenance import provenance
 from inattention.seeding import derive_seed
 
 if TYPE_CHECKING:
-    from lhotse import CutSet
     from lightning.pytorch.strategies import Strategy
 
     from inattention.pretraining.engine import Pretraining
@@ -62,26 +61,25 @@ class Run:
             "seed": self.seed,
         }
 
-    def cuts(self, split: str) -> "CutSet":
-        """Give the cuts of a split, with their stored features if these are to be used.
+    def examples(self) -> MaskedExamples:
+        """Make the masked examples of this run.
 
         Raises:
-            CorpusError: if they are to be used and are not there.
+            CorpusError: if stored features are to be used and there are none.
         """
-        if self.training.stored_features:
-            return cuts_with_features(self.corpus, self.model.features, split)
-        return self.corpus.cuts(split)
-
-    def examples(self) -> MaskedExamples:
-        """Make the masked examples of this run."""
+        features = self.model.features
         return MaskedExamples(
-            self.model.features, self.training, max_length=self.model.max_length, seed=derive_seed(self.seed, "data")
+            features,
+            self.training,
+            max_length=self.model.max_length,
+            seed=derive_seed(self.seed, "data"),
+            stored=stored_features(self.corpus, features) if self.training.stored_features else None,
         )
 
     def held_out(self, draws: int) -> list[tuple[str, int, list]]:
         """List the held-out batches, as `MaskedExamples` takes them: several draws of masks, the same at every call."""
         size = self.training.batch_size
-        cuts = sorted(self.cuts("dev"), key=lambda cut: (cut.duration, cut.id))
+        cuts = sorted(self.corpus.cuts("dev"), key=lambda cut: (cut.duration, cut.id))
         return [(HELD_OUT, draw, cuts[i : i + size]) for draw in range(draws) for i in range(0, len(cuts), size)]
 
     def fresh_model(self) -> MaskedAcousticModel:
@@ -160,7 +158,7 @@ def neighbour_floor(run: Run) -> dict[str, float]:
 
     def training() -> Iterator[Example]:
         for number in range(PASSES_FOR_FLOOR):
-            for cut in run.cuts("train"):  # ty: ignore[not-iterable]
+            for cut in run.corpus.cuts("train"):  # ty: ignore[not-iterable]
                 with suppress(AudioError):
                     yield examples.example(cut, HELD_OUT, draw=run.training.held_out_draws + number)
 
