@@ -78,10 +78,10 @@ def test_no_room_for_a_checkpoint_ends_the_run_and_loses_nothing(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Generator[Path]:
-    """Give a disk of one megabyte, where the system lets us make one."""
+    """Give a disk of a few megabytes, where the system lets us make one."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]
     if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small disk is not allowed here; the limit on a file's size is tested in its place")
     yield disk
@@ -113,7 +113,6 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
 def test_output_that_cannot_be_written_is_refused_in_words(
     corpus: Corpus, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    corpus_elsewhere = corpus.folder
     out = tmp_path / "forbidden"
     out.mkdir()
     out.chmod(0o555)
@@ -122,11 +121,11 @@ def test_output_that_cannot_be_written_is_refused_in_words(
         code = 70
         try:
             if not os.geteuid():
-                for folder in (tmp_path, *tmp_path.parents):
-                    if folder.stat().st_uid == 0 and folder != Path("/"):
-                        folder.chmod(folder.stat().st_mode | 0o011)
+                for folder in (tmp_path, *tmp_path.parents, corpus.folder, *corpus.folder.parents):
+                    if not folder.stat().st_mode & 0o001:
+                        folder.chmod(folder.stat().st_mode | 0o011)  # pytest's folders are root's alone
                 os.setuid(65534)
-            code = cli.main(small(Path(corpus_elsewhere), out))
+            code = cli.main(small(corpus.folder, out))
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
