@@ -78,6 +78,7 @@ class Step:
 
 
 def main() -> None:
+    """Measure, compute, and print two tables."""
     options = tyro.cli(Options, description=__doc__)
     study = preset("paper")
     steps = [measure(row, study.model, study.training) for row in options.rows]
@@ -95,9 +96,8 @@ def main() -> None:
             one = step.teraflops * study.training.steps / (device.teraflops * options.share_reached) / 3600
             eight = one / 8 / options.share_of_eight
             gpu = f"{device.name}, {device.gigabytes} GB | {device.teraflops:.0f} | {device.dollars:.2f}"
-            print(
-                f"| {gpu} | `{step.row}` | {one:.1f} | {one * device.dollars:.0f} | {eight:.1f} | {eight * 8 * device.dollars:.0f} |"
-            )
+            dollars = (one * device.dollars, eight * 8 * device.dollars)
+            print(f"| {gpu} | `{step.row}` | {one:.1f} | {dollars[0]:.0f} | {eight:.1f} | {dollars[1]:.0f} |")
 
 
 def mean_steps(config: AudioTransformerConfig) -> int:
