@@ -11,6 +11,7 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Str
 from torch import nn
 
 from inattention.pretraining.config import PretrainingConfig
+from inattention.pretraining.objective import MaskedAcousticModel
 from inattention.pretraining.stopping import RunError
 
 
@@ -45,7 +46,7 @@ def _strategy(name: str, processes: int) -> Strategy | str:
     return name
 
 
-def spread(model: nn.Module, strategy: Strategy) -> None:
+def spread(model: MaskedAcousticModel, strategy: Strategy) -> None:
     """Under FSDP, leave each process a part of the weights: of each layer that has its own, and of the rest.
 
     A layer that serves every depth stays with the rest: gathering it again at each depth would save nothing.
@@ -56,7 +57,6 @@ def spread(model: nn.Module, strategy: Strategy) -> None:
 
     mesh = strategy.device_mesh["data_parallel"]
     layers = model.encoder.encoder.layers
-    assert isinstance(layers, nn.ModuleList)
     if len(layers) > 1:
         for layer in layers:
             fully_shard(layer, mesh=mesh)

@@ -13,8 +13,9 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from inattention.corpora.base import INFO_FILE, Corpus
 from inattention.study.config import StudyConfig
@@ -30,6 +31,7 @@ class ExecutorError(ValueError):
     """Steps cannot be done in the way that is asked for; the message says what to do."""
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Does steps, several at once."""
 
@@ -136,7 +138,7 @@ def _begin_worker(parent: int) -> None:
 
 
 class RayCluster:
-    """A Ray cluster: the one that RAY_ADDRESS names or that runs on this machine, else one made for the study.
+    """A Ray cluster: the one that RAY_ADDRESS names, else one on this machine that is made for the study.
 
     A step whose worker is lost is done again elsewhere, from its last checkpoint. A step has a processor, and a GPU
     where the cluster has some.
@@ -144,20 +146,20 @@ class RayCluster:
 
     def __init__(self, config: StudyConfig, corpus: Corpus, folder: Path, jobs: int, slots: int) -> None:
         try:
-            import ray  # ty: ignore[import-not-found]  # an extra
+            ray: Any = import_module("ray")  # an extra
         except ImportError:
             raise ExecutorError("Ray is not installed: pip install 'inattention[cluster]'") from None
-        self.ray: Any = ray
+        self.ray = ray
         self.what = (config, corpus, folder)
         self.slots = slots
         self.running: dict[Any, Step] = {}
         self.ours = not ray.is_initialized()
         if self.ours:
             quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-            try:
-                ray.init(address="auto", **quiet)
-            except ConnectionError:
-                ray.init(num_cpus=jobs or None, include_dashboard=False, **quiet)
+            if os.environ.get("RAY_ADDRESS"):
+                ray.init(**quiet)
+            else:
+                ray.init(address="local", num_cpus=jobs or None, include_dashboard=False, **quiet)
         gpus = 1 if ray.cluster_resources().get("GPU") and config.training.accelerator != "cpu" else 0
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=LOST_WORKERS)
         self.perform = remote(perform_on_a_machine)
