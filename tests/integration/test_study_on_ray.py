@@ -48,22 +48,25 @@ def outcomes(study: Path) -> dict[str, dict]:
 
 
 def owner(lock: Path) -> int | None:
-    """Give the process that holds a lock, as the kernel lists it."""
-    inode = lock.stat().st_ino
-    for line in Path("/proc/locks").read_text().splitlines():
-        words = line.split()
-        if "->" not in words and int(words[5].split(":")[2]) == inode:
-            return int(words[4])
+    """Give the process of a Ray worker that has a file open."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if not (folder / "cmdline").read_bytes().startswith(b"ray::"):
+                continue
+            if any(os.readlink(file) == str(lock) for file in (folder / "fd").iterdir()):
+                return int(folder.name)
+        except OSError:  # it has ended meanwhile
+            continue
     return None
 
 
 def kill_the_worker_in_mid_run(study: Path, killed: list[int]) -> None:
     """Wait until a pre-training step has saved a checkpoint, and kill the process that does it."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and not killed:
         for checkpoint in study.glob("steps/pretrain-*/checkpoint.ckpt"):
             process = owner(checkpoint.with_name(".lock"))
-            if process is not None and process != os.getpid():
+            if process is not None:
                 os.kill(process, signal.SIGKILL)
                 killed.append(process)
                 break

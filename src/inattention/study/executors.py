@@ -24,6 +24,7 @@ from inattention.study.steps import perform
 
 ExecutorName = Literal["local", "ray"]
 SECONDS_TO_END = 20  # for workers that are asked to end: a training step and a checkpoint
+STARTS = 3  # that are tried for a cluster of the study's own
 LOST_WORKERS = 3  # that a step may cost on a cluster before it counts as failed
 
 
@@ -155,11 +156,7 @@ class RayCluster:
         self.running: dict[Any, Step] = {}
         self.ours = not ray.is_initialized()
         if self.ours:
-            quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-            if os.environ.get("RAY_ADDRESS"):
-                ray.init(**quiet)
-            else:
-                ray.init(address="local", num_cpus=jobs or None, include_dashboard=False, **quiet)
+            _begin(ray, jobs)
         gpus = 1 if ray.cluster_resources().get("GPU") and config.training.accelerator != "cpu" else 0
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=LOST_WORKERS)
         self.perform = remote(perform_on_a_machine)
@@ -195,6 +192,25 @@ class RayCluster:
         """Leave the cluster; one that was made for the study ends."""
         if self.ours:
             self.ray.shutdown()
+
+
+def _begin(ray: Any, jobs: int) -> None:
+    """Enter the cluster that is named, or make one; on a busy machine that may take more than Ray's half minute."""
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(**quiet)
+        return
+    for start in range(STARTS):
+        try:
+            ray.init(address="local", num_cpus=jobs or None, include_dashboard=False, **quiet)
+        except Exception as error:  # it has no kind of its own
+            ray.shutdown()
+            if "timed out during startup" not in str(error):
+                raise
+            if start == STARTS - 1:
+                raise ExecutorError("Ray does not start on this machine, which may be too busy for it") from error
+        else:
+            return
 
 
 def perform_on_a_machine(step: Step, config: StudyConfig, corpus: Corpus, study: Path) -> None:
