@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 EXAMPLES = """examples:
   inattention study --preset smoke                       the whole study in minutes, from nothing to report.html
@@ -70,6 +70,7 @@ def study(arguments: list[str]) -> int:
             only: rows to keep, in place of the preset's.
             out: where everything goes; runs/PRESET if left out.
             jobs: steps that run at once, a thread each; 0 for one a processor.
+            executor: where they run: local, processes of this machine; or ray, a Ray cluster (RAY_ADDRESS).
             settings: the study's settings.
         """
 
@@ -77,6 +78,7 @@ def study(arguments: list[str]) -> int:
         only: tuple[str, ...] = ()
         out: Path | None = None
         jobs: int = 0
+        executor: Literal["local", "ray"] = "local"
         settings: _flat(StudyConfig) = field(default_factory=lambda: PRESETS["smoke"])  # ty: ignore[invalid-type-form]
 
     chosen = _value_of("--preset", arguments) or "smoke"
@@ -87,7 +89,7 @@ def study(arguments: list[str]) -> int:
     from inattention.study.tables import terminal_table
 
     folder = options.out or Path("runs") / options.preset
-    report, failures = run_study(settings, folder, preset=options.preset, jobs=options.jobs)
+    report, failures = run_study(settings, folder, preset=options.preset, jobs=options.jobs, executor=options.executor)
     print(terminal_table(folder))
     for step, reason in failures.items():
         print(f"failed: {step}: {reason}", file=sys.stderr)
@@ -119,8 +121,12 @@ def corpus(arguments: list[str]) -> int:
     """Prepare a corpus, or show what one holds."""
     from inattention.corpora.registry import CORPORA
 
-    verbs = ("prepare", "show")
-    usage = f"usage: inattention corpus prepare {{{','.join(CORPORA)}}} [--help]\n       inattention corpus show FOLDER"
+    verbs = ("prepare", "features", "show")
+    usage = (
+        f"usage: inattention corpus prepare {{{','.join(CORPORA)}}} [--help]\n"
+        "       inattention corpus features FOLDER [--help]\n"
+        "       inattention corpus show FOLDER"
+    )
     if not arguments or arguments[0] in ("-h", "--help"):
         kinds = "\n".join(f"  {name:<12} {kind.summary}" for name, kind in CORPORA.items())
         print(f"{usage}\n\nPrepare a corpus, or show what one holds.\n\ncorpora:\n{kinds}")
@@ -130,6 +136,8 @@ def corpus(arguments: list[str]) -> int:
         return _complain("corpus", f"there is no {verb!r}{_nearest(verb, verbs)}")
     from inattention.corpora.commands import prepare_command, show_command
 
+    if verb == "features":
+        return _features(rest)
     if verb == "show":
         if len(rest) != 1:
             return _complain("corpus", usage)
@@ -158,6 +166,34 @@ def corpus(arguments: list[str]) -> int:
     options = _parse(Prepare, f"corpus prepare {rest[0]}", rest[1:])
     out = options.out or Path("corpora") / rest[0]
     prepare_command(rest[0], options.settings, out, overwrite=options.overwrite, workers=options.workers)
+    return 0
+
+
+def _features(arguments: list[str]) -> int:
+    import tyro
+
+    from inattention.audio.config import FeatureConfig
+
+    @dataclass(frozen=True, kw_only=True)
+    class Features:
+        """Compute the features of a prepared corpus once, for `pretrain --training.stored-features`.
+
+        They are kept in the corpus's folder. Stopped at any moment, the same command goes on where it was.
+
+        Attributes:
+            folder: the prepared corpus.
+            workers: processes; one a processor if left out.
+            settings: of the features.
+        """
+
+        folder: Annotated[Path, tyro.conf.Positional]
+        workers: int | None = None
+        settings: _flat(FeatureConfig) = field(default_factory=FeatureConfig)  # ty: ignore[invalid-type-form]
+
+    options = _parse(Features, "corpus features", arguments)
+    from inattention.corpora.commands import features_command
+
+    features_command(options.folder, options.settings, workers=options.workers)
     return 0
 
 

@@ -1,8 +1,13 @@
-"""Writing files so that each is whole or not there: under a temporary name beside it, then renamed."""
+"""Writing files so that each is whole or not there: under a temporary name beside it, then renamed.
 
+And having a folder to oneself meanwhile.
+"""
+
+import fcntl
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,3 +35,23 @@ def write_json(path: Path, data: Any) -> None:
 def write_lines(path: Path, rows: Iterable[Any]) -> None:
     """Write rows as JSON lines, whole or not at all."""
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+@contextmanager
+def owned(folder: Path, refused: type[Exception] = ValueError) -> Generator[None]:
+    """Be the only one at work in a folder; the system lets go when the process ends, however it ends.
+
+    Args:
+        folder: the folder.
+        refused: the kind of error that tells of another.
+
+    Raises:
+        refused: if another process is at work in it.
+        OSError: if it cannot be written.
+    """
+    with open(folder / ".lock", "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise refused(f"another run is working in {folder}; wait for it, or choose another folder") from None
+        yield

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from inattention.corpora.base import Corpus
+from inattention.files import owned
 from inattention.model.config import AudioTransformerConfig
 from inattention.model.transformer import AudioTransformer
 from inattention.pretraining import engine
@@ -19,7 +20,7 @@ from inattention.pretraining.config import MaskingConfig, PretrainingConfig
 from inattention.pretraining.examples import HELD_OUT
 from inattention.pretraining.objective import MaskedAcousticModel
 from inattention.pretraining.run import Run, measure_held_out, neighbour_floor, pretrain
-from inattention.pretraining.stopping import RunDiverged, RunError, RunStopped, owned
+from inattention.pretraining.stopping import RunDiverged, RunError, RunStopped
 from speech import make_corpus
 
 MODEL = AudioTransformerConfig(attention="patterned", width=24, feed_forward=48, layers=2, max_length=48, dropout=0.1)

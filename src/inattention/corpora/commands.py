@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from inattention.audio.config import FeatureConfig
 from inattention.corpora.base import SPLITS, Corpus, open_corpus
 from inattention.corpora.registry import corpus_kind
 
@@ -47,3 +48,21 @@ def describe(corpus: Corpus) -> str:
     lines += [f"    {item}: {reason}" for item, reason in bad["items"][:5]]
     lines.append(f"  {info['caveat']}")
     return "\n".join(lines)
+
+
+def features_command(folder: Path, config: FeatureConfig, *, workers: int | None = None, progress: bool = True) -> None:
+    """Store the features of the prepared corpus in `folder`, and print how many there are.
+
+    Raises:
+        CorpusError: There is no sound corpus in `folder`, or another process is storing its features.
+    """
+    from inattention.corpora.features import features_folder, store_features
+
+    corpus = open_corpus(folder)
+    info = store_features(corpus, config, workers=workers, progress=progress)
+    for split, counts in info["splits"].items():
+        bad = counts["bad_items"]
+        print(f"  {split:5} {counts['hours']:8.2f} hours {counts['cuts']:7} cuts, {bad['count']} could not be used")
+        for item, reason in bad["items"][:5]:
+            print(f"    {item}: {reason}")
+    print(f"features: {features_folder(corpus, config)}")

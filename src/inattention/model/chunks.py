@@ -1,11 +1,12 @@
 """Encoding recordings of any length: overlapping chunks where they are too long, batches of like lengths elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -69,6 +70,29 @@ def encode(
             ``batch_size`` is under 1.
     """
     config = model.config
+    _check(model, utterances, layer, batch_size)
+    layer = -1 if layer == config.layers else layer  # the last one comes without the others
+    weight = next(model.parameters())
+    pieces = [(i, chunk) for i, steps in enumerate(utterances) for chunk in chunks(len(steps), config.max_length)]
+    pieces.sort(key=lambda piece: piece[1].end - piece[1].start)
+    states = (config.layers + 1,) if layer is None else ()
+    results = [weight.new_empty(*states, len(steps), config.width) for steps in utterances]
+    with _evaluating(model):
+        for first in range(0, len(pieces), batch_size):
+            group = pieces[first : first + batch_size]
+            features, valid = _pad([utterances[i][chunk.start : chunk.end] for i, chunk in group], weight)
+            hidden = _hidden(model, features, valid, layer)
+            for row, (i, chunk) in enumerate(group):
+                kept = hidden[row, ..., chunk.keep_start - chunk.start : chunk.keep_end - chunk.start, :]
+                results[i][..., chunk.keep_start : chunk.keep_end, :] = kept
+    return results
+
+
+def _check(
+    model: "AudioTransformer", utterances: Sequence[Float[Tensor, "_ size"]], layer: int | None, batch_size: int
+) -> None:
+    """Refuse what `encode` cannot take."""
+    config = model.config
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     for i, steps in enumerate(utterances):
@@ -81,36 +105,40 @@ def encode(
         raise ValueError(
             f"there is no layer {layer}: the model has hidden states 0 to {config.layers}, and -1 is the last"
         )
-    layer = -1 if layer == config.layers else layer  # the last one comes without the others
-    weight = next(model.parameters())
-    pieces = [(i, chunk) for i, steps in enumerate(utterances) for chunk in chunks(len(steps), config.max_length)]
-    pieces.sort(key=lambda piece: piece[1].end - piece[1].start)
-    states = (config.layers + 1,) if layer is None else ()
-    results = [weight.new_empty(*states, len(steps), config.width) for steps in utterances]
+
+
+@contextmanager
+def _evaluating(model: "AudioTransformer") -> Generator[None]:
+    """Put a model in evaluation mode, and leave each of its modules in the mode that it had."""
     modes = [(module, module.training) for module in model.modules()]
     if any(training for _, training in modes):  # else what mechanisms keep while in evaluation would be dropped
         model.eval()
     try:
-        for first in range(0, len(pieces), batch_size):
-            group = pieces[first : first + batch_size]
-            longest = max(chunk.end - chunk.start for _, chunk in group)
-            features = weight.new_zeros(len(group), longest, config.input_size)
-            valid = torch.zeros(len(group), longest, dtype=torch.bool, device=weight.device)
-            for row, (i, chunk) in enumerate(group):
-                features[row, : chunk.end - chunk.start] = utterances[i][chunk.start : chunk.end]
-                valid[row, : chunk.end - chunk.start] = True
-            output = model(features, valid, output_hidden_states=layer != -1)
-            if layer == -1:
-                hidden = output.last_hidden_state
-            elif layer is None:
-                hidden = torch.stack(output.hidden_states, dim=1)
-            else:
-                hidden = output.hidden_states[layer]
-            for row, (i, chunk) in enumerate(group):
-                kept = hidden[row, ..., chunk.keep_start - chunk.start : chunk.keep_end - chunk.start, :]
-                results[i][..., chunk.keep_start : chunk.keep_end, :] = kept
+        yield
     finally:
         for module, training in modes:  # a parent before its children, which may have a mode of their own
             if module.training != training:
                 module.train(training)
-    return results
+
+
+def _pad(
+    pieces: Sequence[Float[Tensor, "_ size"]], like: Tensor
+) -> tuple[Float[Tensor, "batch time size"], Bool[Tensor, "batch time"]]:
+    """Join pieces to a batch, with the device and type of another tensor."""
+    longest = max(len(piece) for piece in pieces)
+    features = like.new_zeros(len(pieces), longest, pieces[0].shape[1])
+    valid = torch.zeros(len(pieces), longest, dtype=torch.bool, device=like.device)
+    for row, piece in enumerate(pieces):
+        features[row, : len(piece)] = piece
+        valid[row, : len(piece)] = True
+    return features, valid
+
+
+def _hidden(model: "AudioTransformer", features: Tensor, valid: Tensor, layer: int | None) -> Tensor:
+    """Give one hidden state, (batch, time, width), or all, (batch, layers, time, width)."""
+    output = model(features, valid, output_hidden_states=layer != -1)
+    if layer == -1:
+        return output.last_hidden_state
+    if layer is None:
+        return torch.stack(output.hidden_states, dim=1)
+    return output.hidden_states[layer]

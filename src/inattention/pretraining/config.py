@@ -38,6 +38,11 @@ class MaskingConfig:
             raise ValueError("zeroed and replaced are shares of utterances: neither below 0, together at most 1")
 
 
+# What changes no outcome, or in its last digits only.
+_WHERE_IT_RAN = ("accelerator", "devices", "nodes", "strategy")
+_HOW_IT_RAN = ("checkpoint_minutes", "workers", "cache_megabytes", "accumulate", "stored_features")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PretrainingConfig:
     """How a model is pre-trained.
@@ -58,13 +63,19 @@ class PretrainingConfig:
         validate_every: steps between measurements of the held-out loss; 0 for fifty over the run.
         held_out_draws: masks that are drawn for each held-out utterance.
         checkpoint_minutes: time between checkpoints.
+        accumulate: pieces that a process's share of a batch goes through the model in, one after the other, for
+            batches that memory does not hold; the step is that of the whole batch.
         workers: processes that prepare batches; 0 for none beside the main one.
+        stored_features: read what ``inattention corpus features`` has stored, in place of computing it from audio;
+            the numbers are the same.
         cache_megabytes: features that are kept in memory, for each process that prepares batches.
         precision: as Lightning has it: ``32-true``, ``bf16-mixed``, ...
         accelerator: as Lightning has it.
-        devices: processes on this machine.
-        nodes: machines.
-        strategy: as Lightning has it: ``auto``, ``ddp``, ...
+        devices: processes on each machine; under torchrun, torchrun says.
+        nodes: machines; under torchrun, torchrun says.
+        strategy: how several processes share the work: ``ddp`` (what ``auto`` takes), each with a whole model;
+            ``fsdp``, each with a part of the weights, for models that one device does not hold; or a name of
+            Lightning's.
     """
 
     steps: int = 20_000
@@ -81,7 +92,9 @@ class PretrainingConfig:
     validate_every: int = 0
     held_out_draws: int = 4
     checkpoint_minutes: float = 2.0
+    accumulate: int = 1
     workers: int = 0
+    stored_features: bool = False
     cache_megabytes: int = 1024
     precision: str = "32-true"
     accelerator: str = "auto"
@@ -92,6 +105,12 @@ class PretrainingConfig:
     def __post_init__(self) -> None:
         if self.steps < 0 or self.batch_size < 1 or self.held_out_draws < 1:
             raise ValueError("steps must not be negative; batch_size and held_out_draws must be at least 1")
+        if min(self.accumulate, self.devices, self.nodes) < 1:
+            raise ValueError("accumulate, devices and nodes must be at least 1")
+        if self.stored_features and self.target == "linear":
+            raise ValueError("stored features hold log-mel frames; the target 'linear' is computed from audio")
+        if self.strategy == "fsdp" and self.optimiser == "lamb":
+            raise ValueError("fsdp trains with adamw: LAMB's norms are not to be had from parts of weights")
         if self.learning_rate <= 0 or not 0 <= self.warmup <= 1:
             raise ValueError("learning_rate must be above 0, and warmup a share of the steps")
         if self.optimiser not in ("adamw", "lamb"):
@@ -109,7 +128,7 @@ class PretrainingConfig:
         from dataclasses import asdict
 
         settings = asdict(self)
-        for name in ("checkpoint_minutes", "workers", "cache_megabytes", "accelerator", "devices", "nodes", "strategy"):
+        for name in (*_WHERE_IT_RAN, *_HOW_IT_RAN):
             del settings[name]
         settings["betas"] = list(self.betas)
         return settings

@@ -11,8 +11,10 @@ from typing import Any
 
 import lightning as L
 import torch
+import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
+from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
@@ -20,8 +22,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from inattention.files import write_lines
 from inattention.pretraining.config import PretrainingConfig
+from inattention.pretraining.devices import optimiser_state_by_model_order, spread
 from inattention.pretraining.examples import Batch
-from inattention.pretraining.objective import MaskedAcousticModel, cells_everywhere, mean_over_all_cells
+from inattention.pretraining.objective import MaskedAcousticModel, processes, share_of_mean, sums_everywhere
 from inattention.pretraining.stopping import RunDiverged, RunStopped, StopRequests
 from inattention.seeding import derive_seed
 
@@ -73,20 +76,27 @@ class Pretraining(L.LightningModule):
         schedule = LambdaLR(optimiser, lambda step: rate_at(step, self.config))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def configure_model(self) -> None:
+        """Under FSDP, leave each process its part of the weights."""
+        spread(self.model, self.trainer.strategy)
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Start the step's own random stream."""
-        torch.manual_seed(derive_seed(self.seed, "step", self.global_step, self.global_rank))
+        """Start the step's own random stream, which all pieces of a batch draw from."""
+        if not batch.piece:
+            torch.manual_seed(derive_seed(self.seed, "step", self.global_step, self.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The mean absolute error over the masked cells of all processes."""
         self.skipped.update(batch.skipped)
-        number, offset = batch.position
-        self.position = (number, offset + 1)
         error, cells = self.model(batch)
-        if not bool(error.isfinite()):
-            raise RunDiverged(batch.ids)
+        everywhere, bad = sums_everywhere((batch.cells, not bool(error.isfinite())), self.device)
+        if bad:  # all processes know, so that none waits for the others
+            raise RunDiverged(sorted({cut for ids in _from_all(batch.ids) for cut in ids}))
+        if batch.piece == batch.pieces - 1:
+            number, offset = batch.position
+            self.position = (number, offset + 1)
         self.log("train/l1", error.detach() / max(cells, 1), prog_bar=True, batch_size=len(batch.ids) or 1)
-        return mean_over_all_cells(error, cells)
+        return share_of_mean(error, everywhere, batch.pieces)
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""
@@ -100,20 +110,45 @@ class Pretraining(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """The held-out loss: a mean over all masked cells of all processes."""
-        error, _ = cells_everywhere(self._held_out[0], self.device)
-        cells, _ = cells_everywhere(self._held_out[1], self.device)
+        error, cells = sums_everywhere(self._held_out, self.device)
         self.log("held_out/l1", error / max(cells, 1.0), prog_bar=True, rank_zero_only=True)
+
+    def on_train_end(self) -> None:
+        """Bring together what any process could not use."""
+        self.skipped = self._skipped_anywhere()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Where in the corpus to go on, and what could not be used so far."""
         checkpoint["position"] = list(self.position)
-        checkpoint["skipped"] = dict(self.skipped)
+        checkpoint["skipped"] = self._skipped_anywhere()
+        if not isinstance(self.trainer.strategy, ModelParallelStrategy):
+            checkpoint["optimizer_states"] = [
+                optimiser_state_by_model_order(state, self, optimiser)
+                for state, optimiser in zip(checkpoint["optimizer_states"], self.trainer.optimizers, strict=True)
+            ]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on where the checkpoint was written."""
+        """Go on where the checkpoint was written, in pieces of today's number."""
         number, offset = checkpoint["position"]
         self.position = (number, offset)
         self.skipped = dict(checkpoint["skipped"])
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for counts in (progress["total"], progress["current"]):
+            shift = checkpoint["global_step"] * self.config.accumulate - counts["ready"]
+            for name in ("ready", "started", "processed", "completed"):
+                counts[name] += shift
+
+    def _skipped_anywhere(self) -> dict[str, str]:
+        return {cut: reason for skipped in _from_all(self.skipped) for cut, reason in sorted(skipped.items())}
+
+
+def _from_all(mine: Any) -> list[Any]:
+    """Give every process what each has."""
+    if processes() == 1:
+        return [mine]
+    everyone: list[Any] = [None] * processes()
+    dist.all_gather_object(everyone, mine)
+    return everyone
 
 
 class Curve(Callback):
@@ -188,11 +223,15 @@ class Checkpoints(Callback):
         self.curve = curve
         self._last = time.monotonic()
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take signals back from Lightning, which gives them up again at the end."""
+        self.stop.listen()
+
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save if it is time; where a validation follows, after it, so that no point of the curve is lost."""
-        if trainer.global_step % self.interval:
+        if batch.piece == batch.pieces - 1 and trainer.global_step % self.interval:
             self.save_if_due(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -214,7 +253,11 @@ class Checkpoints(Callback):
         """Write under a temporary name, then put it in its place."""
         self.curve.stop()
         temporary = self.folder / f".{CHECKPOINT}.writing"
-        trainer.save_checkpoint(temporary, weights_only=False)
+        try:
+            trainer.save_checkpoint(temporary, weights_only=False)
+        except OSError:
+            temporary.unlink(missing_ok=True)  # on a full disk, room for what is to be saved elsewhere
+            raise
         if trainer.is_global_zero:
             if (self.folder / CHECKPOINT).exists():
                 os.replace(self.folder / CHECKPOINT, self.folder / CHECKPOINT_BEFORE)
@@ -237,6 +280,12 @@ class Progress(TQDMProgressBar):
         bar = super().init_train_tqdm()
         bar.set_description("pre-training")
         return bar
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count steps, not the pieces of their batches."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, trainer.global_step - 1)
 
     def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
         """There is one pass without end, so no epoch to announce."""

@@ -1,6 +1,7 @@
 """From cuts to training examples: features, crops and masks that depend on seed, pass and cut alone."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from inattention.audio.config import FeatureConfig
 from inattention.audio.cuts import cut_waveform
 from inattention.audio.features import linear_target, log_mel, stack, statistics
 from inattention.audio.files import AudioError
+from inattention.corpora.features import read_frames
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.masking import choose_corruption, choose_steps, corrupt, slots
 from inattention.seeding import derive_seed
@@ -48,6 +50,9 @@ class Batch(NamedTuple):
         position: the pass over the corpus and the batch within it: where to go on after this batch.
         ids: the cuts.
         skipped: cuts that could not be used, and why.
+        cells: masked cells of the process's whole share of the batch, of which this may be a piece.
+        piece: which piece this is, from 0.
+        pieces: how many there are.
     """
 
     features: Float[Tensor, "batch time size"]
@@ -57,6 +62,27 @@ class Batch(NamedTuple):
     position: tuple[int, int]
     ids: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
+    cells: int
+    piece: int = 0
+    pieces: int = 1
+
+
+def split(batch: Batch, pieces: int) -> list[Batch]:
+    """Cut a batch into so many pieces; where it has fewer utterances, some hold one invalid step and no more."""
+    if pieces == 1:
+        return [batch]
+    split, first = [], 0
+    for piece, rows in enumerate(torch.arange(len(batch.ids)).tensor_split(pieces)):
+        ids = batch.ids[first : first + len(rows)]
+        first += len(rows)
+        if ids:
+            steps = int(batch.valid[rows].sum(1).max())
+            parts = [part[rows, :steps] for part in batch[:4]]
+        else:
+            parts = [torch.zeros_like(part[:1, :1]) for part in batch[:4]]
+        skipped = batch.skipped if piece == pieces - 1 else ()
+        split.append(Batch(*parts, batch.position, ids, skipped, batch.cells, piece, pieces))
+    return split
 
 
 class Frames(NamedTuple):
@@ -83,13 +109,23 @@ class MaskedExamples(Dataset):
         config: the target, and how steps are hidden.
         max_length: longer utterances are cropped at random to so many steps.
         seed: of masks and crops.
+        stored: the folder of stored features to read from; None to compute them.
     """
 
-    def __init__(self, features: FeatureConfig, config: PretrainingConfig, *, max_length: int, seed: int) -> None:
+    def __init__(
+        self,
+        features: FeatureConfig,
+        config: PretrainingConfig,
+        *,
+        max_length: int,
+        seed: int,
+        stored: Path | None = None,
+    ) -> None:
         self.features = features
         self.config = config
         self.max_length = max_length
         self.seed = seed
+        self.stored = stored
         self._kept: dict[str, Frames] = {}
         self._kept_bytes = 0
 
@@ -147,14 +183,22 @@ class MaskedExamples(Dataset):
     def _frames(self, cut: "Cut") -> Frames:
         if cut.id in self._kept:
             return self._kept[cut.id]
-        waveform = cut_waveform(cut, self.features.sampling_rate)
-        linear = linear_target(waveform, self.features) if self.config.target == "linear" else None
-        frames = Frames(log_mel(waveform, self.features), linear)
+        frames = self._stored(cut) or self._computed(cut)
         size = sum(tensor.nbytes for tensor in frames if tensor is not None)
         if self._kept_bytes + size <= self.config.cache_megabytes * 2**20:
             self._kept[cut.id] = frames
             self._kept_bytes += size
         return frames
+
+    def _stored(self, cut: "Cut") -> Frames | None:
+        """What was stored, where that is to be used, is there and is whole; else the audio is asked."""
+        frames = None if self.stored is None else read_frames(self.stored, cut, self.features)
+        return None if frames is None else Frames(frames, None)
+
+    def _computed(self, cut: "Cut") -> Frames:
+        waveform = cut_waveform(cut, self.features.sampling_rate)
+        linear = linear_target(waveform, self.features) if self.config.target == "linear" else None
+        return Frames(log_mel(waveform, self.features), linear)
 
     def _collate(
         self,
@@ -167,7 +211,8 @@ class MaskedExamples(Dataset):
             nothing = torch.zeros(1, 1, dtype=torch.bool)
             features = torch.zeros(1, 1, self.features.size)
             target = torch.zeros(1, 1, target_size(self.config, self.features))
-            return Batch(features, target, nothing, nothing, position, ids, skipped)
+            return Batch(features, target, nothing, nothing, position, ids, skipped, 0)
+        cells = sum(int(example.chosen.sum()) * example.target.shape[1] for example in examples)
         valid = [torch.ones(len(example.chosen), dtype=torch.bool) for example in examples]
         return Batch(
             pad_sequence([example.features for example in examples], batch_first=True),
@@ -177,4 +222,5 @@ class MaskedExamples(Dataset):
             position,
             ids,
             skipped,
+            cells,
         )

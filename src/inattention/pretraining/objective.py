@@ -1,5 +1,7 @@
 """The masked acoustic model: an encoder, a head that tells the hidden steps, and the L1 loss over masked cells."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -53,23 +55,32 @@ def absolute_error(
     return (predicted.float() - wanted.float()).abs().sum()
 
 
-def cells_everywhere(cells: float, device: torch.device) -> tuple[float, int]:
-    """Give the number of masked cells over all processes, and how many processes there are."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return float(cells), 1
-    total = torch.tensor(float(cells), device=device)
+def sums_everywhere(values: Sequence[float], device: torch.device) -> list[float]:
+    """Sum each of some numbers over all processes."""
+    if processes() == 1:
+        return [float(value) for value in values]
+    total = torch.tensor([float(value) for value in values], dtype=torch.float64, device=device)
     dist.all_reduce(total)
-    return float(total), dist.get_world_size()
+    return total.tolist()
 
 
-def mean_over_all_cells(error: Float[Tensor, ""], cells: int) -> Float[Tensor, ""]:
-    """Turn a process's sum into its share of the mean over the masked cells of all processes.
+def processes() -> int:
+    """Give the number of processes that train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
-    Data-parallel training averages gradients over processes; times their number, that average is the gradient of the
-    mean over every masked cell, however unevenly the cells are spread.
+
+def share_of_mean(error: Float[Tensor, ""], cells_of_all: float, pieces: int = 1) -> Float[Tensor, ""]:
+    """Turn the sum of a process's piece of a batch into its share of the mean over the masked cells of all.
+
+    Data-parallel training averages gradients over processes, and accumulation over pieces; times their numbers, that
+    average is the gradient of the mean over every masked cell, however unevenly the cells are spread.
+
+    Args:
+        error: the sum of absolute errors over the piece's masked cells.
+        cells_of_all: masked cells of the whole batch, over all pieces of all processes.
+        pieces: that a process's share goes through the model in.
     """
-    total, processes = cells_everywhere(cells, error.device)
-    return error * (processes / max(total, 1.0))
+    return error * (processes() * pieces / max(cells_of_all, 1.0))
 
 
 def mean_baseline(batch: Batch) -> tuple[float, int]:

@@ -10,28 +10,34 @@ logs/                            CSV and TensorBoard
 
 import json
 import logging
-import os
 import sys
 import warnings
+import zipfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from inattention.audio.files import AudioError
 from inattention.corpora.base import Corpus
-from inattention.files import write_json
+from inattention.corpora.features import stored_features
+from inattention.files import owned, write_json
 from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.examples import HELD_OUT, Batch, Example, MaskedExamples, target_size
 from inattention.pretraining.floor import NeighbourRegression
 from inattention.pretraining.objective import MaskedAcousticModel, mean_baseline
-from inattention.pretraining.stopping import RunDiverged, RunError, StopRequests, owned
+from inattention.pretraining.stopping import RunDiverged, RunError, StopRequests, is_first_process, writing
 from inattention.provenance import provenance
 from inattention.seeding import derive_seed
+
+if TYPE_CHECKING:
+    from lightning.pytorch.strategies import Strategy
+
+    from inattention.pretraining.engine import Pretraining
 
 RUN, OUTCOME = "run.json", "outcome.json"
 PASSES_FOR_FLOOR = 50
@@ -56,9 +62,18 @@ class Run:
         }
 
     def examples(self) -> MaskedExamples:
-        """Make the masked examples of this run."""
+        """Make the masked examples of this run.
+
+        Raises:
+            CorpusError: if stored features are to be used and there are none.
+        """
+        features = self.model.features
         return MaskedExamples(
-            self.model.features, self.training, max_length=self.model.max_length, seed=derive_seed(self.seed, "data")
+            features,
+            self.training,
+            max_length=self.model.max_length,
+            seed=derive_seed(self.seed, "data"),
+            stored=stored_features(self.corpus, features) if self.training.stored_features else None,
         )
 
     def held_out(self, draws: int) -> list[tuple[str, int, list]]:
@@ -91,21 +106,21 @@ def pretrain(run: Run, folder: str | Path, *, progress: bool = True) -> dict[str
         RunDiverged: if the loss is no longer a number; ``diverged.json`` names the step and the batch's cuts.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    first = run.training.devices * run.training.nodes == 1 or os.environ.get("RANK", "0") == "0"
-    with owned(folder) if first else nullcontext():
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder), owned(folder, RunError) if is_first_process() else nullcontext():
         return _pretrain(run, folder, progress=progress)
 
 
 def _pretrain(run: Run, folder: Path, *, progress: bool) -> dict[str, Any]:
     _claim(folder, run)
     if (folder / OUTCOME).exists():
-        return json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
+        return json.loads((folder / OUTCOME).read_text(encoding="utf-8")) if is_first_process() else {}
     model = run.fresh_model()
     facts: dict[str, Any] = {"seconds": 0.0, "cpu_seconds": 0.0, "skipped": {}}
     if run.training.steps:
-        facts = _fit(run, model, folder, progress=progress)
-        if not facts["first_process"]:
+        model, facts = _fit(run, model, folder, progress=progress)
+        if not is_first_process():
             return {}
     outcome = {
         "steps": run.training.steps,
@@ -155,13 +170,16 @@ def neighbour_floor(run: Run) -> dict[str, float]:
     return {"neighbour_l1": error / max(cells, 1)}
 
 
-def _fit(run: Run, model: MaskedAcousticModel, folder: Path, *, progress: bool) -> dict[str, Any]:
-    """Train with Lightning; afterwards the model holds the trained weights."""
+def _fit(
+    run: Run, model: MaskedAcousticModel, folder: Path, *, progress: bool
+) -> tuple[MaskedAcousticModel, dict[str, Any]]:
+    """Train with Lightning; give the trained model, and how it went."""
     with _quiet():
         import lightning as L
         from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
         from inattention.pretraining.data import PretrainingData
+        from inattention.pretraining.devices import CheckpointFile, placement
         from inattention.pretraining.engine import Checkpoints, Curve, Pretraining, Progress
 
         settings = run.training
@@ -172,12 +190,11 @@ def _fit(run: Run, model: MaskedAcousticModel, folder: Path, *, progress: bool) 
             max_steps=settings.steps,
             max_epochs=-1,
             accelerator=settings.accelerator,
-            devices=settings.devices,
-            num_nodes=settings.nodes,
-            strategy=settings.strategy,
+            **placement(settings),
             precision=settings.precision,  # ty: ignore[invalid-argument-type]
             gradient_clip_val=settings.clip,
-            val_check_interval=settings.validation_interval,
+            accumulate_grad_batches=settings.accumulate,
+            val_check_interval=settings.validation_interval * settings.accumulate,  # counted in pieces of batches
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
@@ -187,6 +204,7 @@ def _fit(run: Run, model: MaskedAcousticModel, folder: Path, *, progress: bool) 
             log_every_n_steps=max(1, min(50, settings.steps // 20)),
             callbacks=[curve, Checkpoints(folder, settings, curve, stop)]
             + ([Progress(refresh_rate=5)] if progress else []),
+            plugins=[CheckpointFile()],
             logger=[
                 CSVLogger(folder / "logs", name="csv"),  # each start writes a version of its own
                 TensorBoardLogger(folder / "logs", name="tensorboard", version=""),
@@ -202,34 +220,64 @@ def _fit(run: Run, model: MaskedAcousticModel, folder: Path, *, progress: bool) 
                 )
         except RunDiverged as error:
             (ids,) = error.args
-            write_json(folder / "diverged.json", {"step": trainer.global_step, "cuts": list(ids)})
+            if trainer.is_global_zero:
+                write_json(folder / "diverged.json", {"step": trainer.global_step, "cuts": list(ids)})
             raise RunDiverged(
                 f"the loss is not a number at step {trainer.global_step}; {folder}/diverged.json names the cuts. "
                 "Lower the learning rate, or look at those cuts; the run goes on from its last checkpoint"
             ) from None
-        return {
-            "first_process": trainer.is_global_zero,
+        return _whole(run, module, trainer.strategy), {
             "seconds": curve.seconds,
             "cpu_seconds": curve.cpu_seconds,
             "skipped": module.skipped,
         }
 
 
+def _whole(run: Run, module: "Pretraining", strategy: "Strategy") -> MaskedAcousticModel:
+    """Give the trained model in one piece; all processes take part in putting it together."""
+    from lightning.pytorch.strategies import ModelParallelStrategy
+
+    if not isinstance(strategy, ModelParallelStrategy):
+        return module.model
+    state = strategy.lightning_module_state_dict()
+    model = run.fresh_model()
+    if state:
+        model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in state.items()})
+    return model
+
+
 def usable_checkpoint(folder: Path) -> Path | None:
     """Find where to go on: the last checkpoint or, if it is damaged, the one before, which is said."""
     from inattention.pretraining.engine import CHECKPOINT, CHECKPOINT_BEFORE
 
+    damaged = False
     for name in (CHECKPOINT, CHECKPOINT_BEFORE):
         path = folder / name
         if not path.exists():
             continue
         try:
-            torch.load(path, map_location="meta", weights_only=True)
+            _check_whole(path)
         except Exception as error:  # a damaged file fails in as many ways as it can be damaged
             print(f"{path} is damaged and left out ({type(error).__name__})", file=sys.stderr)
+            damaged = True
         else:
             return path
+    if damaged:
+        print(f"no checkpoint in {folder} is whole: the run starts from its first step", file=sys.stderr)
     return None
+
+
+def _check_whole(path: Path) -> None:
+    """Read a checkpoint through.
+
+    Raises:
+        ValueError: if its checksums do not match; what else a damaged file raises, it raises.
+    """
+    with zipfile.ZipFile(path) as archive:
+        bad = archive.testzip()
+    if bad is not None:
+        raise ValueError(f"{bad} does not match its checksum")
+    torch.load(path, map_location="meta", weights_only=True)
 
 
 def _claim(folder: Path, run: Run) -> None:
@@ -245,7 +293,8 @@ def _claim(folder: Path, run: Run) -> None:
                 "or remove this one to start anew"
             )
         return
-    write_json(path, {**account, "provenance": provenance()})
+    if is_first_process():
+        write_json(path, {**account, "provenance": provenance()})
 
 
 @contextmanager

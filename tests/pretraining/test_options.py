@@ -1,0 +1,102 @@
+"""Options of how a run is computed, through the command line: they change no outcome but in its last digits."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from inattention import cli
+from inattention.corpora.base import Corpus
+from inattention.pretraining.config import PretrainingConfig
+from inattention.pretraining.devices import placement
+from inattention.pretraining.examples import split
+from inattention.pretraining.run import Run
+from inattention.pretraining.stopping import RunError, is_first_process
+from small_models import small_config
+from speech import make_corpus
+from together import small
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return make_corpus(tmp_path_factory.mktemp("corpus") / "tones")
+
+
+@pytest.fixture(scope="module")
+def whole(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert cli.main(small(corpus.folder, folder)) == 0
+    return folder
+
+
+def weights(folder: Path) -> torch.Tensor:
+    return torch.cat([tensor.flatten() for _, tensor in sorted(load_file(folder / "model.safetensors").items())])
+
+
+def loss(folder: Path) -> float:
+    return json.loads((folder / "outcome.json").read_text())["held_out_l1"]
+
+
+@pytest.mark.parametrize("pieces", [2, 7])
+def test_a_batch_in_pieces_gives_the_weights_of_the_whole_batch(
+    corpus: Corpus, whole: Path, tmp_path: Path, pieces: int
+) -> None:
+    assert cli.main(small(corpus.folder, tmp_path / "run", "--training.accumulate", str(pieces))) == 0
+    torch.testing.assert_close(weights(tmp_path / "run"), weights(whole), atol=2e-5, rtol=0)
+    assert (tmp_path / "run" / "curve.jsonl").read_text().count("\n") == 2
+
+
+def test_bfloat16_trains_as_float32_does_but_for_its_digits(corpus: Corpus, whole: Path, tmp_path: Path) -> None:
+    assert cli.main(small(corpus.folder, tmp_path / "run", "--training.precision", "bf16-mixed")) == 0
+    assert not torch.equal(weights(tmp_path / "run"), weights(whole))
+    assert loss(tmp_path / "run") == pytest.approx(loss(whole), rel=0.01)
+    assert cli.main(small(corpus.folder, tmp_path / "run")) == 2  # it is another run
+
+
+def test_pieces_hold_the_batch_and_count_all_of_its_cells(corpus: Corpus) -> None:
+    run = Run(small_config(), PretrainingConfig(steps=1), corpus)
+    batch = run.examples()[0, 0, list(corpus.cuts("train"))[:3]]
+    for count in (1, 2, 3, 5):
+        pieces = split(batch, count)
+        assert len(pieces) == count
+        assert [piece.piece for piece in pieces] == list(range(count))
+        assert tuple(cut for piece in pieces for cut in piece.ids) == batch.ids
+        assert sum(int(piece.chosen.sum()) for piece in pieces) == int(batch.chosen.sum())
+        assert {piece.cells for piece in pieces} == {int(batch.chosen.sum()) * batch.target.shape[2]}
+    alone = run.examples()[0, 0, list(corpus.cuts("train"))[2:3]]
+    last = split(batch, 3)[2]
+    assert torch.equal(last.features, alone.features)
+    assert torch.equal(last.chosen, alone.chosen)
+
+
+def test_torchrun_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
+
+    assert placement(PretrainingConfig(strategy="fsdp")) == {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    environment = {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8", "RANK": "5"}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert not is_first_process()
+    placed = placement(PretrainingConfig())
+    assert (placed["devices"], placed["num_nodes"]) == (4, 2)
+    assert isinstance(placed["strategy"], DDPStrategy)
+    sharded = placement(PretrainingConfig(strategy="fsdp"))["strategy"]
+    assert isinstance(sharded, ModelParallelStrategy)
+    assert (sharded._data_parallel_size, sharded._tensor_parallel_size) == (8, 1)
+    with pytest.raises(RunError, match="torchrun started 4 processes on each of 2 machines"):
+        placement(PretrainingConfig(devices=8))
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"accumulate": 0}, "at least 1"),
+        ({"strategy": "fsdp", "optimiser": "lamb"}, "fsdp trains with adamw"),
+        ({"stored_features": True, "target": "linear"}, "computed from audio"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        PretrainingConfig(**settings)

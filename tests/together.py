@@ -1,0 +1,90 @@
+"""What torchrun runs: several pre-training commands, one after the other, in the same two processes.
+
+Loading the libraries takes longer than training here, so it is done once. Each command is the real one; what goes
+wrong in the middle of some is put in between two steps.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from inattention import cli
+from inattention.pretraining.engine import Pretraining
+from inattention.pretraining.examples import Batch
+from inattention.pretraining.objective import MaskedAcousticModel
+
+RANK = int(os.environ.get("RANK", "0"))
+STOPPED_AT = 4
+
+
+def small(corpus: Path, out: Path, *more: str) -> list[str]:
+    """A run of a second, as words of the command line."""
+    settings = {
+        "--model.width": 24, "--model.feed-forward": 48, "--model.layers": 2, "--model.max-length": 48,
+        "--training.steps": 8, "--training.batch-size": 5, "--training.validate-every": 3,
+        "--training.held-out-draws": 1, "--training.checkpoint-minutes": 0, "--training.accelerator": "cpu",
+    }  # fmt: skip
+    words = [str(word) for pair in settings.items() for word in pair]
+    return ["pretrain", "--corpus", str(corpus), "--out", str(out), *words, *more]
+
+
+def main(corpus: Path, folder: Path) -> None:
+    """Do all that the test looks at afterwards."""
+    torch.set_num_threads(1)
+    codes = {}
+
+    def run(name: str, *more: str) -> None:
+        codes.setdefault(name, []).append(cli.main(small(corpus, folder / name, *more)))
+
+    with_sigterm(lambda: run("stopped"))
+    run("stopped")
+    with_sigterm(lambda: run("begun"))
+    run("accumulated", "--training.accumulate", "2")
+    apart = ("--model.no-share-layers",)
+    with_sigterm(lambda: run("sharded", *apart, "--training.strategy", "fsdp"))
+    run("sharded", *apart, "--training.strategy", "fsdp")
+    with_sigterm(lambda: run("gathered", *apart, "--training.strategy", "fsdp"))
+    with_sigterm(lambda: run("spread", *apart))
+    run("spread", *apart, "--training.strategy", "fsdp")
+    with_nan(lambda: run("diverged"))
+    (folder / f"codes-{RANK}.json").write_text(json.dumps(codes))
+
+
+def with_sigterm(call: Callable[[], None]) -> None:
+    """Send a signal to one of the processes in mid-run."""
+    start = Pretraining.on_train_batch_start
+
+    def signalled(self: Pretraining, batch: Batch, batch_idx: int) -> None:
+        if RANK == 1 and self.global_step == STOPPED_AT:
+            os.kill(os.getpid(), signal.SIGTERM)
+        start(self, batch, batch_idx)
+
+    Pretraining.on_train_batch_start = signalled
+    try:
+        call()
+    finally:
+        Pretraining.on_train_batch_start = start
+
+
+def with_nan(call: Callable[[], None]) -> None:
+    """Let the loss of one of the processes be no number."""
+    forward = MaskedAcousticModel.forward
+
+    def diverging(self: MaskedAcousticModel, batch: Batch) -> tuple[torch.Tensor, int]:
+        error, cells = forward(self, batch)
+        return (error * float("nan") if RANK == 1 and torch.is_grad_enabled() else error), cells
+
+    MaskedAcousticModel.forward = diverging
+    try:
+        call()
+    finally:
+        MaskedAcousticModel.forward = forward
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
