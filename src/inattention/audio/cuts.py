@@ -112,5 +112,6 @@ def _check_rate(cut: "Cut", recording: "Recording", path: str, rate: int) -> Non
     """Refuse a file of another rate than its manifest says: it would be played too fast or too slow, in silence."""
     if rate != recording.sampling_rate:
         raise AudioError(
-            f"cut {cut.id}: {path} has {rate} Hz, its manifest says {recording.sampling_rate} Hz; make the manifest anew"
+            f"cut {cut.id}: {path} has {rate} Hz, its manifest says {recording.sampling_rate} Hz; "
+            "make the manifest anew"
         )

@@ -64,7 +64,13 @@ def ask_all(
         raise CorpusError(f"workers must be at least 1, not {workers}")
     count = workers or cores()
     bar = tqdm(
-        total=total, desc=what, unit="file", delay=SECONDS_BEFORE_PROGRESS, disable=not progress, file=sys.stderr
+        total=total,
+        desc=what,
+        unit="file",
+        delay=SECONDS_BEFORE_PROGRESS,
+        disable=not progress,
+        file=sys.stderr,
+        leave=False,
     )
     idle: SimpleQueue[_Worker] = SimpleQueue()
     started = [_Worker(module) for _ in range(count)]

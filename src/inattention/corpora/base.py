@@ -13,7 +13,8 @@ relative to that folder, which may be changed when the audio moves.
 
 Each cut has one supervision: `speaker`, `text`, and, where phones are known, `alignment["phone"]`: lhotse
 `AlignmentItem(symbol, start, duration)` in seconds, one after the other over the whole cut, silence included; a gap is
-a time whose phone is not known. The order of cuts within a split is mixed, so that any stretch of it holds many speakers.
+a time whose phone is not known. The order of cuts within a split is mixed, so that any stretch of it holds many
+speakers.
 """
 
 import hashlib

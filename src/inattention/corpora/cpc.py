@@ -42,7 +42,9 @@ def parse_cpc_line(line: str) -> tuple[str, list[Phone]]:
     frame = 0
     for label, run in groupby(labels):
         if not (label.isascii() and label.isdecimal() and len(label) <= 2 and int(label) < CLASSES):
-            raise CpcError(f"{name[:80]!r} has the label {label[:20]!r}, which is none of the classes 0 to {CLASSES - 1}")
+            raise CpcError(
+                f"{name[:80]!r} has the label {label[:20]!r}, which is none of the classes 0 to {CLASSES - 1}"
+            )
         end = frame + len(list(run))
         phones.append((str(int(label)), round(frame * FRAME_SECONDS, 2), round(end * FRAME_SECONDS, 2)))
         frame = end

@@ -1,6 +1,7 @@
 """NIST's CTM: a line a token, as recording, channel, start, duration, token and perhaps a confidence; read strictly."""
 
 import math
+from itertools import pairwise
 
 from inattention.corpora.base import CorpusError
 from inattention.corpora.cuts import Phone
@@ -34,7 +35,7 @@ def parse_ctm(text: str) -> dict[str, list[Phone]]:
         found.setdefault(fields[0], []).append((fields[4], start, start + duration))
     for name, tokens in found.items():
         tokens.sort(key=lambda token: token[1])
-        for before, after in zip(tokens[:-1], tokens[1:], strict=True):
+        for before, after in pairwise(tokens):
             if after[1] < before[2] - 1e-4:
                 raise CtmError(f"{name[:80]!r}: {before[0]!r} ends at {before[2]:g} s, and {after[0]!r} starts before")
     return found

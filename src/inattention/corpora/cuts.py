@@ -12,6 +12,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,7 @@ def cut_from(data: Any, root: Path | None) -> "Cut":
         rate, samples = recording["sampling_rate"], recording["num_samples"]
         if not isinstance(rate, int) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
             raise CorpusError(f"its sampling rate is {rate!r} ({LOWEST_RATE} to {HIGHEST_RATE} Hz can be read)")
-        if not isinstance(samples, int) or not 0 < samples:
+        if not isinstance(samples, int) or samples <= 0:
             raise CorpusError(f"its recording has {samples!r} samples")
         if duration <= 0 or start + duration > samples / rate + 0.01:
             raise CorpusError(f"it goes from {start} s to {start + duration} s of a recording of {samples / rate} s")
@@ -249,7 +250,7 @@ def fit_phones(phones: Sequence[Phone], seconds: float, tolerance: float) -> lis
     phones = sorted((phone for phone in phones if phone[2] > phone[1]), key=lambda phone: phone[1])
     if not phones:
         raise CorpusError("there are no phones")
-    for before, after in zip(phones[:-1], phones[1:], strict=True):
+    for before, after in pairwise(phones):
         if after[1] < before[2] - 1e-6:
             raise CorpusError(f"phones overlap: {before[0]!r} ends at {before[2]:g} s, {after[0]!r} starts earlier")
     if abs(phones[-1][2] - seconds) > tolerance:

@@ -1,8 +1,8 @@
 """A lhotse CutSet (`cuts.jsonl`, `cuts.jsonl.gz`) or Shar folder that the user has.
 
 A manifest may come from a stranger: lhotse would run the commands and call the addresses that one can name. Only
-pieces of plain files are taken (`MonoCut`, `MultiCut`; sources of type `file`), or what stands in a Shar's own archives;
-everything else is left out with its reason, and no code is run.
+pieces of plain files are taken (`MonoCut`, `MultiCut`; sources of type `file`), or what stands in a Shar's own
+archives; everything else is left out with its reason, and no code is run.
 
 With `path` alone, speakers' recordings are divided; with `dev` and `test` too, these three are the splits. Files of a
 CutSet stay where they are, unless `--copy` is given; audio in a Shar is unpacked into the corpus as it is. Cuts should
@@ -278,10 +278,7 @@ def _speaker(cut: Any) -> str | None:
 def _phones(cut: Any) -> list[Phone]:
     """Give the phones of all supervisions, in seconds from the beginning of the cut."""
     items = [
-        item
-        for s in cut.supervisions
-        for name in ("phone", "phones")
-        for item in (s.alignment or {}).get(name, ())
+        item for s in cut.supervisions for name in ("phone", "phones") for item in (s.alignment or {}).get(name, ())
     ]
     return [(item.symbol, item.start, item.start + item.duration) for item in items]
 

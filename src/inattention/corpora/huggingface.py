@@ -1,8 +1,8 @@
 """An audio set for Hugging Face `datasets` (extra `hf`): one on the hub, or a local folder; streamed, row by row.
 
 Each row's audio is kept in the corpus as the bytes that it is; nothing is decoded on the way and no code of the set is
-run (sets that need a script are refused by `datasets` itself). Rows are read here and not through lhotse's reader, which
-ends at the first row whose audio is broken or stands in a file of its own.
+run (sets that need a script are refused by `datasets` itself). Rows are read here and not through lhotse's reader,
+which ends at the first row whose audio is broken or stands in a file of its own.
 """
 
 import dataclasses

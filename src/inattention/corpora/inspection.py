@@ -65,7 +65,5 @@ def inspect(
         CorpusError: Workers is not a positive number, or no worker can be started.
     """
     module = "inattention.corpora._audio_worker"
-    for answer in ask_all(
-        module, jobs, workers=workers, seconds=seconds, progress=progress, total=total, what=what
-    ):
+    for answer in ask_all(module, jobs, workers=workers, seconds=seconds, progress=progress, total=total, what=what):
         yield Bad(answer["error"]) if "error" in answer else Facts(**answer)

@@ -185,8 +185,8 @@ def _subsets(config: LibriSpeechConfig) -> Tree:
     missing = sorted(set(wanted) - set(there))
     if missing or not there:
         raise CorpusError(
-            f"{root} has no {missing[0] if missing else 'subset of LibriSpeech'} (it has: {', '.join(there) or 'none'}): "
-            "say with --path where LibriSpeech was unpacked"
+            f"{root} has no {missing[0] if missing else 'subset of LibriSpeech'} (it has: "
+            f"{', '.join(there) or 'none'}): say with --path where LibriSpeech was unpacked"
         )
     whole = Tree(root.resolve())
     for subset in wanted:

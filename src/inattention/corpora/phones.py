@@ -85,6 +85,7 @@ def phone_of_espeak(mnemonic: str) -> str:
         raise UnknownPhoneError(f"eSpeak's phoneme {mnemonic!r} has no place among the English phones")
     return phone
 
+
 SILENCE_LABELS = frozenset(("", "sil", "sp", "silence", "pau", "h#", "#", "_", "<eps>", "<sil>", "<p:>", "{sl}"))
 """What aligners write where nobody speaks; letters count in any case."""
 

@@ -1,12 +1,12 @@
 """TIMIT, with its phones: 61 symbols folded to 39 classes, and the usual core test set.
 
-Files are found in any case of letters, in `TRAIN/DR1/FCJF0/SA1.WAV` or with the folder `data` or `timit` above. Speakers
-of the core test set (24) and of the development set (50) are those of lhotse's recipe; the splits' speakers differ, so
-there is no speaker task, unless `--split speakers` divides each speaker's ten sentences. The two sentences that
+Files are found in any case of letters, in `TRAIN/DR1/FCJF0/SX127.WAV` or with the folder `data` or `timit` above.
+Speakers of the core test set (24) and of the development set (50) are those of lhotse's recipe; the splits' speakers
+differ, so there is no speaker task, unless `--split speakers` divides each speaker's sentences. The two sentences that
 everybody reads (SA) are left out, as is usual, for they would stand in all splits.
 
 The fold is that of Lee and Hon, "Speaker-independent phone recognition using hidden Markov models", IEEE Transactions
-on Acoustics, Speech, and Signal Processing 37 (1989), table 3: closures, pauses and epenthetic silence are `sil`, and the
+on Acoustics, Speech, and Signal Processing 37 (1989): closures, pauses and epenthetic silence are `sil`, and the
 glottal stop `q` is dropped, which leaves a gap.
 """
 
