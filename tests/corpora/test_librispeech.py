@@ -191,7 +191,7 @@ def test_missing_subsets_and_labels_are_said(tmp_path: Path) -> None:
         make(tmp_path, tmp_path / "out", phones="cpc", labels=tmp_path)
     cpc(tmp_path / "cpc", names)
     (tmp_path / "cpc/test_split.txt").write_text(f"{names[-1]}\n")
-    with pytest.raises(CorpusError, match="stands in train_split.txt and in test_split.txt"):
+    with pytest.raises(CorpusError, match=r"stands in train_split.txt and in test_split.txt"):
         make(tmp_path, tmp_path / "out", labels=tmp_path / "cpc", split="cpc")
 
 

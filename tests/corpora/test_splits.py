@@ -15,14 +15,11 @@ from inattention.corpora.splits import Member, check_fractions, split_at_random,
 def corpora(draw: st.DrawFn) -> list[Member]:
     """Speakers with some recordings of some utterances each."""
     members = []
-    for speaker, recordings in enumerate(
-        draw(st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=6), max_size=5))
-    ):
+    counts = draw(st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=6), max_size=5))
+    for speaker, recordings in enumerate(counts):
         for recording, count in enumerate(recordings):
-            members += [
-                Member(f"{speaker}-{recording}-{i}", f"s{speaker}", f"{speaker}-{recording}", 1.0 + i)
-                for i in range(count)
-            ]
+            name = f"{speaker}-{recording}"
+            members += [Member(f"{name}-{i}", f"s{speaker}", name, 1.0 + i) for i in range(count)]
     return members
 
 

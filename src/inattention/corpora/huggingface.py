@@ -154,6 +154,8 @@ def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str
     for column in filter(None, (config.audio, config.speaker, config.text)):
         if column not in columns:
             raise CorpusError(f"{config.dataset} has no column {column!r} (it has: {', '.join(columns)})")
+    # Speakers that are classes are numbers in the rows, and have names in the set's description.
+    named = getattr((stream.features or {}).get(config.speaker), "int2str", str)
     bar = tqdm(stream, desc=f"reading {name}", unit="row", delay=1.0, leave=False)
     for number, row in enumerate(bar):
         if config.most_rows and number >= config.most_rows:
@@ -170,14 +172,14 @@ def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str
             item,
             path,
             split,
-            None if speaker is None else printable(str(speaker)),
+            None if speaker is None else printable(str(named(speaker))),
             text if isinstance(text, str) else None,
         )
 
 
 def _open(config: HuggingFaceConfig, split: str) -> "IterableDataset":
     """Open a split as a stream whose audio is left as it is."""
-    from datasets import Audio, Dataset, DatasetDict, load_dataset, load_from_disk
+    from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
     local = Path(config.dataset)
     try:
@@ -189,16 +191,30 @@ def _open(config: HuggingFaceConfig, split: str) -> "IterableDataset":
         else:
             options = {"revision": config.revision} if config.revision else {}
             stream = load_dataset(config.dataset, config.subset or None, split=split, streaming=True, **options)
-        if config.audio not in (stream.column_names or []):
-            return stream
-        return stream.cast_column(config.audio, Audio(decode=False))
+        return _undecoded(stream, config.audio)
     except Exception as error:  # the library raises many kinds, its own, the hub's and pyarrow's
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CorpusError(f"the split {split!r} of {config.dataset} cannot be opened: {reason}") from error
 
 
+def _undecoded(stream: "IterableDataset", column: str) -> "IterableDataset":
+    """Have the audio as it is stored: its bytes, or where they are. The library's own audio type wants a decoder."""
+    from datasets import Value
+
+    if column not in (stream.column_names or []):
+        return stream
+    plain = stream.cast_column(column, {"bytes": Value("binary"), "path": Value("string")})
+    try:
+        next(iter(plain), None)
+    except AttributeError:  # a set of files, whose rows hold their paths
+        return stream.cast_column(column, Value("string"))
+    return plain
+
+
 def _keep(writer: CorpusWriter, split: str, audio: Any, local: Path) -> str:
     """Keep a row's audio in the corpus, under a name of ours, and give its path there."""
+    if isinstance(audio, str):
+        audio = {"path": audio}
     if not isinstance(audio, dict):
         raise CorpusError("has no audio")
     data = audio.get("bytes") or _read(audio.get("path"), local)
