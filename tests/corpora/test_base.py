@@ -105,6 +105,8 @@ def test_importing_corpora_is_light():
     code = (
         "import sys\n"
         "import inattention.corpora.espeak, inattention.corpora.commands\n"
+        "from inattention.corpora.registry import CORPORA\n"
+        "[kind.config_class() for kind in CORPORA.values()]\n"
         "print([name for name in ('torch', 'lhotse', 'numpy', 'scipy', 'soundfile', 'tqdm') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -89,7 +89,8 @@ def manifest(draw: random.Random) -> bytes:
     source = {"type": "file", "channels": [0], "source": "audio/a.flac"}
     recording = {"id": "a", "sources": [source], "sampling_rate": 16000, "num_samples": 16000, "duration": 1.0}
     phones = {"phone": [["sil", 0.0, 0.5], ["ah", 0.5, 0.5]]}
-    supervision = {"id": "a", "recording_id": "a", "start": 0.0, "duration": 1.0, "speaker": "x", "alignment": phones}
+    times = {"start": 0.0, "duration": 1.0}
+    supervision = {"id": "a", "recording_id": "a", **times, "speaker": "x", "alignment": phones}
     cut = {
         "id": "a",
         "start": 0.0,
