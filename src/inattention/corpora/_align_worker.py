@@ -29,7 +29,8 @@ def align(job: dict[str, Any]) -> dict[str, Any]:
 
     alignment = importlib.import_module("inattention.corpora.alignment")
     rate = alignment.SAMPLING_RATE
-    samples, own_rate = soundfile.read(os.fsencode(job["path"]), dtype="float32", always_2d=True)
+    path: Any = os.fsencode(job["path"])  # as bytes, which soundfile takes too: a name need not be UTF-8
+    samples, own_rate = soundfile.read(path, dtype="float32", always_2d=True)
     wave = resample_poly(samples.mean(axis=1), rate, own_rate)
     found = alignment.align(wave.astype("float32"), job["text"])
     if not hasattr(found, "phones"):

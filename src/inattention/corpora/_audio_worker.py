@@ -53,7 +53,7 @@ def read(job: dict[str, Any]) -> dict[str, Any]:
         `peak`, `rms`, `clipped` (fraction of samples) and `pause` (fraction of 20 ms frames more than 40 dB below the
         loudest).
     """
-    path = os.fsencode(job["path"])
+    path: Any = os.fsencode(job["path"])  # as bytes, which soundfile takes too: a name need not be UTF-8
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise _Unusable("is no plain file")
     if not os.stat(path).st_size:

@@ -213,7 +213,7 @@ def make_cut(
 
     first, end = piece or (0, samples)
     duration = round((end - first) / rate, 8)
-    channel = 0 if channels == 1 else list(range(channels))
+    channel: Any = 0 if channels == 1 else list(range(channels))
     supervision = SupervisionSegment(
         id=name,
         recording_id=name,
@@ -234,7 +234,7 @@ def make_cut(
         num_samples=samples,
         duration=round(samples / rate, 8),
     )
-    kind = MonoCut if channels == 1 else MultiCut
+    kind: Any = MonoCut if channels == 1 else MultiCut
     return kind(name, round(first / rate, 8), duration, channel, supervisions=[supervision], recording=recording)
 
 

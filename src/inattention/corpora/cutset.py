@@ -285,7 +285,7 @@ def _phones(cut: Any) -> list[Phone]:
 
 def _remade(cut: Any, source: str, phones: list[Phone] | None) -> "Cut":
     """Make the cut anew, with one supervision over the whole of it."""
-    plain = make_cut(
+    plain: Any = make_cut(
         cut.id,
         source,
         rate=cut.recording.sampling_rate,

@@ -189,8 +189,9 @@ def _open(config: HuggingFaceConfig, split: str) -> "IterableDataset":
             assert isinstance(whole, Dataset)
             stream = whole.to_iterable_dataset()
         else:
-            options = {"revision": config.revision} if config.revision else {}
-            stream = load_dataset(config.dataset, config.subset or None, split=split, streaming=True, **options)
+            revision = config.revision or None
+            name = config.subset or None
+            stream = load_dataset(config.dataset, name, split=split, streaming=True, revision=revision)
         return _undecoded(stream, config.audio)
     except Exception as error:  # the library raises many kinds, its own, the hub's and pyarrow's
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
