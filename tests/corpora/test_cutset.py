@@ -121,7 +121,9 @@ def hostile(marker: Path) -> dict[str, tuple[dict[str, Any], str]]:
         "infinite": ({"duration": 1e999}, "its duration is inf"),
         "long": ({"duration": 1e6}, "of a recording of 1.0 s"),
         "channel": ({"channel": "left"}, "its channels are not numbered"),
-        "supervisions": ({"supervisions": [{"id": 1}]}, "is damaged"),
+        "endless": ({"start": 10**400}, "is damaged (OverflowError"),
+        "speaker": ({"supervisions": [{"id": "a", "speaker": []}]}, "its speaker is '[]', which is no text"),
+        "supervisions": ({"supervisions": [{"id": "a"}]}, "is damaged"),
     }
 
 
@@ -263,3 +265,10 @@ def test_no_cuts_are_said(tmp_path: Path) -> None:
         make(tmp_path / "empty", tmp_path / "out")
     with pytest.raises(CorpusError, match="both --dev and --test"):
         CutSetConfig(dev=tmp_path)
+
+
+@pytest.mark.parametrize("line", [b"1" * 5000, b"[" * 100_000, b"\xff", b"{", b'{"a": 1}}'])
+def test_a_line_that_is_no_json_is_damage(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "cuts.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(CorpusError, match=r"cuts.jsonl is damaged after 0 lines"):
+        make(tmp_path / "cuts.jsonl", tmp_path / "out")

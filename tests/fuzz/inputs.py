@@ -102,7 +102,8 @@ def manifest(draw: random.Random) -> bytes:
     cut["type"] = "MonoCut"
     if draw.random() < 0.7:
         place = draw.choice([cut, recording, source, supervision])
-        odd = [None, -1, 1e999, 10**30, "", "x" * 1000, [], {}, True, [[]], "command", "../../a", "pipe:ls", "\0"]
+        numbers = [-1, 1e999, 10**30, 10**400]
+        odd = [None, *numbers, "", "x" * 1000, [], {}, True, [[]], "command", "../../a", "pipe:ls", "\0"]
         place[draw.choice(list(place))] = draw.choice(odd)
     data = json.dumps(cut).encode()
     return data if draw.random() < 0.7 else broken(data, draw)

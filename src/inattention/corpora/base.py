@@ -32,6 +32,8 @@ SPLITS = ("train", "dev", "test")
 INFO_FILE = "corpus.json"
 _INFO_FIELDS = {"name": str, "key": str, "config": dict, "phones": list, "speakers": list, "splits": dict}
 
+_ITEMS = {"phones": str, "speakers": str, "splits": dict}
+
 
 class CorpusError(ValueError):
     """Something about a corpus is wrong; the message says what, where, and what to do."""
@@ -110,7 +112,7 @@ def open_corpus(folder: str | Path) -> Corpus:
         raise CorpusError(
             f"no prepared corpus in {folder}: make one with `inattention corpus prepare espeak --out {folder}`"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no text, no JSON, or a number without end
         raise CorpusError(f"{path} is damaged ({error}): prepare the corpus again with --overwrite") from None
     if not isinstance(info, dict) or "format" not in info:
         raise CorpusError(f"{path} does not describe a corpus: prepare it again with --overwrite")
@@ -120,6 +122,7 @@ def open_corpus(folder: str | Path) -> Corpus:
             "with --overwrite"
         )
     wrong = [field for field, kind in _INFO_FIELDS.items() if not isinstance(info.get(field), kind)]
+    wrong = wrong or [f"sound {field}" for field, kind in _ITEMS.items() if not _all_are(kind, info[field])]
     if wrong:
         raise CorpusError(f"{path} lacks {', '.join(wrong)}: prepare the corpus again with --overwrite")
     root = info.get("audio_root")
@@ -132,6 +135,10 @@ def open_corpus(folder: str | Path) -> Corpus:
             "with --overwrite"
         )
     return Corpus(folder, info)
+
+
+def _all_are(kind: type, values: Any) -> bool:
+    return all(isinstance(value, kind) for value in (values.values() if isinstance(values, dict) else values))
 
 
 def cuts_path(folder: Path, split: str) -> Path:

@@ -77,7 +77,7 @@ def describe(corpus: Corpus) -> str:
     info = corpus.info
     lines = [f"{corpus.name} corpus in {corpus.folder} (key {corpus.key})"]
     for split in SPLITS:
-        counts = info["splits"][split]
+        counts = {"hours": 0.0, "cuts": 0, "speakers": 0, **info["splits"].get(split, {})}
         lines.append(
             f"  {split:5} {counts['hours'] * 60:8.1f} min {counts['cuts']:7} cuts {counts['speakers']:4} speakers"
         )

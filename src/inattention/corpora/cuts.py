@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LONGEST_LINE = 64 * 2**20  # a compressed file of a few kilobytes may hold a line without end
 _CUT_FIELDS = ("id", "start", "duration", "channel")
 _SUPERVISION_FIELDS = ("id", "recording_id", "start", "duration", "channel", "text", "language", "speaker", "gender")
+_TEXTS = ("id", "recording_id", "text", "language", "speaker", "gender")
 _MOST_CHANNELS = 1024
 
 Phone = tuple[str, float, float]
@@ -66,7 +67,9 @@ def json_lines(path: Path) -> Iterator[Any]:
                 if line.strip():
                     yield json.loads(line)
                 number += 1
-    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except CorpusError:
+        raise
+    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, RecursionError) as error:  # ValueError: text and JSON
         raise CorpusError(
             f"{path} is damaged after {number} lines ({error}): copy it again, or prepare the corpus again with "
             "--overwrite"
@@ -116,6 +119,11 @@ def cut_from(data: Any, root: Path | None) -> "Cut":
                 for name, items in (item.get("alignment") or {}).items()
             }
             fields = {name: item[name] for name in _SUPERVISION_FIELDS if name in item}
+            wrong = [name for name in _TEXTS if not isinstance(fields.get(name), str | None)]
+            if wrong:
+                raise CorpusError(f"its {wrong[0]} is {str(fields[wrong[0]])[:40]!r}, which is no text")
+            for name in ("start", "duration"):
+                _number(max(fields[name], 0.0), name)  # a supervision may begin before its cut
             supervisions.append(SupervisionSegment(**fields, alignment=alignment or None))
         return (MonoCut if kind == "MonoCut" else MultiCut)(
             **{name: data[name] for name in _CUT_FIELDS},
@@ -130,7 +138,7 @@ def cut_from(data: Any, root: Path | None) -> "Cut":
         )
     except CorpusError as error:
         raise CorpusError(f"cut {data['id']!r}: {error}") from None
-    except (KeyError, TypeError, IndexError, ValueError, AttributeError, AssertionError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError, ArithmeticError, AssertionError) as error:
         raise CorpusError(f"cut {data['id']!r} is damaged ({type(error).__name__}: {error})") from None
 
 
