@@ -118,18 +118,21 @@ def mechanisms(arguments: list[str]) -> int:
 
 
 def corpus(arguments: list[str]) -> int:
-    """Prepare a corpus, or show what one holds."""
+    """Prepare a corpus, show what one holds, describe how it sounds, or validate it."""
     from inattention.corpora.registry import CORPORA
 
-    verbs = ("prepare", "features", "show")
+    verbs = ("prepare", "features", "show", "describe", "validate")
     usage = (
         f"usage: inattention corpus prepare {{{','.join(CORPORA)}}} [--help]\n"
         "       inattention corpus features FOLDER [--help]\n"
-        "       inattention corpus show FOLDER"
+        "       inattention corpus show FOLDER\n"
+        "       inattention corpus describe FOLDER [--out page.html] [--help]\n"
+        "       inattention corpus validate FOLDER [--help]"
     )
     if not arguments or arguments[0] in ("-h", "--help"):
         kinds = "\n".join(f"  {name:<12} {kind.summary}" for name, kind in CORPORA.items())
-        print(f"{usage}\n\nPrepare a corpus, or show what one holds.\n\ncorpora:\n{kinds}")
+        summary = "Prepare a corpus, show what one holds, describe how it sounds, or validate it."
+        print(f"{usage}\n\n{summary}\n\ncorpora:\n{kinds}")
         return 0
     verb, rest = arguments[0], arguments[1:]
     if verb not in verbs:
@@ -143,6 +146,8 @@ def corpus(arguments: list[str]) -> int:
             return _complain("corpus", usage)
         show_command(Path(rest[0]))
         return 0
+    if verb in ("describe", "validate"):
+        return _look_at_corpus(verb, rest)
     if not rest or rest[0] not in CORPORA:
         return _complain("corpus", f"which corpus?{_nearest(rest[0] if rest else '', CORPORA)}\n{usage}")
     config_class = CORPORA[rest[0]].config_class()
@@ -194,6 +199,48 @@ def _features(arguments: list[str]) -> int:
     from inattention.corpora.commands import features_command
 
     features_command(options.folder, options.settings, workers=options.workers)
+    return 0
+
+
+def _look_at_corpus(verb: str, arguments: list[str]) -> int:
+    """Describe or validate a prepared corpus."""
+    import tyro
+
+    from inattention.corpora.commands import describe_command, validate_command
+
+    @dataclass(frozen=True, kw_only=True)
+    class Validate:
+        """Decode all of a prepared corpus, and list what is wrong with each file; ends with 1 if anything is.
+
+        Attributes:
+            folder: of the corpus.
+            workers: processes; one a processor if left out.
+        """
+
+        folder: Annotated[Path, tyro.conf.Positional]
+        workers: int | None = None
+
+    @dataclass(frozen=True, kw_only=True)
+    class Describe:
+        """Say, and draw, what a prepared corpus sounds like: hours, speakers, durations, phones, levels and silence.
+
+        Attributes:
+            folder: of the corpus.
+            out: a page or picture to draw, .html or .png.
+            cuts: how many to decode for levels, spread over all; 0 for every one.
+            workers: processes; one a processor if left out.
+        """
+
+        folder: Annotated[Path, tyro.conf.Positional]
+        out: Path | None = None
+        cuts: int = 1000
+        workers: int | None = None
+
+    if verb == "validate":
+        checked = _parse(Validate, "corpus validate", arguments)
+        return validate_command(checked.folder, workers=checked.workers)
+    options = _parse(Describe, "corpus describe", arguments)
+    describe_command(options.folder, out=options.out, cuts=options.cuts, workers=options.workers)
     return 0
 
 

@@ -67,7 +67,17 @@ def test_a_file_is_no_corpus(tmp_path):
         (b'{"format": 1, "name"', r"corpus\.json is damaged .*--overwrite"),
         (b"\xff\xfe", r"corpus\.json is damaged"),
         (b"[]", "does not describe a corpus"),
+        (b'{"format": ' + b"1" * 5000, r"corpus\.json is damaged"),
+        (b"[" * 100_000, r"corpus\.json is damaged"),
         (b'{"format": 1, "name": "espeak", "key": "0", "config": {}, "speakers": [], "splits": {}}', "lacks phones"),
+        (
+            b'{"format": 1, "name": "x", "key": "0", "config": {}, "phones": [7], "speakers": [], "splits": {}}',
+            "lacks sound phones",
+        ),
+        (
+            b'{"format": 1, "name": "x", "key": "0", "config": {}, "phones": [], "speakers": [], "splits": {"dev": 1}}',
+            "lacks sound splits",
+        ),
     ],
 )
 def test_a_damaged_description_is_said_to_be_damaged(corpus, tmp_path, content, message):
@@ -105,6 +115,8 @@ def test_importing_corpora_is_light():
     code = (
         "import sys\n"
         "import inattention.corpora.espeak, inattention.corpora.commands\n"
+        "from inattention.corpora.registry import CORPORA\n"
+        "[kind.config_class() for kind in CORPORA.values()]\n"
         "print([name for name in ('torch', 'lhotse', 'numpy', 'scipy', 'soundfile', 'tqdm') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

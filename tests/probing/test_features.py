@@ -9,10 +9,11 @@ from lhotse import AudioSource, Recording
 
 from inattention import AudioTransformer, AudioTransformerConfig
 from inattention.audio.config import FeatureConfig
+from inattention.audio.cuts import cut_waveform
 from inattention.audio.features import features as features_of
 from inattention.corpora.base import Corpus
 from inattention.probing import features as features_module
-from inattention.probing.features import ProbeError, SplitFeatures, extract, load_cut, utterance_means
+from inattention.probing.features import ProbeError, SplitFeatures, extract, utterance_means
 from inattention.probing.probes import UtteranceProbe
 from inattention.probing.sources import EncoderSource, MelSource, Source
 
@@ -40,7 +41,7 @@ def test_every_utterance_has_the_features_that_it_has_alone(
     cuts = list(corpus.cuts("train"))
     assert split.ids == tuple(cut.id for cut in cuts)
     for u, cut in enumerate(cuts):
-        (alone,) = source.features([load_cut(cut, RATE)])
+        (alone,) = source.features([cut_waveform(cut, RATE)])
         assert torch.allclose(split.values[split.offsets[u] : split.offsets[u + 1], 0], alone, atol=1e-5)
 
 
@@ -54,7 +55,7 @@ def test_all_layers_end_with_the_last_and_begin_with_the_embedded_input(corpus: 
 
 
 def test_mel_features_are_the_input_features_with_and_without_cmvn(corpus: Corpus, tmp_path: Path) -> None:
-    waveform = load_cut(next(iter(corpus.cuts("train"))), RATE)
+    waveform = cut_waveform(next(iter(corpus.cuts("train"))), RATE)
     for normalise, name in ((True, "mel"), (False, "mel-no-cmvn")):
         source = MelSource(FeatureConfig(normalise=normalise))
         (steps,) = source.features([waveform])
@@ -93,16 +94,16 @@ def test_bad_files_are_skipped_with_reasons_and_end_nothing(
     for name, words in {
         "train-ann-0": "holds no samples",
         "train-ann-1": "NaN",
-        "train-bob-0": "the audio lasts 1.800 s, its cut 0.900 s",
+        "train-bob-0": "has 8000 Hz, its manifest says 16000 Hz",
         "train-bob-1": "the audio lasts 0.312 s, its cut 0.900 s",
-        "train-cy-0": "cannot be read as audio",
+        "train-cy-0": "cannot be read",
     }.items():
         assert words in reasons[name]
     (corpus.folder / "audio/train-cy-1.wav").unlink()
-    assert "no such file" in run(mel, corpus, tmp_path).skipped[-1].reason
+    assert "there is no file" in run(mel, corpus, tmp_path).skipped[-1].reason
 
 
-def test_stereo_and_other_rates_are_read_as_one_channel_at_the_sources_rate(
+def test_stereo_is_read_as_one_channel_and_another_rate_than_the_manifests_is_refused(
     spoiled: Callable[..., Corpus], mel: MelSource, tmp_path: Path
 ) -> None:
     def spoil(made: dict[str, Utterance]) -> None:
@@ -112,8 +113,8 @@ def test_stereo_and_other_rates_are_read_as_one_channel_at_the_sources_rate(
 
     corpus = spoiled(spoil)
     split = run(mel, corpus, tmp_path)
-    assert split.skipped == ()
-    assert split.offsets[1] == split.offsets[2] - split.offsets[1]
+    assert [skip.utterance for skip in split.skipped] == ["train-ann-1"]
+    assert "has 8000 Hz, its manifest says 16000 Hz" in split.skipped[0].reason
     whole = speech(0, next(iter(corpus.cuts("train"))).supervisions[0].alignment["phone"], 0)
     (mono,) = mel.features([torch.from_numpy(whole)])
     assert torch.allclose(split.values[: split.offsets[1], 0], mono, atol=1e-4)
@@ -122,8 +123,8 @@ def test_stereo_and_other_rates_are_read_as_one_channel_at_the_sources_rate(
 def test_part_of_a_recording_is_read_and_not_the_whole(corpus: Corpus, mel: MelSource, tmp_path: Path) -> None:
     cut = next(iter(corpus.cuts("train")))
     part = cut.truncate(offset=0.3, duration=0.4)
-    whole = load_cut(cut, RATE)
-    assert torch.allclose(load_cut(part, RATE), whole[round(0.3 * RATE) : round(0.7 * RATE)], atol=1e-4)
+    whole = cut_waveform(cut, RATE)
+    assert torch.allclose(cut_waveform(part, RATE), whole[round(0.3 * RATE) : round(0.7 * RATE)], atol=1e-4)
     short = cut.truncate(offset=0.3, duration=0.01)
     split = extract(mel, [short, cut, cut], split="train", folder=tmp_path, progress=False)
     assert split.ids == (cut.id,)
@@ -137,7 +138,7 @@ def test_unreadable_part_of_a_recording_is_skipped(tmp_path: Path, mel: MelSourc
     split = extract(mel, [cut], split="train", folder=tmp_path, progress=False)
     assert len(split.ids) == 0
     assert split.values.shape == (0, 1, mel.width)
-    assert "cannot be read as audio" in split.skipped[0].reason
+    assert "there is no file" in split.skipped[0].reason
     assert "\n" not in split.skipped[0].reason
 
 

@@ -8,13 +8,18 @@ A prepared corpus is a folder that can be moved as a whole:
     cuts-test.jsonl.gz
     audio/
 
+or, where `corpus.json` has an `audio_root`, one whose audio is left where it stood: the recordings' paths are then
+relative to that folder, which may be changed when the audio moves.
+
 Each cut has one supervision: `speaker`, `text`, and, where phones are known, `alignment["phone"]`: lhotse
-`AlignmentItem(symbol, start, duration)` in seconds, one after the other without gaps over the whole cut, silence
-included. The order of cuts within a split is mixed, so that any stretch of it holds many speakers.
+`AlignmentItem(symbol, start, duration)` in seconds, one after the other over the whole cut, silence included; a gap is
+a time whose phone is not known. The order of cuts within a split is mixed, so that any stretch of it holds many
+speakers.
 """
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +31,8 @@ FORMAT = 1
 SPLITS = ("train", "dev", "test")
 INFO_FILE = "corpus.json"
 _INFO_FIELDS = {"name": str, "key": str, "config": dict, "phones": list, "speakers": list, "splits": dict}
+
+_ITEMS = {"phones": str, "speakers": str, "splits": dict}
 
 
 class CorpusError(ValueError):
@@ -60,21 +67,35 @@ class Corpus:
         return tuple(self.info["speakers"])
 
     @property
+    def audio_root(self) -> Path:
+        """Where the recordings' paths begin: the corpus itself, or the folder that holds its audio."""
+        return Path(self.info.get("audio_root") or self.folder)
+
+    @property
     def key(self) -> str:
         """What the corpus was made from: equal keys mean the same config and the same generator."""
         return self.info["key"]
 
     def cuts(self, split: str) -> "lhotse.CutSet":
-        """The cuts of a split, read lazily; their recordings' paths are absolute.
+        """The cuts of a split, read lazily and checked line by line; their recordings' paths are absolute.
+
+        While they are read, a damaged line, or one that would do more than read audio files, is a CorpusError.
 
         Raises:
-            CorpusError: There is no such split.
+            CorpusError: There is no such split, or the folder that holds the audio is not there.
         """
         from lhotse import CutSet
 
+        from inattention.corpora.cuts import CutLines
+
         if split not in SPLITS:
             raise CorpusError(f"{self.folder} has no split {split!r}: choose from {', '.join(SPLITS)}")
-        return CutSet.from_jsonl_lazy(cuts_path(self.folder, split)).with_recording_path_prefix(self.folder)
+        if not self.audio_root.is_dir():
+            raise CorpusError(
+                f"the audio of {self.folder} should be in {self.audio_root}, which is not there: if it has moved, "
+                f"change audio_root in {self.folder / INFO_FILE}"
+            )
+        return CutSet(CutLines(cuts_path(self.folder, split), self.audio_root))
 
 
 def open_corpus(folder: str | Path) -> Corpus:
@@ -91,7 +112,7 @@ def open_corpus(folder: str | Path) -> Corpus:
         raise CorpusError(
             f"no prepared corpus in {folder}: make one with `inattention corpus prepare espeak --out {folder}`"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no text, no JSON, or a number without end
         raise CorpusError(f"{path} is damaged ({error}): prepare the corpus again with --overwrite") from None
     if not isinstance(info, dict) or "format" not in info:
         raise CorpusError(f"{path} does not describe a corpus: prepare it again with --overwrite")
@@ -101,8 +122,12 @@ def open_corpus(folder: str | Path) -> Corpus:
             "with --overwrite"
         )
     wrong = [field for field, kind in _INFO_FIELDS.items() if not isinstance(info.get(field), kind)]
+    wrong = wrong or [f"sound {field}" for field, kind in _ITEMS.items() if not _all_are(kind, info[field])]
     if wrong:
         raise CorpusError(f"{path} lacks {', '.join(wrong)}: prepare the corpus again with --overwrite")
+    root = info.get("audio_root")
+    if root is not None and not (isinstance(root, str) and os.path.isabs(root)):
+        raise CorpusError(f"{path}: audio_root must be an absolute path, not {root!r}")
     missing = [split for split in SPLITS if not cuts_path(folder, split).is_file()]
     if missing:
         raise CorpusError(
@@ -110,6 +135,10 @@ def open_corpus(folder: str | Path) -> Corpus:
             "with --overwrite"
         )
     return Corpus(folder, info)
+
+
+def _all_are(kind: type, values: Any) -> bool:
+    return all(isinstance(value, kind) for value in (values.values() if isinstance(values, dict) else values))
 
 
 def cuts_path(folder: Path, split: str) -> Path:

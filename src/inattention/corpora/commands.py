@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from inattention.audio.config import FeatureConfig
-from inattention.corpora.base import SPLITS, Corpus, open_corpus
+from inattention.corpora.base import SPLITS, Corpus, CorpusError, open_corpus
 from inattention.corpora.registry import corpus_kind
 
 
@@ -33,12 +33,52 @@ def show_command(folder: Path) -> Corpus:
     return corpus
 
 
+def validate_command(folder: Path, *, workers: int | None = None, progress: bool = True) -> int:
+    """Decode all of the corpus in `folder`, and print what is wrong with each item.
+
+    Returns:
+        0 if nothing is wrong, 1 if anything is.
+
+    Raises:
+        CorpusError: There is no corpus in `folder`, or its audio is not there.
+    """
+    from inattention.corpora.validation import validate
+
+    corpus = open_corpus(folder)
+    corpus.cuts("train")  # says if the audio is elsewhere
+    wrong = validate(corpus, workers=workers, progress=progress)
+    for item, reason in wrong:
+        print(f"{item}: {reason}")
+    cuts = sum(corpus.info["splits"].get(split, {}).get("cuts", 0) for split in SPLITS)
+    print(f"{len(wrong)} things are wrong in {corpus.folder}" if wrong else f"all {cuts} cuts can be used")
+    return 1 if wrong else 0
+
+
+def describe_command(
+    folder: Path, *, out: Path | None = None, cuts: int = 1000, workers: int | None = None, progress: bool = True
+) -> None:
+    """Print, and draw if `out` is given, what the corpus in `folder` sounds like.
+
+    Raises:
+        CorpusError: There is no sound corpus in `folder`, or the drawing cannot be written.
+    """
+    from inattention.corpora.description import as_text, measure, write_page
+
+    if out is not None and out.suffix.lower() not in (".html", ".png"):
+        raise CorpusError(f"{out} must end in .html or .png")
+    found = measure(open_corpus(folder), cuts=cuts, workers=workers, progress=progress)
+    print(as_text(found))
+    if out is not None:
+        write_page(found, out)
+        print(f"\ndrawn: {out}")
+
+
 def describe(corpus: Corpus) -> str:
     """A few lines: splits, speakers, phones, bad items with the first reasons, and the corpus's caveat."""
     info = corpus.info
     lines = [f"{corpus.name} corpus in {corpus.folder} (key {corpus.key})"]
     for split in SPLITS:
-        counts = info["splits"][split]
+        counts = {"hours": 0.0, "cuts": 0, "speakers": 0, **info["splits"].get(split, {})}
         lines.append(
             f"  {split:5} {counts['hours'] * 60:8.1f} min {counts['cuts']:7} cuts {counts['speakers']:4} speakers"
         )
@@ -46,6 +86,7 @@ def describe(corpus: Corpus) -> str:
     bad = info["bad_items"]
     lines.append(f"  {bad['count']} bad items left out" + (":" if bad["count"] else ""))
     lines += [f"    {item}: {reason}" for item, reason in bad["items"][:5]]
+    lines += [f"  {count} {words}" for words, count in info.get("notes", {}).items()]
     lines.append(f"  {info['caveat']}")
     return "\n".join(lines)
 

@@ -84,3 +84,30 @@ def phone_of_espeak(mnemonic: str) -> str:
     if phone is None:
         raise UnknownPhoneError(f"eSpeak's phoneme {mnemonic!r} has no place among the English phones")
     return phone
+
+
+SILENCE_LABELS = frozenset(("", "sil", "sp", "silence", "pau", "h#", "#", "_", "<eps>", "<sil>", "<p:>", "{sl}"))
+"""What aligners write where nobody speaks; letters count in any case."""
+
+NOISE_LABELS = frozenset(("spn", "nsn", "<unk>", "{ns}", "{lg}", "{cg}"))
+"""What aligners write for sounds that are no phone: noise, laughter, words that they do not know."""
+
+
+def phone_of_arpabet(label: str) -> str | None:
+    """The English phone of a label in ARPAbet, with or without stress; None for sounds that are no phone.
+
+    Raises:
+        UnknownPhoneError: It is no such label.
+
+    >>> [phone_of_arpabet(label) for label in ("AH0", "sil", "", "ng", "spn")]
+    ['ah', 'sil', 'sil', 'ng', None]
+    """
+    low = label.strip().lower()
+    if low in SILENCE_LABELS:
+        return SILENCE
+    if low in NOISE_LABELS:
+        return None
+    plain = low[:-1] if low[-1:] in "012" else low
+    if plain not in ENGLISH_PHONES:
+        raise UnknownPhoneError(f"the label {label[:40]!r} is no English phone in ARPAbet")
+    return plain

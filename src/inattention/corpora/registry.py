@@ -33,6 +33,13 @@ class CorpusKind:
 
 CORPORA: dict[str, CorpusKind] = {
     "espeak": CorpusKind("inattention.corpora.espeak", "EspeakConfig", "Synthetic speech in many voices, from nothing"),
+    "librispeech": CorpusKind(
+        "inattention.corpora.librispeech", "LibriSpeechConfig", "LibriSpeech, as it is published"
+    ),
+    "timit": CorpusKind("inattention.corpora.timit", "TimitConfig", "TIMIT, with its phones folded to 39"),
+    "folder": CorpusKind("inattention.corpora.folder", "FolderConfig", "Any folder of recordings"),
+    "cutset": CorpusKind("inattention.corpora.cutset", "CutSetConfig", "A lhotse CutSet, or a Shar folder"),
+    "hf": CorpusKind("inattention.corpora.huggingface", "HuggingFaceConfig", "An audio set for Hugging Face datasets"),
 }
 
 

@@ -7,7 +7,6 @@ the jobs that were finished (`recall`) and does the rest.
 
 import gzip
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 _JOBS = "jobs"
 _LOCK = "lock"
+_WAITING = "lines"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,7 @@ class CorpusSpec:
         phones: The phone inventory in order.
         caveat: What a reader of numbers from this corpus must know, in a sentence.
         packages: Installed packages whose versions shape the outcome.
+        audio_root: Where the audio stands that the cuts refer to, if it is not in the corpus itself.
     """
 
     name: str
@@ -47,6 +48,7 @@ class CorpusSpec:
     phones: tuple[str, ...]
     caveat: str
     packages: tuple[str, ...]
+    audio_root: Path | None = None
 
     @property
     def key(self) -> str:
@@ -83,8 +85,18 @@ def write_corpus(
             f"{destination} holds a corpus of another config ({standing.name}, key {standing.key}): choose another "
             "folder, or replace it with --overwrite"
         )
+    root = str(spec.audio_root) if spec.audio_root else None
+    if standing.info.get("audio_root") != root:
+        standing = _move_root(standing, root)
     print(f"{destination} holds this corpus already: nothing to do (--overwrite makes it anew)", file=sys.stderr)
     return standing
+
+
+def _move_root(corpus: Corpus, root: str | None) -> Corpus:
+    """Point a corpus at the place where the same audio stands now."""
+    info = {**corpus.info, "audio_root": root}
+    _write_atomically(corpus.folder / INFO_FILE, (json.dumps(info, indent=2) + "\n").encode())
+    return open_corpus(corpus.folder)
 
 
 def _is_free(folder: Path) -> bool:
@@ -104,16 +116,20 @@ class CorpusWriter:
 
     Attributes:
         folder: Where to write until the corpus is whole; audio goes into `audio/` in it.
+        phones: The phone inventory in order; a corpus that learns it from its labels sets it before the end.
     """
 
     def __init__(self, destination: Path, spec: CorpusSpec) -> None:
         self._destination = destination
         self._spec = spec
         self.folder = destination.parent / f".{destination.name}.partial-{spec.key}"
-        self._lines: dict[str, list[tuple[bytes, str]]] = {split: [] for split in SPLITS}
+        self.phones = spec.phones
+        # Lines wait in a file, and here only where each begins: phones of a large corpus are gigabytes.
+        self._lines: dict[str, list[tuple[bytes, int, int]]] = {split: [] for split in SPLITS}
         self._seconds = dict.fromkeys(SPLITS, 0.0)
         self._speakers: dict[str, set[str]] = {split: set() for split in SPLITS}
         self._bad_items: list[tuple[str, str]] = []
+        self._reports: dict[str, Any] = {}
         self._ids: set[str] = set()
 
     def __enter__(self) -> "CorpusWriter":
@@ -126,11 +142,13 @@ class CorpusWriter:
         except BlockingIOError:
             self._lock.close()
             raise CorpusError(f"another process is preparing {self._destination}: wait for it") from None
+        self._waiting = (self.folder / _WAITING).open("w+b")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._waiting.close()
         self._lock.close()  # gives up the lock too, as the end of a killed process does
 
     def recall(self, job: str) -> Any | None:
@@ -145,6 +163,8 @@ class CorpusWriter:
     def add(self, split: str, cut: "lhotse.cut.Cut") -> None:
         """Add a cut with one supervision, whose recording's path is relative to the corpus.
 
+        A supervision without a speaker or without phones is left out of the tasks that need them.
+
         Raises:
             CorpusError: A cut of that id was added before.
         """
@@ -153,13 +173,22 @@ class CorpusWriter:
         self._ids.add(cut.id)
         # An order that mixes speakers and that depends on nothing but the ids.
         order = hashlib.sha256(cut.id.encode()).digest()
-        self._lines[split].append((order, json.dumps(cut.to_dict(), ensure_ascii=False)))
+        # ASCII, for the name of a file need not be text.
+        line = json.dumps(cut.to_dict()).encode() + b"\n"
+        self._lines[split].append((order, self._waiting.tell(), len(line)))
+        self._waiting.write(line)
         self._seconds[split] += cut.duration
-        self._speakers[split].add(str(cut.supervisions[0].speaker))
+        speaker = cut.supervisions[0].speaker
+        if speaker is not None:
+            self._speakers[split].add(str(speaker))
 
     def skip(self, item: str, reason: str) -> None:
         """Count an item that could not be used, with the reason."""
         self._bad_items.append((item, reason))
+
+    def report(self, name: str, facts: dict[str, Any]) -> None:
+        """Put facts (JSON) about how the corpus came out into `corpus.json`, under a name that is not taken there."""
+        self._reports[name] = facts
 
     def finish(self) -> Corpus:
         """Write manifests and `corpus.json`, move the folder to its place, and open it.
@@ -175,11 +204,20 @@ class CorpusWriter:
                     f"nothing to put into the split {split!r} of {self._destination}"
                     + (f" ({len(self._bad_items)} bad items, such as {bad})" if bad else "")
                 )
-            lines = "".join(line + "\n" for _, line in sorted(self._lines[split]))
-            _write_atomically(cuts_path(self.folder, split), _gzip(lines.encode()))
+            self._write_lines(split)
         _write_atomically(self.folder / INFO_FILE, (json.dumps(self._info(), indent=2) + "\n").encode())
         self._move_into_place()
         return open_corpus(self._destination)
+
+    def _write_lines(self, split: str) -> None:
+        """Write a split's lines in their mixed order, without the name and the time that gzip would keep."""
+        path = cuts_path(self.folder, split)
+        temporary = path.with_name(path.name + ".tmp")
+        with temporary.open("wb") as file, gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as compressed:
+            for _, start, length in sorted(self._lines[split]):
+                self._waiting.seek(start)
+                compressed.write(self._waiting.read(length))
+        os.rename(temporary, path)
 
     def _info(self) -> dict[str, Any]:
         return {
@@ -199,13 +237,16 @@ class CorpusWriter:
                 for split in SPLITS
             },
             "bad_items": {"count": len(self._bad_items), "items": sorted(self._bad_items)},
-            "phones": self._spec.phones,
+            **self._reports,
+            "phones": self.phones,
+            "audio_root": str(self._spec.audio_root) if self._spec.audio_root else None,
             "speakers": sorted(set().union(*self._speakers.values())),
         }
 
     def _move_into_place(self) -> None:
         shutil.rmtree(self.folder / _JOBS)
-        (self.folder / _LOCK).unlink()
+        for name in (_LOCK, _WAITING):
+            (self.folder / name).unlink()
         old = self.folder.with_name(self.folder.name + "-replaced")
         shutil.rmtree(old, ignore_errors=True)
         if self._destination.exists():
@@ -215,14 +256,6 @@ class CorpusWriter:
 
     def _job_path(self, job: str) -> Path:
         return self.folder / _JOBS / f"{job}.json"
-
-
-def _gzip(data: bytes) -> bytes:
-    """Compressed without the name and the time that gzip would keep: the same bytes give the same bytes."""
-    buffer = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as compressed:
-        compressed.write(data)
-    return buffer.getvalue()
 
 
 def _write_atomically(path: Path, data: bytes) -> None:

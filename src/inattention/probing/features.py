@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from inattention.audio.files import load_audio, resample
+from inattention.audio.cuts import cut_waveform
 from inattention.probing.sources import Source
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 # Waveforms that go to the source at once, which sorts them by length into batches of its own.
 POOL_SECONDS = 300.0
-# A file may be a little longer or shorter than its cut says (codecs pad); more means that it is another file.
-DURATION_TOLERANCE_SECONDS = 0.1
 SECONDS_BEFORE_PROGRESS = 2.0
 
 
@@ -119,44 +117,6 @@ def utterance_means(features: SplitFeatures) -> Float[Tensor, "utterances 1 laye
     return means
 
 
-def load_cut(cut: "Cut", sampling_rate: int) -> Float[Tensor, " samples"]:
-    """Read a cut's audio as one channel at a sampling rate.
-
-    Raises:
-        ValueError: if it cannot be read, is empty or not finite, or does not last as long as the cut says.
-    """
-    path = _whole_file(cut)
-    if path is not None:
-        # lhotse would take a file of another rate than its manifest says for one of that rate, in silence.
-        waveform = load_audio(path, sampling_rate)
-    else:
-        try:
-            samples = cut.load_audio()
-        except Exception as error:  # lhotse's readers raise whatever the libraries below them raise
-            raise ValueError(f"cannot be read as audio ({str(error).splitlines()[0]})") from error
-        if samples is None or not samples.size:
-            raise ValueError("holds no samples")
-        waveform = torch.from_numpy(np.ascontiguousarray(samples.mean(0)))
-        if not bool(waveform.isfinite().all()):
-            raise ValueError("holds NaN or infinite samples")
-        waveform = resample(waveform, cut.sampling_rate, sampling_rate)
-    seconds = len(waveform) / sampling_rate
-    if abs(seconds - cut.duration) > DURATION_TOLERANCE_SECONDS:
-        raise ValueError(f"the audio lasts {seconds:.3f} s, its cut {cut.duration:.3f} s")
-    return waveform
-
-
-def _whole_file(cut: "Cut") -> str | None:
-    """Give the file of a cut that is the whole of one file, untransformed."""
-    recording = getattr(cut, "recording", None)
-    if recording is None or recording.transforms or len(recording.sources) != 1:
-        return None
-    whole = cut.start == 0 and abs(cut.duration - recording.duration) < DURATION_TOLERANCE_SECONDS
-    one_channel = len(recording.channel_ids) == 1
-    plain = recording.sources[0].type == "file"
-    return str(recording.sources[0].source) if whole and one_channel and plain else None
-
-
 def _pools(cuts: Iterable["Cut"], sampling_rate: int, skipped: list[Skip]) -> Iterable[list[tuple[str, Tensor]]]:
     """Read waveforms, some minutes at a time; what cannot be read is noted as skipped."""
     seen: set[str] = set()
@@ -168,7 +128,7 @@ def _pools(cuts: Iterable["Cut"], sampling_rate: int, skipped: list[Skip]) -> It
             continue
         seen.add(cut.id)
         try:
-            waveform = load_cut(cut, sampling_rate)
+            waveform = cut_waveform(cut, sampling_rate)
         except ValueError as error:
             skipped.append(Skip(cut.id, str(error)))
             continue

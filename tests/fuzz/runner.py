@@ -1,0 +1,188 @@
+"""Feeds broken inputs to what reads them, and counts: taken, refused with a reason, crashed, too slow."""
+
+import json
+import math
+import os
+import random
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inattention.corpora.base import CorpusError
+from inattention.corpora.cpc import CLASSES, CpcLabels
+from inattention.corpora.ctm import parse_ctm
+from inattention.corpora.cuts import cut_from
+from inattention.corpora.inspection import Bad, inspect
+from inattention.corpora.textgrid import parse_textgrid
+from inattention.corpora.tree import decode_text
+
+from . import inputs
+
+SECONDS = 10.0  # for any one input; most take a thousandth of a second
+
+
+@dataclass
+class Outcome:
+    """What became of the inputs of one kind.
+
+    Attributes:
+        counts: How many were `taken`, `refused`, `crashed` or `slow`.
+        faults: The number of each input that crashed or was too slow, with what happened.
+        slowest: Seconds of the slowest input.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    faults: list[tuple[int, str]] = field(default_factory=list)
+    slowest: float = 0.0
+
+    def note(self, number: int, kind: str, what: str = "", seconds: float = 0.0) -> None:
+        """Count one input."""
+        self.counts[kind] += 1
+        self.slowest = max(self.slowest, seconds)
+        if kind in ("crashed", "slow"):
+            self.faults.append((number, what))
+
+
+def fuzz(kind: str, count: int, seed: int) -> Outcome:
+    """Feed so many inputs of a kind; input k of a seed is always the same."""
+    return _fuzz_audio(count, seed) if kind == "audio" else _fuzz_parser(kind, count, seed)
+
+
+def made(kind: str, number: int, seed: int) -> bytes:
+    """Make one input."""
+    return MAKERS[kind](random.Random(f"{seed} {kind} {number}"))
+
+
+def _fuzz_parser(kind: str, count: int, seed: int) -> Outcome:
+    import lhotse.cut  # noqa: F401  seconds, which are no input's
+
+    outcome = Outcome()
+    for number in range(count):
+        data = made(kind, number, seed)
+        began = time.perf_counter()
+        try:
+            with _limited(SECONDS):
+                PARSERS[kind](data)
+            result = ("taken", "")
+        except CorpusError as error:
+            result = ("refused", "") if str(error) else ("crashed", "an error without words")
+        except _TooSlowError:
+            result = ("slow", f"more than {SECONDS} s")
+        except Exception as error:
+            result = ("crashed", f"{type(error).__name__}: {error}")
+        outcome.note(number, *result, seconds=time.perf_counter() - began)
+    return outcome
+
+
+def _fuzz_audio(count: int, seed: int) -> Outcome:
+    outcome = Outcome()
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+
+        def jobs() -> Iterator[dict[str, Any]]:
+            for number in range(count):
+                path = Path(folder) / f"{number}.wav"
+                path.write_bytes(made("audio", number, seed))
+                yield {"path": str(path), "decode": True}
+
+        began = time.perf_counter()
+        results = inspect(jobs(), workers=2, seconds=SECONDS, progress=False)
+        for number, found in enumerate(results):
+            (Path(folder) / f"{number}.wav").unlink()
+            seconds, began = time.perf_counter() - began, time.perf_counter()
+            if not isinstance(found, Bad):
+                levels = (found.peak, found.rms, found.clipped, found.pause)
+                sane = all(level is not None and math.isfinite(level) for level in levels) and found.samples > 0
+                outcome.note(number, *(("taken",) if sane else ("crashed", f"taken as {found}")), seconds=seconds)
+            elif "died" in found.reason:
+                outcome.note(number, "crashed", found.reason)
+            elif "takes more than" in found.reason:
+                outcome.note(number, "slow", found.reason)
+            else:
+                outcome.note(number, "refused", seconds=seconds)
+    return outcome
+
+
+class _TooSlowError(BaseException):
+    """An input took too long; no handler of errors catches it."""
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    def stop(*_: Any) -> None:
+        raise _TooSlowError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _check_times(pieces: Any) -> None:
+    """What was taken must at least be possible."""
+    for _, start, end in pieces:
+        assert 0 <= start <= end < math.inf, (start, end)
+
+
+def _textgrid(data: bytes) -> None:
+    for tier in parse_textgrid(data):
+        _check_times(tier.intervals)
+
+
+def _ctm(data: bytes) -> None:
+    for tokens in parse_ctm(decode_text(data)).values():
+        _check_times(tokens)
+
+
+def _cpc(data: bytes) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        labels = CpcLabels(Path(file.name))
+        refused = None
+        for name in dict.fromkeys(line.split()[0] for line in data.decode().split("\n") if line.split()):
+            try:
+                phones = labels.phones(name)
+            except CorpusError as error:
+                refused = error
+                continue
+            _check_times(phones)
+            assert all(0 <= int(symbol) < CLASSES for symbol, _, _ in phones)
+        if refused is not None:
+            raise refused
+
+
+def _manifest(data: bytes) -> None:
+    try:
+        line = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"no JSON: {error}") from None
+    cut = cut_from(line, Path("/corpus"))
+    source = cut.recording.sources[0]
+    assert source.type == "file"
+    assert os.path.normpath(source.source).startswith("/corpus/")
+
+
+MAKERS: dict[str, Callable[[random.Random], bytes]] = {
+    "audio": inputs.audio,
+    "textgrid": inputs.textgrid,
+    "ctm": inputs.ctm,
+    "cpc": inputs.cpc,
+    "manifest": inputs.manifest,
+}
+"""What makes an input of each kind; a new parser has a line here and one below."""
+
+PARSERS: dict[str, Callable[[bytes], None]] = {
+    "textgrid": _textgrid,
+    "ctm": _ctm,
+    "cpc": _cpc,
+    "manifest": _manifest,
+}
