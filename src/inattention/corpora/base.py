@@ -10,7 +10,8 @@ A prepared corpus is a folder that can be moved as a whole:
 
 Each cut has one supervision: `speaker`, `text`, and, where phones are known, `alignment["phone"]`: lhotse
 `AlignmentItem(symbol, start, duration)` in seconds, one after the other without gaps over the whole cut, silence
-included. The order of cuts within a split is mixed, so that any stretch of it holds many speakers.
+included. A cut whose supervision lacks its speaker or its phones serves all that does not need them: training always,
+and the probes' other task. The order of cuts within a split is mixed, so that any stretch of it holds many speakers.
 """
 
 import hashlib
@@ -56,7 +57,7 @@ class Corpus:
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """All speakers, in order."""
+        """The speakers that are to be told apart, in order; cuts may have none."""
         return tuple(self.info["speakers"])
 
     @property

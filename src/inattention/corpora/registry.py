@@ -33,6 +33,7 @@ class CorpusKind:
 
 CORPORA: dict[str, CorpusKind] = {
     "espeak": CorpusKind("inattention.corpora.espeak", "EspeakConfig", "Synthetic speech in many voices, from nothing"),
+    "queen": CorpusKind("inattention.corpora.queen", "QueenConfig", "Real acted English of a game from 1995, by apt"),
 }
 
 

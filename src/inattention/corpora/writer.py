@@ -114,6 +114,7 @@ class CorpusWriter:
         self._seconds = dict.fromkeys(SPLITS, 0.0)
         self._speakers: dict[str, set[str]] = {split: set() for split in SPLITS}
         self._bad_items: list[tuple[str, str]] = []
+        self._reports: dict[str, Any] = {}
         self._ids: set[str] = set()
 
     def __enter__(self) -> "CorpusWriter":
@@ -145,6 +146,8 @@ class CorpusWriter:
     def add(self, split: str, cut: "lhotse.cut.Cut") -> None:
         """Add a cut with one supervision, whose recording's path is relative to the corpus.
 
+        A supervision without a speaker or without phones is left out of the tasks that need them.
+
         Raises:
             CorpusError: A cut of that id was added before.
         """
@@ -155,11 +158,17 @@ class CorpusWriter:
         order = hashlib.sha256(cut.id.encode()).digest()
         self._lines[split].append((order, json.dumps(cut.to_dict(), ensure_ascii=False)))
         self._seconds[split] += cut.duration
-        self._speakers[split].add(str(cut.supervisions[0].speaker))
+        speaker = cut.supervisions[0].speaker
+        if speaker is not None:
+            self._speakers[split].add(str(speaker))
 
     def skip(self, item: str, reason: str) -> None:
         """Count an item that could not be used, with the reason."""
         self._bad_items.append((item, reason))
+
+    def report(self, name: str, facts: dict[str, Any]) -> None:
+        """Put facts (JSON) about how the corpus came out into `corpus.json`, under a name that is not taken there."""
+        self._reports[name] = facts
 
     def finish(self) -> Corpus:
         """Write manifests and `corpus.json`, move the folder to its place, and open it.
@@ -199,6 +208,7 @@ class CorpusWriter:
                 for split in SPLITS
             },
             "bad_items": {"count": len(self._bad_items), "items": sorted(self._bad_items)},
+            **self._reports,
             "phones": self._spec.phones,
             "speakers": sorted(set().union(*self._speakers.values())),
         }
