@@ -32,6 +32,7 @@ FRAME_SECONDS = 0.01
 BORDER_SECONDS = 0.0256 / 2 - FRAME_SECONDS / 2
 _PADDING_SECONDS = 0.2
 _LOUDNESS = 0.05  # root mean square that speech is brought to before it is heard
+_LOUD = 0.01  # 20 dB
 _SHORTEST_FRAMES = 3  # a phone's three states, a frame each
 _FILLERS = frozenset(("SIL", "+NSN+", "+SPN+"))
 _SCORE = 1024 * math.log(1.0001)  # natural logarithm of a step of pocketsphinx's acoustic scores
@@ -139,10 +140,11 @@ class Aligner:
             entries = self._entries(waveform, words, attempt)
             if entries is None:
                 continue
-            facts = facts_of(entries)
+            phones = _phones(entries, len(waveform) / SAMPLING_RATE)
+            facts = _facts(entries, left_over(waveform, phones))
             objection = self._rule.objection(facts)
             if objection is None:
-                return Aligned(_phones(entries, len(waveform) / SAMPLING_RATE), facts, number)
+                return Aligned(phones, facts, number)
             refused = Refused(objection, facts)
         return refused
 
@@ -189,8 +191,23 @@ class Aligner:
         return self._finders[wider]
 
 
-def facts_of(entries: Sequence[_Entry]) -> Facts:
-    """What the rule asks of an alignment."""
+def left_over(waveform: Float[np.ndarray, " samples"], phones: Sequence[Phone]) -> float:
+    """Share of the loud parts of speech that lie in silences: frames of 10 ms less than 20 dB below the loudest few."""
+    length = round(FRAME_SECONDS * SAMPLING_RATE)
+    frames = waveform[: len(waveform) // length * length].reshape(-1, length)
+    if not len(frames):
+        return 0.0
+    power = np.square(frames, dtype=np.float64).mean(1)
+    loud = power > _LOUD * np.quantile(power, 0.95)
+    centres = (np.arange(len(frames)) + 0.5) * FRAME_SECONDS
+    silent = np.zeros(len(frames), dtype=bool)
+    for phone in phones:
+        if phone.symbol == SILENCE:
+            silent |= (centres >= phone.start) & (centres < phone.end)
+    return float((loud & silent).sum() / max(1, loud.sum()))
+
+
+def _facts(entries: Sequence[_Entry], left_over: float) -> Facts:
     spoken = [number for number, (name, *_) in enumerate(entries) if name not in _FILLERS]
     frames = [entries[number][2] for number in spoken]
     between = sum(frames for _, _, frames, _ in entries[spoken[0] : spoken[-1] + 1])
@@ -199,6 +216,7 @@ def facts_of(entries: Sequence[_Entry]) -> Facts:
         shortest=sum(length <= _SHORTEST_FRAMES for length in frames) / len(frames),
         pauses=1 - sum(frames) / between,
         longest_seconds=max(frames) * FRAME_SECONDS,
+        left_over=left_over,
         phones=len(spoken),
     )
 
@@ -222,6 +240,7 @@ def _heard(waveform: Float[np.ndarray, " samples"], noise_floor: float) -> bytes
 
 
 def _decode(decoder: Any, pcm: bytes) -> None:
+    decoder.start_stream()  # forgets the noise of what was heard before, which would change the outcome a little
     decoder.start_utt()
     try:
         decoder.process_raw(pcm, no_search=False, full_utt=True)
