@@ -1,7 +1,7 @@
 """Probing one source on one corpus: features once, then every task, each with an interval on held-out speech."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -124,8 +124,8 @@ def probe(source: Source, corpus: Corpus, config: ProbeConfig, progress: bool = 
         raise ProbeError(f"{corpus.folder} has no phone labels: leave the phone tasks out of tasks")
     unlabelled = dict.fromkeys(SPLITS, 0)
 
-    def labelled(split: str) -> Iterator["Cut"]:
-        for cut in corpus.cuts(split):
+    def labelled(split: str, cuts: Iterable["Cut"]) -> Iterator["Cut"]:
+        for cut in cuts:
             if any(s.speaker is not None or (s.alignment or {}).get("phone") for s in cut.supervisions):
                 yield cut
             else:
@@ -135,7 +135,7 @@ def probe(source: Source, corpus: Corpus, config: ProbeConfig, progress: bool = 
         features = {
             split: extract(
                 source,
-                labelled(split),
+                labelled(split, corpus.cuts(split)),
                 split=split,
                 folder=Path(folder),
                 all_layers=config.layer == "weighted",
