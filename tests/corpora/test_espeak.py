@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from inattention.corpora import _espeak_pool, espeak
+from inattention.corpora import _worker_pool, espeak
 from inattention.corpora._espeak_voices import VOICES
 from inattention.corpora.base import SPLITS, CorpusError
 from inattention.corpora.espeak import EspeakConfig, prepare
@@ -52,8 +52,8 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bytes(small, tmp_path, mo
         with pytest.raises(KeyboardInterrupt):
             prepare(SMALL, tmp_path / "one", workers=1, progress=False)
     asked = []
-    ask = _espeak_pool._Worker.ask
-    monkeypatch.setattr(_espeak_pool._Worker, "ask", lambda self, job: asked.append(job["speaker"]) or ask(self, job))
+    ask = _worker_pool._Worker.ask
+    monkeypatch.setattr(_worker_pool._Worker, "ask", lambda self, job: asked.append(job["id"]) or ask(self, job))
     again = prepare(SMALL, tmp_path / "one", workers=1, progress=False)
     assert 0 < len(asked) < SMALL.voices
     assert contents(again.folder) == contents(small.folder)
@@ -186,14 +186,14 @@ def test_a_voice_that_says_nothing_right_is_left_out(tmp_path, monkeypatch):
 
 
 def test_a_worker_that_dies_is_an_error_and_not_a_hang(tmp_path, monkeypatch):
-    ask = _espeak_pool._Worker.ask
+    ask = _worker_pool._Worker.ask
 
     def kill_and_ask(self, job):
         self.kill()
         return ask(self, job)
 
-    monkeypatch.setattr(_espeak_pool._Worker, "ask", kill_and_ask)
-    with pytest.raises(CorpusError, match=r"the process that speaks .* has ended"):
+    monkeypatch.setattr(_worker_pool._Worker, "ask", kill_and_ask)
+    with pytest.raises(CorpusError, match=r"the process that makes .* has ended"):
         prepare(SMALL, tmp_path / "dead", workers=2, progress=False)
     assert not (tmp_path / "dead").exists()
 

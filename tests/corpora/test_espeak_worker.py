@@ -4,9 +4,9 @@ import soundfile
 
 from inattention.corpora import espeak
 from inattention.corpora._espeak_engine import Speech
-from inattention.corpora._espeak_pool import _Worker
 from inattention.corpora._espeak_voices import VOICES
 from inattention.corpora._espeak_worker import label, resample
+from inattention.corpora._worker_pool import _Worker
 from inattention.corpora.base import CorpusError
 from inattention.corpora.phones import UnknownPhoneError
 
@@ -62,7 +62,7 @@ def test_resampling_keeps_a_tone_and_its_time(rate):
 
 @pytest.fixture(scope="module")
 def worker():
-    worker = _Worker()
+    worker = _Worker("inattention.corpora._espeak_worker")
     yield worker
     worker.close()
 
@@ -76,7 +76,7 @@ def jobs(folder, voices, texts):
 def test_every_voice_speaks_and_is_repeatable(tmp_path):
     spoken = []
     for name, voices in (("one", VOICES), ("two", VOICES[::-1])):  # another order: what was said before must not matter
-        worker = _Worker()
+        worker = _Worker("inattention.corpora._espeak_worker")
         results = {job["speaker"]: worker.ask(job) for job in jobs(tmp_path / name, voices, [TEXT])}
         worker.close()
         assert not [result["bad"] for result in results.values() if result["bad"]]

@@ -9,6 +9,7 @@ from lhotse.supervision import AlignmentItem
 
 from inattention import AudioTransformer, AudioTransformerConfig
 from inattention.corpora.base import Corpus
+from inattention.probing.command import left_out
 from inattention.probing.config import TASKS, ProbeConfig
 from inattention.probing.features import ProbeError
 from inattention.probing.run import ProbeReport, accuracy_interval, probe
@@ -131,6 +132,23 @@ def test_bad_utterances_are_counted_where_they_fail(spoiled: Callable[..., Corpu
     assert "'q?'" in skip.reason
     assert report["phone-2-hidden"].utterances == {"train": 5, "dev": 2, "test": 3}
     assert report.to_dict()["tasks"][3]["skipped"]["dev"]["count"] == 1
+
+
+def test_utterances_without_any_label_are_not_read_but_counted(spoiled: Callable[..., Corpus], mel: MelSource) -> None:
+    def spoil(made: dict[str, Utterance]) -> None:
+        made["train-ann-0"].speaker, made["train-ann-0"].phones = None, []
+        made["train-ann-0"].samples[:] = 0  # no audio that could be used, had it been read
+        made["train-bob-0"].phones = []
+        made["train-cy-0"].speaker = None
+
+    report = probe(mel, spoiled(spoil), QUICK, progress=False)
+    assert report.unlabelled == {"train": 1, "dev": 0, "test": 0}
+    assert report.utterances["train"] == 5
+    assert report.skipped["train"] == ()
+    (speechless,) = report["phone-1-hidden"].skipped["train"]
+    (nameless,) = report["speaker-utterance"].skipped["train"]
+    assert (speechless.utterance, nameless.utterance) == ("train-bob-0", "train-cy-0")
+    assert any("neither a speaker nor phones, not read: 1" in line for line in left_out(report))
 
 
 def test_nothing_to_score_is_an_error_that_says_why(spoiled: Callable[..., Corpus], mel: MelSource) -> None:

@@ -195,6 +195,7 @@ def _probes(row: str, rng: np.random.Generator) -> dict[str, Any]:
     return ProbeReport(
         source=row, step_seconds=0.0375, width=96, layer="last", utterances={"train": 180, "dev": 20, "test": 60},
         steps={"train": 16_000, "dev": 1_700, "test": 4_800}, skipped={"train": (), "dev": (), "test": ()},
+        unlabelled={"train": 0, "dev": 0, "test": 0},
         tasks=tuple(tasks),
     ).to_dict()  # fmt: skip
 

@@ -3,6 +3,7 @@
 import os
 from math import gcd
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from jaxtyping import Float
@@ -26,22 +27,36 @@ def load_audio(path: str | Path, sampling_rate: int) -> Float[Tensor, " samples"
         AudioError: if the file is missing, unreadable, empty, silent, or holds NaN or infinity, or its header has a
             rate that no recording has; the message names it.
     """
-    import soundfile
-
     path = Path(path)
     if not path.is_file():
         raise AudioError(f"{path}: there is no such file")
+    # As bytes, which soundfile takes too: a name need not be UTF-8.
+    return decode_audio(os.fsencode(path), str(path), sampling_rate)
+
+
+def decode_audio(file: bytes | BinaryIO, name: str, sampling_rate: int) -> Float[Tensor, " samples"]:
+    """Read an open file, or one by its name as bytes, as one channel at a sampling rate; see `load_audio`.
+
+    Args:
+        file: holds what libsndfile reads.
+        name: what messages call it.
+        sampling_rate: Hz of what is given back.
+
+    Raises:
+        AudioError: as `load_audio` does.
+    """
+    import soundfile
+
     try:
-        # As bytes, which soundfile takes too: a name need not be UTF-8.
-        samples, rate = soundfile.read(os.fsencode(path), dtype="float32", always_2d=True)  # ty: ignore[invalid-argument-type]
+        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)  # ty: ignore[invalid-argument-type]
     except (soundfile.SoundFileError, RuntimeError, ValueError, OSError, MemoryError) as error:
         reason = getattr(error, "error_string", error)  # without the path, which libsndfile would say again
-        raise AudioError(f"{path}: cannot be read as audio ({reason})") from error
+        raise AudioError(f"{name}: cannot be read as audio ({reason})") from error
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise AudioError(f"{path}: its header says {rate} Hz, which no speech has ({LOWEST_RATE} to {HIGHEST_RATE})")
+        raise AudioError(f"{name}: its header says {rate} Hz, which no speech has ({LOWEST_RATE} to {HIGHEST_RATE})")
     waveform = torch.from_numpy(samples).mean(1) if samples.shape[1] > 1 else torch.from_numpy(samples[:, 0])
     del samples  # several channels of an hour are gigabytes
-    check_samples(waveform, str(path))
+    check_samples(waveform, name)
     return resample(waveform, rate, sampling_rate)
 
 

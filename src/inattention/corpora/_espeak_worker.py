@@ -1,6 +1,6 @@
 """The process that speaks: reads jobs on stdin, writes audio files, answers on stdout, one line of JSON each.
 
-Run by `inattention.corpora._espeak_pool`. A job is a voice with its sentences; it speaks them one after the other until
+Run by `inattention.corpora._worker_pool`. A job is a voice with its sentences; it speaks them one after the other until
 the voice's share of seconds is filled as nearly as whole utterances can.
 """
 

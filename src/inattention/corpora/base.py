@@ -13,8 +13,9 @@ relative to that folder, which may be changed when the audio moves.
 
 Each cut has one supervision: `speaker`, `text`, and, where phones are known, `alignment["phone"]`: lhotse
 `AlignmentItem(symbol, start, duration)` in seconds, one after the other over the whole cut, silence included; a gap is
-a time whose phone is not known. The order of cuts within a split is mixed, so that any stretch of it holds many
-speakers.
+a time whose phone is not known. A cut whose supervision lacks its speaker or its phones serves all that does not need
+them: training always, and the probes' other task. The order of cuts within a split is mixed, so that any stretch of it
+holds many speakers.
 """
 
 import hashlib
@@ -63,7 +64,7 @@ class Corpus:
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """All speakers, in order."""
+        """The speakers that are to be told apart, in order; cuts may have none."""
         return tuple(self.info["speakers"])
 
     @property

@@ -83,6 +83,9 @@ def describe(corpus: Corpus) -> str:
             f"  {split:5} {counts['hours'] * 60:8.1f} min {counts['cuts']:7} cuts {counts['speakers']:4} speakers"
         )
     lines.append(f"  {len(corpus.speakers)} speakers, {len(corpus.phones)} phones")
+    if "alignment" in info:
+        told = info["alignment"]
+        lines.append(f"  phones by forced alignment: {told['aligned']} of {told['lines_with_text']} lines with a text")
     bad = info["bad_items"]
     lines.append(f"  {bad['count']} bad items left out" + (":" if bad["count"] else ""))
     lines += [f"    {item}: {reason}" for item, reason in bad["items"][:5]]

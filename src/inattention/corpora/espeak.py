@@ -132,10 +132,11 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        from inattention.corpora._espeak_pool import speak_all
+        from inattention.corpora._worker_pool import cores, run_jobs
 
         jobs = _jobs(config, writer.folder)
-        for job, result in speak_all(jobs, writer, workers=workers or _cores(), progress=progress):
+        worker = "inattention.corpora._espeak_worker"
+        for job, result in run_jobs(worker, jobs, writer, workers=workers or cores(), progress=progress, unit="voice"):
             _add_voice(writer, config, job["speaker"], result)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
@@ -152,6 +153,7 @@ def _jobs(config: EspeakConfig, folder: Path) -> list[dict[str, Any]]:
 
 def _job(config: EspeakConfig, folder: Path, voice: Voice, texts: list[str]) -> dict[str, Any]:
     return {
+        "id": voice.speaker,
         "voice": voice.espeak_name,
         "speaker": voice.speaker,
         "texts": texts,
@@ -215,7 +217,3 @@ def _cut(config: EspeakConfig, speaker: str, utterance: dict[str, Any]) -> "lhot
         alignment={"phone": phones},
     )
     return MonoCut(id=name, start=0.0, duration=duration, channel=0, supervisions=[supervision], recording=recording)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -40,6 +40,7 @@ CORPORA: dict[str, CorpusKind] = {
     "folder": CorpusKind("inattention.corpora.folder", "FolderConfig", "Any folder of recordings"),
     "cutset": CorpusKind("inattention.corpora.cutset", "CutSetConfig", "A lhotse CutSet, or a Shar folder"),
     "hf": CorpusKind("inattention.corpora.huggingface", "HuggingFaceConfig", "An audio set for Hugging Face datasets"),
+    "queen": CorpusKind("inattention.corpora.queen", "QueenConfig", "Real acted English of a game from 1995, by apt"),
 }
 
 

@@ -90,7 +90,8 @@ def table(report: "ProbeReport") -> str:
 def left_out(report: "ProbeReport") -> list[str]:
     """Say what could not be used and why, the first few by name."""
     where = {"features": report.skipped} | {result.task: result.skipped for result in report.tasks}
-    lines = []
+    nameless = sum(report.unlabelled.values())
+    lines = [f"utterances with neither a speaker nor phones, not read: {nameless}"] if nameless else []
     for what, skipped in where.items():
         named = [f"  {split}: {skip.utterance}: {skip.reason}" for split, skips in skipped.items() for skip in skips]
         if named:

@@ -1,11 +1,11 @@
 """Probing one source on one corpus: features once, then every task, each with an interval on held-out speech."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -18,6 +18,9 @@ from inattention.probing.labels import Examples, phone_examples, speaker_example
 from inattention.probing.sources import Source
 from inattention.probing.training import Table, score, train
 from inattention.seeding import derive_seed
+
+if TYPE_CHECKING:
+    from lhotse.cut import Cut
 
 # Of the utterances that were left out, this many are named; all are counted.
 SKIPS_NAMED = 50
@@ -78,6 +81,7 @@ class ProbeReport:
         utterances: in each split, those with features.
         steps: in each split.
         skipped: in each split, utterances whose audio could not be used, and why.
+        unlabelled: in each split, how many utterances have neither a speaker nor phones, and so were not read.
         tasks: a result a task, in the order asked for.
     """
 
@@ -88,6 +92,7 @@ class ProbeReport:
     utterances: dict[str, int]
     steps: dict[str, int]
     skipped: dict[str, tuple[Skip, ...]]
+    unlabelled: dict[str, int]
     tasks: tuple[TaskResult, ...]
 
     def __getitem__(self, task: Task) -> TaskResult:
@@ -118,11 +123,20 @@ def probe(source: Source, corpus: Corpus, config: ProbeConfig, progress: bool = 
     if not corpus.phones and any(task.startswith("phone") for task in config.tasks):
         raise ProbeError(f"{corpus.folder} has no phone labels: leave the phone tasks out of tasks")
     limits = {"train": config.labelled_utterances or None}
+    unlabelled = dict.fromkeys(SPLITS, 0)
+
+    def labelled(split: str, cuts: Iterable["Cut"]) -> Iterator["Cut"]:
+        for cut in cuts:
+            if any(s.speaker is not None or (s.alignment or {}).get("phone") for s in cut.supervisions):
+                yield cut
+            else:
+                unlabelled[split] += 1
+
     with tempfile.TemporaryDirectory(prefix="inattention-probe-") as folder:
         features = {
             split: extract(
                 source,
-                islice(corpus.cuts(split), limits.get(split)),
+                islice(labelled(split, corpus.cuts(split)), limits.get(split)),
                 split=split,
                 folder=Path(folder),
                 all_layers=config.layer == "weighted",
@@ -140,6 +154,7 @@ def probe(source: Source, corpus: Corpus, config: ProbeConfig, progress: bool = 
             utterances={split: len(f.ids) for split, f in features.items()},
             steps={split: int(f.offsets[-1]) for split, f in features.items()},
             skipped={split: f.skipped for split, f in features.items()},
+            unlabelled=unlabelled,
             tasks=tuple(_run_tasks(source, corpus, features, config, progress)),
         )
 

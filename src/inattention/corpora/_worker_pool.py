@@ -1,7 +1,8 @@
-"""Worker processes that speak, fed with jobs over pipes.
+"""Worker processes that make parts of a corpus, fed with jobs over pipes.
 
-Each worker is a fresh interpreter (`python -m inattention.corpora._espeak_worker`), not a fork: this process may hold
-torch's threads, and a worker forks for every utterance, which threads would make unsafe.
+Each worker is a fresh interpreter (`python -m MODULE`), not a fork: this process may hold torch's threads, which a
+fork would not survive, and a worker may itself fork. The module answers each line of JSON on its stdin with a line of
+JSON on its stdout; an answer `{"error": message}` ends the run with that message.
 """
 
 import importlib
@@ -21,10 +22,18 @@ from inattention.corpora.writer import CorpusWriter
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def speak_all(
-    jobs: list[dict[str, Any]], writer: CorpusWriter, *, workers: int, progress: bool
+def run_jobs(
+    module: str, jobs: list[dict[str, Any]], writer: CorpusWriter, *, workers: int, progress: bool, unit: str
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Each job with its result, in the order of the jobs; results of an earlier, interrupted run are taken over.
+
+    Args:
+        module: The module that works, such as `inattention.corpora._espeak_worker`.
+        jobs: Each with an `id` of its own that is fit for a file's name, and whatever else the module needs, as JSON.
+        writer: Keeps finished results.
+        workers: Processes at most.
+        progress: Show a bar on stderr.
+        unit: What the bar calls a job.
 
     Raises:
         CorpusError: A worker failed.
@@ -35,25 +44,25 @@ def speak_all(
     started: list[_Worker] = []
 
     def run(job: dict[str, Any]) -> dict[str, Any]:
-        result = writer.recall(job["speaker"])
+        result = writer.recall(job["id"])
         if result is None:
             worker = idle.get()
             try:
                 result = worker.ask(job)
             finally:
                 idle.put(worker)
-            writer.record(job["speaker"], result)
+            writer.record(job["id"], result)
         return result
 
     try:
         for _ in range(min(workers, len(jobs))):
-            started.append(_Worker())
+            started.append(_Worker(module))
             idle.put(started[-1])
-        with ThreadPoolExecutor(len(started)) as pool:
+        with ThreadPoolExecutor(max(1, len(started))) as pool:
             try:
                 results = pool.map(run, jobs)
                 importlib.import_module("lhotse")  # seconds, which the caller would spend while the workers idle
-                yield from zip(jobs, tqdm(results, total=len(jobs), unit="voice", disable=not progress), strict=True)
+                yield from zip(jobs, tqdm(results, total=len(jobs), unit=unit, disable=not progress), strict=True)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 for worker in started:
@@ -64,14 +73,18 @@ def speak_all(
             worker.close()
 
 
+def cores() -> int:
+    """How many processes can work at once here."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class _Worker:
     """A worker process: one line of JSON in, one line of JSON out."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
         # -P: a stranger's files in the current folder must not be taken for ours.
-        command = [sys.executable, "-P", "-m", "inattention.corpora._espeak_worker"]
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | _ONE_THREAD,
@@ -89,7 +102,7 @@ class _Worker:
         except BrokenPipeError:
             answer = b""
         if not answer:
-            raise CorpusError(f"the process that speaks {job['voice']} has ended: see its message above")
+            raise CorpusError(f"the process that makes {job['id']} has ended: see its message above")
         result = json.loads(answer)
         if "error" in result:
             raise CorpusError(result["error"])

@@ -1,0 +1,190 @@
+"""How right forced alignment is, and what its acceptance rule lets through.
+
+    python benchmarks/alignment_accuracy.py                      # small: a minute or two
+    python benchmarks/alignment_accuracy.py --size full
+    python benchmarks/alignment_accuracy.py --corpus corpora/queen
+
+eSpeak says when each phone begins (to about 20 ms). Its speech, at 11,025 Hz as the `queen` corpus has it and so with
+5.5 kHz of bandwidth, is aligned with its own text, with the text of another utterance, and with that of another
+utterance of about the same number of letters, which is harder to tell. Printed are the share of utterances that the
+rule accepts or refuses, and how far the borders of accepted phones lie from the true ones.
+
+eSpeak and the aligner's dictionary do not always agree on a word's phones. Borders are compared between phones that
+stand for each other in the cheapest edit of one sequence into the other; phones that stand for none have no true time.
+"They count as wrong" is said of the figure in which they do.
+
+With `--corpus`, the same is done with the texts of a prepared corpus, whose phone times nobody knows: what the rule
+accepts of its own texts, and refuses of others.
+"""
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from inattention.audio.cuts import cut_waveform
+from inattention.corpora.alignment import SAMPLING_RATE, Aligned, Aligner, Phone, Refused
+from inattention.corpora.alignment_rule import RULE, Rule
+from inattention.corpora.base import SPLITS, open_corpus
+from inattention.corpora.espeak import EspeakConfig, prepare
+
+SIZES = {"small": (0.05, 12, 40), "full": (1.0, 100, 1000)}  # hours and voices of eSpeak; utterances of a corpus
+RATE = 11_025
+TOLERANCE_SECONDS = 0.025
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """Speech with its text, and its phones where they are known."""
+
+    waveform: np.ndarray
+    text: str
+    phones: tuple[Phone, ...]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--corpus", type=Path, help="a prepared corpus with texts, instead of eSpeak")
+    parser.add_argument("--out", type=Path, help="a file for the figures, as JSON")
+    parser.add_argument("--facts", type=Path, help="a file for what the rule saw of each utterance, as JSON")
+    options = parser.parse_args()
+    hours, voices, most = SIZES[options.size]
+    if options.corpus:
+        utterances = read(options.corpus, most)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            made = prepare(
+                EspeakConfig(hours=hours, voices=voices, sampling_rate=RATE, seed=1), Path(folder) / "espeak"
+            )
+            utterances = read(made.folder, None)
+    figures, facts = measure(utterances, RULE)
+    print(json.dumps(figures, indent=2))
+    for path, data in ((options.out, figures), (options.facts, facts)):
+        if path:
+            path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def read(folder: Path, most: int | None) -> list[Utterance]:
+    """Utterances of a prepared corpus that have a text, in an order that mixes them; so many at most."""
+    corpus = open_corpus(folder)
+    cuts = [cut for split in SPLITS for cut in corpus.cuts(split) if cut.supervisions[0].text]
+    random.Random(0).shuffle(cuts)
+    utterances = []
+    for cut in cuts[:most]:
+        spoken = cut.supervisions[0]
+        phones = tuple(Phone(item.symbol, item.start, item.end) for item in (spoken.alignment or {}).get("phone", ()))
+        utterances.append(Utterance(cut_waveform(cut, SAMPLING_RATE).numpy(), spoken.text, phones))
+    return utterances
+
+
+def measure(utterances: Sequence[Utterance], rule: Rule) -> tuple[dict, list]:
+    """The figures, and for each utterance what the rule saw: of its own text, of a random one, of one as long."""
+    aligner, started = Aligner(rule), time.perf_counter()
+    own = [aligner.align(utterance.waveform, utterance.text) for utterance in utterances]
+    seconds = sum(len(utterance.waveform) for utterance in utterances) / SAMPLING_RATE
+    speed = seconds / (time.perf_counter() - started)
+    others = {
+        "random": [aligner.align(u.waveform, text) for u, text in zip(utterances, exchanged(utterances), strict=True)],
+        "as_long": [aligner.align(u.waveform, text) for u, text in zip(utterances, as_long(utterances), strict=True)],
+    }
+    figures = {
+        "utterances": len(utterances),
+        "seconds": round(seconds, 1),
+        "times_real_time": round(speed, 1),
+        "accepted": share([isinstance(found, Aligned) for found in own]),
+        **{
+            f"{name}_text_refused": share([isinstance(found, Refused) for found in kind])
+            for name, kind in others.items()
+        },
+    }
+    pairs = [(u.phones, found.phones) for u, found in zip(utterances, own, strict=True) if isinstance(found, Aligned)]
+    if all(true for true, _ in pairs):
+        figures |= borders(pairs)
+    facts = [
+        [found.facts and vars(found.facts) for found in kinds] for kinds in zip(own, *others.values(), strict=True)
+    ]
+    return figures, facts
+
+
+def exchanged(utterances: Sequence[Utterance]) -> list[str]:
+    """For each utterance the text of another."""
+    texts = [utterance.text for utterance in utterances]
+    return [next(t for t in texts[n + 1 :] + texts[: n + 1] if t != texts[n]) for n in range(len(texts))]
+
+
+def as_long(utterances: Sequence[Utterance]) -> list[str]:
+    """For each utterance the text of another whose length is nearest."""
+    texts = sorted({utterance.text for utterance in utterances}, key=len)
+    place = {text: number for number, text in enumerate(texts)}
+
+    def other(text: str) -> str:
+        at = place[text]
+        return min(texts[max(0, at - 1) : at] + texts[at + 1 : at + 2], key=lambda t: abs(len(t) - len(text)))
+
+    return [other(utterance.text) for utterance in utterances]
+
+
+def borders(pairs: Sequence[tuple[Sequence[Phone], Sequence[Phone]]]) -> dict:
+    """How far the beginnings of phones lie from the true ones."""
+    errors, unmatched, agreed, total = [], 0, 0.0, 0.0
+    for true, found in pairs:
+        matched = matches([phone.symbol for phone in true], [phone.symbol for phone in found])
+        errors += [found[j].start - true[i].start for i, j in matched if j > 0 and i > 0]
+        unmatched += len(found) - len(matched)
+        agreed += sum(
+            max(0.0, min(a.end, b.end) - max(a.start, b.start)) for a in true for b in found if a.symbol == b.symbol
+        )
+        total += true[-1].end
+    distance = np.abs(errors)
+    within = distance <= TOLERANCE_SECONDS
+    return {
+        "borders": len(errors),
+        "borders_within_25_ms": round(float(within.mean()), 4),
+        "where_phones_without_a_true_time_count_as_wrong": round(float(within.sum()) / (len(errors) + unmatched), 4),
+        "median_distance_ms": round(1000 * float(np.median(distance)), 1),
+        "mean_distance_ms": round(1000 * float(distance.mean()), 1),
+        "median_lateness_ms": round(1000 * float(np.median(errors)), 1),
+        "time_with_the_true_phone": round(agreed / total, 4),
+    }
+
+
+def matches(true: Sequence[str], found: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of positions that stand for each other in the cheapest edit of one sequence into the other."""
+    cost = np.zeros((len(true) + 1, len(found) + 1))
+    cost[:, 0], cost[0] = np.arange(len(true) + 1), np.arange(len(found) + 1)
+    for i, a in enumerate(true, 1):
+        for j, b in enumerate(found, 1):
+            cost[i, j] = min(cost[i - 1, j - 1] + exchange(a, b), cost[i - 1, j] + 1, cost[i, j - 1] + 1)
+    pairs, i, j = [], len(true), len(found)
+    while i and j:
+        if cost[i, j] == cost[i - 1, j - 1] + exchange(true[i - 1], found[j - 1]):
+            i, j = i - 1, j - 1
+            pairs.append((i, j))
+        elif cost[i, j] == cost[i - 1, j] + 1:
+            i -= 1
+        else:
+            j -= 1
+    return pairs[::-1]
+
+
+def exchange(a: str, b: str) -> float:
+    """What it costs to take one phone for another: a silence stands for nothing else, a vowel for no consonant."""
+    if a == b:
+        return 0.0
+    vowel = [phone[0] in "aeiou" for phone in (a, b)]
+    return 3.0 if "sil" in (a, b) or vowel[0] != vowel[1] else 1.0
+
+
+def share(of: Sequence[bool]) -> float:
+    return round(sum(of) / max(1, len(of)), 4)
+
+
+if __name__ == "__main__":
+    main()
