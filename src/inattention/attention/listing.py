@@ -4,7 +4,7 @@ from typing import Any
 
 from inattention.attention.registry import card, mechanisms, options_of
 
-FLAGS = ("input_independent", "needs_max_length", "stochastic", "shares_qk", "averages")
+FLAGS = ("input_independent", "needs_max_length", "stochastic", "shares_qk", "averages", "linear_map")
 
 
 def as_data() -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ The fast way adds a banded product, one direct sum over the keys that a bump rea
 A bump is cut where it falls under 1e-6 of the floor: whatever steps are valid, what is left out is at most that part
 of a row, since the floor alone gives every valid key a million times what is cut.
 
-`form="table"` has free logits instead, one for each j - i, started at the same bumps: A = softmax(table[j - i]). Keys
-further away than its max_length count as the furthest that it holds.
+`form="table"` has free logits instead, one for each j - i, started at the same bumps: A = softmax(table[j - i]). It has
+2 max_length - 1 of them a head, and takes no longer input.
 """
 
 import math
@@ -92,8 +92,8 @@ def _flops(time: int, width: int, heads: int, *, form: Form = "bumps", floor: fl
         family="toeplitz",
         citation="this project, after You et al. 2020, Hard-Coded Gaussian Attention for Neural Machine Translation",
         options={
-            "form": "'bumps': an offset and a width a head; 'table': free logits, one for each j - i under max_length "
-            "(which it needs; further keys count as the furthest)",
+            "form": "'bumps': an offset and a width a head, for input of any length; 'table': free logits, one for "
+            "each j - i under max_length, which it needs, and beyond which it refuses input",
             "floor": "what every key counts beside a bump of height 1",
         },
         variants={"table": {"form": "table"}},
@@ -106,6 +106,9 @@ def _flops(time: int, width: int, heads: int, *, form: Form = "bumps", floor: fl
 )
 class Toeplitz(FixedMaps):
     """One bump over j - i a head, or a free function of j - i.
+
+    The card cannot say that max_length is needed, for it holds for all options; a table says so itself, when it is
+    built and by `longest`.
 
     >>> attention = Toeplitz(width=24, heads=12)
     >>> hidden, valid = torch.randn(1, 5, 24), torch.ones(1, 5, dtype=torch.bool)
@@ -141,9 +144,18 @@ class Toeplitz(FixedMaps):
         """The logarithm of the weights, before rows are scaled to sum to 1."""
         if self.form == "bumps":
             return spread((self.floor + bumps(self.offset, self.log_width.exp(), 1 - time, time - 1)).log(), time)
-        longest = self.table.shape[1] // 2
-        offsets = torch.arange(1 - time, time, device=self.table.device).clamp(-longest, longest)
-        return spread(self.table[:, longest + offsets], time)
+        middle = self.table.shape[1] // 2
+        if time > middle + 1:
+            raise ValueError(
+                f"toeplitz with form='table' was made for at most {middle + 1} steps (max_length), not {time}; "
+                "form='bumps' takes any length"
+            )
+        return spread(self.table[:, middle + 1 - time : middle + time], time)
+
+    @property
+    def longest(self) -> int | None:
+        """The longest input that it takes, in steps: max_length for a table, any for bumps."""
+        return self.max_length if self.form == "table" else None
 
     def forward(
         self,

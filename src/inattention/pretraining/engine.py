@@ -78,7 +78,7 @@ class Pretraining(L.LightningModule):
         torch.manual_seed(derive_seed(self.seed, "step", self.global_step, self.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The mean absolute error over the masked cells of all processes."""
+        """The mean absolute error over the masked cells of all processes, and what mechanisms want kept small."""
         self.skipped.update(batch.skipped)
         number, offset = batch.position
         self.position = (number, offset + 1)
@@ -86,7 +86,8 @@ class Pretraining(L.LightningModule):
         if not bool(error.isfinite()):
             raise RunDiverged(batch.ids)
         self.log("train/l1", error.detach() / max(cells, 1), prog_bar=True, batch_size=len(batch.ids) or 1)
-        return mean_over_all_cells(error, cells)
+        loss, besides = mean_over_all_cells(error, cells), self.model.auxiliary_loss()
+        return loss if besides is None else loss + besides
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""
