@@ -78,7 +78,7 @@ def test_no_tensor_grows_with_the_square_of_time() -> None:
     largest = 0
 
     class Watch(torch.overrides.TorchFunctionMode):
-        def __torch_function__(self, func, types, args=(), kwargs=None):  # noqa: ANN
+        def __torch_function__(self, func, types, args=(), kwargs=None):
             nonlocal largest
             result = func(*args, **(kwargs or {}))
             if isinstance(result, Tensor):

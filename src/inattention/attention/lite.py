@@ -180,8 +180,8 @@ def convolve(
 def _band(taps: Float[Tensor, "*rest block kernel"]) -> Float[Tensor, "*rest block reach"]:
     """Shift each row one place further than the one above.
 
-    >>> _band(torch.tensor([[1, 2], [3, 4]])).tolist()
-    [[1, 2, 0], [0, 3, 4]]
+    >>> _band(torch.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [[1.0, 2.0, 0.0], [0.0, 3.0, 4.0]]
     """
     block, kernel = taps.shape[-2:]
     # Rows one place longer than the band, laid out one behind another and cut again, fall behind by one each.

@@ -50,7 +50,8 @@ class MaskedAcousticModel(nn.Module):
 
         A mechanism that layers share counts once.
         """
-        wanted = [loss for it in self.encoder.encoder.mechanisms if (loss := it.auxiliary_loss()) is not None]
+        mechanisms = dict.fromkeys(mechanism for _, mechanism in self.encoder.encoder.depth())
+        wanted = [loss for it in mechanisms if (loss := it.auxiliary_loss()) is not None]
         return torch.stack(wanted).sum() if wanted else None
 
 
