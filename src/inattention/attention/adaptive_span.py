@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from inattention.attention.contract import Card
+from inattention.attention.contract import Card, Drawing
 from inattention.attention.kept import KeepsInEvaluation
 from inattention.attention.query_key import fused
 from inattention.attention.registry import register
@@ -71,6 +71,7 @@ def _flops(time: int, width: int, heads: int, *, span: float = 0.0, ramp: int = 
         training_cost="O(T (z + R) d H), z the span and R the ramp",
         inference_cost="O(T (z + R) d H)",
         flops=_flops,
+        drawing=Drawing(options={"ramp": 12}),
     )
 )
 class AdaptiveSpan(KeepsInEvaluation):

@@ -14,6 +14,21 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How a mechanism is drawn for an input of a few dozen steps.
+
+    Attributes:
+        heads: the heads that stand for all of them, negative ones counted from the last, with a word on each.
+        mask: draw which keys a query may attend to, rather than the weights.
+        options: options that fit so short an input, where the defaults are made for long ones.
+    """
+
+    heads: Mapping[int, str] = field(default_factory=lambda: {0: ""})
+    mask: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """What tables, tests and the command line know of a mechanism.
 
@@ -42,6 +57,7 @@ class Card:
         linear_map: for a given input, what it does to the values is a linear map over time in each head, which
             `AttentionMechanism.weights` gives. Where it is not, `weights` raises ValueError and
             `AttentionMechanism.reference` holds the definition.
+        drawing: how it is drawn.
     """
 
     name: str
@@ -61,6 +77,7 @@ class Card:
     shares_qk: bool = False
     averages: bool = True
     linear_map: bool = True
+    drawing: Drawing = field(default_factory=Drawing)
 
 
 class AttentionMechanism(nn.Module):

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inattention.attention.contract import AttentionMechanism, Card
+from inattention.attention.contract import AttentionMechanism, Card, Drawing
 from inattention.attention.query_key import fused
 from inattention.attention.registry import register
 from inattention.attention.steps import masked_softmax, projection, split_heads, zero_invalid
@@ -65,6 +65,7 @@ def _flops(time: int, width: int, heads: int, *, learned: int = 0, **options: ob
         inference_cost="O(T d H); O(T² d) a learned head",
         flops=_flops,
         input_independent=True,
+        drawing=Drawing(heads=dict(enumerate(PATTERNS))),
     )
 )
 class FixedEncoder(AttentionMechanism):

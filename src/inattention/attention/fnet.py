@@ -29,7 +29,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inattention.attention.contract import AttentionMechanism, Card
+from inattention.attention.contract import AttentionMechanism, Card, Drawing
 from inattention.attention.registry import register
 from inattention.attention.steps import zero_invalid
 
@@ -59,6 +59,7 @@ def _flops(time: int, width: int, heads: int, **options: object) -> float:
         flops=_flops,
         input_independent=True,
         averages=False,
+        drawing=Drawing(heads={0: "real part", -1: "imaginary part"}),
     )
 )
 class FNet(AttentionMechanism):

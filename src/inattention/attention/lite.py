@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from inattention.attention.contract import AttentionMechanism, Card
+from inattention.attention.contract import AttentionMechanism, Card, Drawing
 from inattention.attention.query_key import fused
 from inattention.attention.registry import register
 from inattention.attention.sparse_patterns import split_heads_in_two
@@ -70,6 +70,7 @@ def _flops(
         inference_cost="O(T² d H/2 + T K d H/2); dynamic: O(T K d H²/2) more to make the weights",
         flops=_flops,
         averages=False,
+        drawing=Drawing(heads={0: "attention", -1: "convolution"}, options={"kernel": 9}),
     )
 )
 class Lite(AttentionMechanism):

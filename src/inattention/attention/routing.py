@@ -29,7 +29,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from inattention.attention.candidates import attend_in_blocks, best_keys, block_size, group
-from inattention.attention.contract import AttentionMechanism, Card
+from inattention.attention.contract import AttentionMechanism, Card, Drawing
 from inattention.attention.registry import register
 from inattention.attention.steps import masked_softmax, projection, zero_invalid
 
@@ -63,6 +63,7 @@ def _flops(time: int, width: int, heads: int, *, clusters: int = 0, decay: float
         flops=_flops,
         hash_flops=_cluster_flops,
         shares_qk=True,
+        drawing=Drawing(mask=True),
     )
 )
 class Routing(AttentionMechanism):

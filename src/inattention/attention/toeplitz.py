@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from inattention.attention.banded import Bands, make_bands, multiply, multiply_flops
-from inattention.attention.contract import Card
+from inattention.attention.contract import Card, Drawing
 from inattention.attention.fixed_maps import FixedMaps
 from inattention.attention.registry import register
 from inattention.attention.steps import zero_invalid
@@ -48,6 +48,11 @@ def starts(heads: int) -> list[tuple[float, float]]:
     """
     scaled = ((STARTS[head % len(STARTS)], 2 ** (head // len(STARTS))) for head in range(heads))
     return [(offset * scale, width * scale) for (offset, width), scale in scaled]
+
+
+def _offset_and_width(head: int) -> str:
+    offset, width = STARTS[head]
+    return f"{offset:g} ± {width:g}".replace("-", "\N{MINUS SIGN}")
 
 
 def limits(offset: float, width: float, floor: float, time: int) -> tuple[int, int]:
@@ -102,6 +107,7 @@ def _flops(time: int, width: int, heads: int, *, form: Form = "bumps", floor: fl
         inference_cost="O(T w d H), none of it to make the weights; table: O(T² d H)",
         flops=_flops,
         input_independent=True,
+        drawing=Drawing(heads={head: _offset_and_width(head) for head in (0, 1, 4, 5, 8, 10)}),
     )
 )
 class Toeplitz(FixedMaps):
