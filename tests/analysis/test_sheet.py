@@ -73,6 +73,10 @@ def test_the_sheet_names_everything_in_text_by_family_and_is_the_same_each_time(
     assert svg == sheet_svg()
 
 
+def test_a_row_that_is_written_in_two_ways_is_drawn_once() -> None:
+    assert sheet_svg(["qk", "patterned@log-weights", "patterned"]).count(">patterned<") == 1
+
+
 def test_texts_and_pictures_lie_apart_and_inside() -> None:
     figure = draw_sheet()
     figure.draw_without_rendering()

@@ -97,12 +97,13 @@ def pictures_of(row: Row) -> tuple[Picture, ...]:
         mechanism = attention.build(
             row.mechanism, width=HEADS * HEAD_DIM, heads=HEADS, max_length=STEPS, **options
         ).eval()
+        mechanism = mechanism.double()  # so that a small weight is not taken for none
         for module in mechanism.modules():
             if isinstance(module, torch.nn.Linear):
                 module.weight.mul_(ENLARGED)
         kinds = torch.randn(len(SEGMENTS), HEADS * HEAD_DIM).repeat_interleave(torch.tensor(SEGMENTS), 0)
         hidden = (kinds + 0.5 * torch.randn(STEPS, HEADS * HEAD_DIM))[None]
-        weights = mechanism.weights(hidden, torch.ones(1, STEPS, dtype=torch.bool))[0].numpy()
+        weights = mechanism.weights(hidden.double(), torch.ones(1, STEPS, dtype=torch.bool))[0].numpy()
     mask = card.drawing.mask
     chosen: list[Picture] = []
     seen: list[bytes] = []
@@ -124,7 +125,8 @@ def draw_sheet(rows: Sequence[str] = ()) -> Figure:
     Raises:
         ValueError: for a row that does not exist.
     """
-    parsed = [parse_row(row) for row in rows or sorted(attention.mechanisms(), key=by_family)]
+    named = [parse_row(row) for row in rows or sorted(attention.mechanisms(), key=by_family)]
+    parsed = list({row.name: row for row in named}.values())
     parsed.sort(key=lambda row: by_family(row.mechanism)[:2])  # stable: within a family, as they were named
     with mpl.rc_context(rc=_STYLE):
         measure = Figure((1, 1), dpi=72)
