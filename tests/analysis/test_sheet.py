@@ -12,6 +12,7 @@ from inattention.analysis.sheet import HEADS, STEPS, Picture, draw_sheet, pictur
 from inattention.attention import card, mechanisms, options_of
 from inattention.attention.contract import Drawing
 from inattention.attention.rows import parse_row
+from inattention.cli import main
 
 
 @pytest.mark.parametrize("name", mechanisms())
@@ -107,3 +108,16 @@ def test_files_are_what_their_names_say(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\.svg, \.png or \.html, not as 'sheet\.gif'"):
         save_sheet(tmp_path / "sheet.gif")
     assert not (tmp_path / "sheet.gif").exists()
+
+
+def test_the_command_draws_where_it_is_told_or_into_a_file_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["mechanisms", "--draw", "--rows", "qk", "xbox@per-query"]) == 0
+    assert ">xbox@per-query<" in (tmp_path / "mechanisms.svg").read_text()
+    assert main(["mechanisms", "--draw", "masks.html", "--rows", "none"]) == 0
+    assert (tmp_path / "masks.html").exists()
+    assert main(["mechanisms", "--draw", "masks.gif"]) == 2
+    assert main(["mechanisms", "--draw", "--rows", "xbx"]) == 2
+    assert "perhaps 'xbox'" in capsys.readouterr().err
