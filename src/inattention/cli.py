@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   inattention study --preset smoke                       the whole study in minutes, from nothing to report.html
   inattention study --preset laptop --only qk patterned  two rows of a longer one
   inattention mechanisms                                 what can be compared
+  inattention mechanisms --draw masks.png                what each of them looks at, in one picture
   inattention corpus prepare espeak --hours 1 --voices 40 --out corpora/espeak
   inattention pretrain --corpus corpora/espeak --row patterned --out runs/mine
   inattention probe runs/mine --corpus corpora/espeak
@@ -66,7 +67,7 @@ def study(arguments: list[str]) -> int:
         """Pre-train, probe and time several mechanisms, and write one report. Run again, it goes on where it was.
 
         Attributes:
-            preset: smoke (minutes), short (within 40 minutes), laptop (hours) or paper (GPUs); every setting can be changed.
+            preset: smoke (minutes), short (most of an hour), laptop (hours) or paper (GPUs).
             only: rows to keep, in place of the preset's.
             out: where everything goes; runs/PRESET if left out.
             jobs: steps that run at once, a thread each; 0 for one a processor.
@@ -106,11 +107,21 @@ def mechanisms(arguments: list[str]) -> int:
 
         Attributes:
             json: print everything that the cards say, as JSON.
+            draw: draw what they look at into a file that ends in .svg, .png or .html; mechanisms.svg if none is named.
+            rows: the rows to draw, variants too; every mechanism if left out.
         """
 
         json: bool = False
+        draw: Path | None = None
+        rows: tuple[str, ...] = ()
 
-    options = _parse(Mechanisms, "mechanisms", arguments)
+    options = _parse(Mechanisms, "mechanisms", _with_value("--draw", "mechanisms.svg", arguments))
+    if options.draw is not None:
+        from inattention.analysis.sheet import save_sheet
+
+        save_sheet(options.draw, options.rows)
+        print(f"drawn: {options.draw}")
+        return 0
     from inattention.attention.listing import as_data, as_text
 
     print(json.dumps(as_data(), indent=2, ensure_ascii=False) if options.json else as_text())
@@ -419,6 +430,16 @@ def _value_of(flag: str, arguments: list[str]) -> str | None:
         if word.startswith(f"{flag}="):
             return word.partition("=")[2]
     return None
+
+
+def _with_value(flag: str, value: str, arguments: list[str]) -> list[str]:
+    """Let a flag stand alone for its usual value.
+
+    >>> _with_value("--draw", "sheet.svg", ["--draw", "--rows", "qk"])
+    ['--draw', 'sheet.svg', '--rows', 'qk']
+    """
+    alone = [i for i, word in enumerate(arguments) if word == flag and (arguments[i + 1 :] or ["-"])[0][:1] == "-"]
+    return [word for i, it in enumerate(arguments) for word in ([it, value] if i in alone else [it])]
 
 
 def _nearest(word: str, known: Any) -> str:

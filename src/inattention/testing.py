@@ -104,16 +104,22 @@ def forward_is_weights_times_values(case: Case) -> None:
                     torch.manual_seed(5)
                     fast = mechanism(hidden, values, valid)
                     torch.manual_seed(5)
-                    defined = mechanism.weights(hidden, valid) @ values
+                    defined = _defined(mechanism, hidden, values, valid)
                 where = f"time {time}, valid steps: {pattern}, training: {training}"
-                _close(fast, defined, valid, f"{case.name}: forward differs from weights @ values ({where})")
+                _close(fast, defined, valid, f"{case.name}: forward differs from its definition ({where})")
                 assert fast.isfinite().all(), f"{case.name}: forward is not finite at invalid steps ({where})"
 
 
 def rows_sum_to_one(case: Case) -> None:
-    """Rows of valid steps sum to 1, weights are not negative, and none falls on an invalid key."""
+    """Rows of valid steps sum to 1, weights are not negative, and none falls on an invalid key.
+
+    What is no average by its card must still leave invalid keys alone; what is no linear map must refuse to give one.
+    """
     mechanism = case.build()
     averages = card(case.name).averages
+    if not card(case.name).linear_map:
+        _refuses(lambda: mechanism.weights(*_hidden_and_valid(case)), case.name, f"{case.name}: it gives weights")
+        return
     for time in case.lengths():
         hidden, _ = case.inputs(3, time)
         for pattern, valid in valid_patterns(time).items():
@@ -188,8 +194,9 @@ def extreme_input_stays_finite(case: Case) -> None:
 def weights_ignore_the_input_if_the_card_says_so(case: Case) -> None:
     """A mechanism is input-independent if and only if its card says so."""
     mechanism = case.build()
-    valid = torch.ones(1, 16, dtype=torch.bool)
-    one, other = (mechanism.weights(case.inputs(1, 16, seed=s)[0] * 5, valid).detach() for s in (1, 2))
+    values, valid = case.inputs(1, 16)[1], torch.ones(1, 16, dtype=torch.bool)
+    with torch.no_grad():
+        one, other = (mechanism(case.inputs(1, 16, seed=s)[0] * 5, values, valid) for s in (1, 2))
     assert torch.equal(one, other) == card(case.name).input_independent, f"{case.name}: see input_independent"
 
 
@@ -230,26 +237,23 @@ def changed_parameters_show_at_once(case: Case) -> None:
         mechanism(hidden, values, valid)
         for parameter in mechanism.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
-        fast, defined = mechanism(hidden, values, valid), mechanism.weights(hidden, valid) @ values
+        fast, defined = mechanism(hidden, values, valid), _defined(mechanism, hidden, values, valid)
     _close(fast, defined, valid, f"{case.name}: old parameters show")
 
 
 def length_limit_is_kept(case: Case) -> None:
-    """Too long an input is refused by mechanisms that need a maximum, and by no other."""
+    """Too long an input is refused by mechanisms that have a longest, and by no other."""
     mechanism = case.build()
-    hidden, values = case.inputs(1, case.max_length + 1)
-    valid = torch.ones(1, case.max_length + 1, dtype=torch.bool)
-    if not card(case.name).needs_max_length:
+    if card(case.name).needs_max_length:
+        assert mechanism.longest == case.max_length, f"{case.name}: it needs a maximum, and `longest` is another"
+    time = (mechanism.longest or case.max_length) + 1
+    hidden, values = case.inputs(1, time)
+    valid = torch.ones(1, time, dtype=torch.bool)
+    if mechanism.longest is None:
         mechanism(hidden, values, valid)
         return
-    for call in (lambda: mechanism(hidden, values, valid), lambda: mechanism.weights(hidden, valid)):
-        message = ""
-        try:
-            call()
-        except ValueError as error:
-            message = str(error)
-        assert message, f"{case.name}: input beyond max_length is taken in silence"
-        assert str(case.max_length) in message, f"{case.name}: the error for long input does not name the limit"
+    for call in (lambda: mechanism(hidden, values, valid), lambda: _defined(mechanism, hidden, values, valid)):
+        _refuses(call, str(mechanism.longest), f"{case.name}: input beyond its longest is taken in silence")
 
 
 def works_under_autocast(case: Case) -> None:
@@ -281,6 +285,33 @@ CLAIMS: dict[str, Claim] = {
         works_under_autocast,
     )
 }
+
+
+def _defined(
+    mechanism: AttentionMechanism,
+    hidden: Float[Tensor, "batch time width"],
+    values: Float[Tensor, "batch heads time head_dim"],
+    valid: Bool[Tensor, "batch time"],
+) -> Float[Tensor, "batch heads time head_dim"]:
+    """What the mechanism should give: its weights times the values, or its reference where it is no linear map."""
+    if mechanism.card.linear_map:
+        return mechanism.weights(hidden, valid) @ values
+    return mechanism.reference(hidden, values, valid)
+
+
+def _hidden_and_valid(case: Case) -> tuple[Tensor, Tensor]:
+    return case.inputs(1, 7)[0], torch.ones(1, 7, dtype=torch.bool)
+
+
+def _refuses(call: Callable[[], object], named: str, otherwise: str) -> None:
+    """Check that a call raises ValueError, with some words in its message."""
+    message = ""
+    try:
+        call()
+    except ValueError as error:
+        message = str(error)
+    assert message, otherwise
+    assert named in message, f"{otherwise}, or refused without a word of {named}: {message}"
 
 
 def _close(

@@ -13,10 +13,10 @@ from inattention.timing.flops import counted_flops
 
 
 def drawn(
-    time: int, *, max_span: int, heads: int = 3, ramp: int = 32, span: float = 0.0
+    time: int, *, max_span: int, heads: int = 3, ramp: int = 32, span: float = 0.0, price: float = 2e-6
 ) -> tuple[AdaptiveSpan, Tensor, Tensor]:
     torch.manual_seed(0)
-    mechanism = AdaptiveSpan(width=8 * heads, heads=heads, span=span, ramp=ramp, max_span=max_span)
+    mechanism = AdaptiveSpan(width=8 * heads, heads=heads, span=span, ramp=ramp, max_span=max_span, price=price)
     torch.nn.init.normal_(mechanism.query.weight, std=0.5)
     torch.nn.init.normal_(mechanism.key.weight, std=0.5)
     return mechanism, torch.randn(2, time, 8 * heads), torch.randn(2, heads, time, 8)
@@ -92,13 +92,15 @@ def test_a_span_grows_where_far_keys_help_even_from_below_nothing() -> None:
     assert mechanism.spans().item() == 0
 
 
-def test_span_loss_is_the_mean_span_and_shrinks_spans() -> None:
-    mechanism, _, _ = drawn(5, max_span=40)
+def test_auxiliary_loss_is_the_price_of_the_mean_span_and_shrinks_spans() -> None:
+    mechanism, _, _ = drawn(5, max_span=40, price=0.5)
     set_spans(mechanism, [0.0, 10.0, 50.0])
-    loss = mechanism.span_loss()
-    assert loss.item() == pytest.approx((0 + 10 + 40) / 3)
+    loss = mechanism.auxiliary_loss()
+    assert loss is not None
+    assert loss.item() == pytest.approx(0.5 * (0 + 10 + 40) / 3)
     (gradient,) = torch.autograd.grad(loss, mechanism.part)
-    assert gradient[1].item() == pytest.approx(40 / 3)
+    assert gradient[1].item() == pytest.approx(0.5 * 40 / 3)
+    assert drawn(5, max_span=40, price=0.0)[0].auxiliary_loss() is None
 
 
 def test_max_span_is_max_length_unless_given() -> None:
@@ -108,7 +110,12 @@ def test_max_span_is_max_length_unless_given() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"ramp": 0}, "ramp"), ({"max_span": 0}, "max_span"), ({"span": 9.0, "max_span": 8}, "span")],
+    [
+        ({"ramp": 0}, "ramp"),
+        ({"max_span": 0}, "max_span"),
+        ({"span": 9.0, "max_span": 8}, "span"),
+        ({"price": -1.0}, "price"),
+    ],
 )
 def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

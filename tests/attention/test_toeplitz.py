@@ -104,16 +104,24 @@ def test_heads_beyond_twelve_start_at_twice_the_scale() -> None:
     assert starts(25)[24] == (0.0, 2.0)
 
 
-def test_table_starts_at_the_bumps_and_ends_where_it_ends() -> None:
+def test_table_starts_at_the_bumps() -> None:
     valid = torch.ones(1, 30, dtype=torch.bool)
     hidden = torch.zeros(1, 30, 24)
     bumps = build("toeplitz", width=24, heads=12).weights(hidden, valid)
-    table = build("toeplitz", width=24, heads=12, max_length=30, form="table").weights(hidden, valid)
-    torch.testing.assert_close(table, bumps, rtol=1e-4, atol=1e-7)
-    short = Toeplitz(width=24, heads=12, max_length=8, form="table")
-    logits = short.logits(30)
-    assert torch.equal(logits[:, 0, 7:], short.table[:, -1:].expand(-1, 23))
-    assert torch.equal(logits[:, 29, :23], short.table[:, :1].expand(-1, 23))
+    for longest in (30, 47):
+        table = build("toeplitz", width=24, heads=12, max_length=longest, form="table").weights(hidden, valid)
+        torch.testing.assert_close(table, bumps, rtol=1e-4, atol=1e-7)
+
+
+def test_a_table_refuses_input_beyond_its_end_and_bumps_take_any() -> None:
+    table, bumps = (build("toeplitz", width=24, heads=12, max_length=8, form=form) for form in ("table", "bumps"))
+    hidden, values = torch.zeros(1, 9, 24), torch.zeros(1, 12, 9, 2)
+    valid = torch.ones(1, 9, dtype=torch.bool)
+    assert (table.longest, bumps.longest) == (8, None)
+    assert bumps(hidden, values, valid).shape == values.shape
+    for call in (lambda: table(hidden, values, valid), lambda: table.weights(hidden, valid)):
+        with pytest.raises(ValueError, match=r"at most 8 steps \(max_length\), not 9"):
+            call()
 
 
 def test_bumps_need_no_max_length_and_a_table_does() -> None:

@@ -196,6 +196,20 @@ def test_every_target_and_optimiser_trains(run: Run, tmp_path: Path, target: str
     assert 0 < outcome["held_out_l1"] < 2
 
 
+def test_what_mechanisms_want_kept_small_is_trained_for_and_not_counted_as_error(run: Run, tmp_path: Path) -> None:
+    spans, losses = {}, {}
+    for price in (0.0, 10.0):
+        options = {"span": 20.0, "max_span": 40, "ramp": 4, "price": price}
+        model = replace(run.model, attention="adaptive-span", attention_options=options)
+        folder = tmp_path / str(price)
+        training = replace(run.training, steps=3, learning_rate=1e-2, checkpoint_minutes=9)
+        losses[price] = pretrain(replace(run, model=model, training=training), folder, progress=False)["held_out_l1"]
+        spans[price] = weights(folder)["encoder.mechanisms.0.part"]
+    assert (spans[10.0] < 0.5).all()
+    assert spans[10.0].mean() < spans[0.0].mean()
+    assert losses[10.0] < 2  # a mean error: the price of some 20 steps would show
+
+
 def test_one_bad_file_never_ends_a_run_and_is_counted(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "tones", {"train": 8, "dev": 2, "test": 2})
     bad = sorted((tmp_path / "tones" / "audio").glob("train-*"))[:3]

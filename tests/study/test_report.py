@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from markupsafe import Markup
 
+from inattention import attention
 from inattention.study.account import command, gaps
 from inattention.study.differences import comparisons
 from inattention.study.report import write_report
@@ -79,6 +80,53 @@ def test_every_row_is_in_both_tables(report: Path) -> None:
         inside = inside[: inside.index("</table>")]
         for row in rows:
             assert f">{row}</span>" in inside
+
+
+def test_measured_growth_stands_beside_the_theory_of_the_card(study: Path, report: Path) -> None:
+    page = report.read_text(encoding="utf-8").replace("<wbr>", "")
+    inside = page[page.index('<table id="theory">') :]
+    lines = inside[: inside.index("</table>")].split("</tr>")
+    results = StudyResults.load(study)
+    for name in ("qk", "patterned", "sparse-strided", "none", "simple-alsh"):
+        (line,) = (str(Text(it)) for it in lines if f">{name}</span>" in it)
+        timing = results.timing.get(name)
+        if timing is None:
+            assert "missing missing" in re.sub(r"(missing)(?=missing)", r"\1 ", line)
+            continue
+        fit = timing.exponent
+        assert fit is not None
+        assert attention.card(name).inference_cost.replace("^", "") in line
+        assert f"{fit.exponent:.2f}{fit.exponent_low:.2f}\N{EN DASH}{fit.exponent_high:.2f}" in line
+        assert ("2.00" in line.replace(f"{fit.exponent_low:.2f}", "", 1)) == (fit.theory is not None)
+
+
+def test_nothing_is_said_of_growth_that_was_not_measured(tmp_path: Path) -> None:
+    def forget(line: dict[str, Any]) -> bool:
+        if line["kind"] == "time":
+            line["outcome"]["exponent"] = None
+        return False
+
+    text = text_of(fake_study(tmp_path, rows=FEW, leave_out=forget))
+    assert "In theory" in text
+    assert "Measured:" not in text
+
+
+def test_the_sheet_shows_each_mechanism_of_the_study_once(report: Path) -> None:
+    drawn = (report.parent / "figures" / "mechanisms.svg").read_text(encoding="utf-8")
+    names = re.findall(r">([a-z@-]+)</text>", drawn)
+    for row in ROWS:
+        assert names.count(row) == (0 if re.search("mel|untrained", row) else 1), row
+    assert "fnet" not in names
+    page = report.read_text(encoding="utf-8")
+    assert 'id="mechanisms-' in page
+
+
+def test_a_row_that_cannot_be_drawn_costs_its_pictures_and_not_the_report(tmp_path: Path) -> None:
+    folder = fake_study(tmp_path, rows=("qk", "sparse-strided@head_split=13", "not-installed-here"))
+    write_report(folder)
+    drawn = (folder / "figures" / "mechanisms.svg").read_text(encoding="utf-8")
+    assert ">qk<" in drawn
+    assert "sparse" not in drawn
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(report: Path) -> None:

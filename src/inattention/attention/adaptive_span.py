@@ -6,9 +6,9 @@
 with a learned span z a head, from 0 to `max_span`. Their model is causal and adds relative
 positions to s; here a head looks both ways, and s is that of `qk`, which this becomes when z spans the whole input.
 
-Their loss adds a multiple of the mean span: see `AdaptiveSpan.span_loss`. z is learned as a part of `max_span`, so
-that optimisers move it by many steps at a time. Outside of 0 to 1 that part is clamped, but its gradient from the
-weights passes, so that a span that has shrunk to nothing can grow again.
+Their loss adds a small multiple of the mean span, and so does pre-training here: see `AdaptiveSpan.auxiliary_loss`. z
+is learned as a part of `max_span`, so that optimisers move it by many steps at a time. Outside of 0 to 1 that part is
+clamped, but its gradient from the weights passes, so that a span that has shrunk to nothing can grow again.
 
 The fast way goes over blocks of queries, with fused attention over the keys that the widest head of a group reaches;
 log m is added to the scores. Heads form groups of about equal reach, at most twice as far as needed.
@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from inattention.attention.contract import Card
+from inattention.attention.contract import Card, Drawing
 from inattention.attention.kept import KeepsInEvaluation
 from inattention.attention.query_key import fused
 from inattention.attention.registry import register
@@ -48,9 +48,7 @@ def _reach(span: float, ramp: int, time: int) -> int:
     return min(math.ceil(span + ramp) - 1, time - 1)
 
 
-def _flops(
-    time: int, width: int, heads: int, *, span: float = 0.0, ramp: int = 32, max_span: int | None = None
-) -> float:
+def _flops(time: int, width: int, heads: int, *, span: float = 0.0, ramp: int = 32, **options: object) -> float:
     reach, block = _reach(span, ramp, time), time if span >= time - 1 else BLOCK
     starts = range(0, time, block)
     keys = sum((min(time, i + block) - i) * (min(time, i + block + reach) - max(0, i - reach)) for i in starts)
@@ -67,11 +65,13 @@ def _flops(
             "span": "z at the start, in steps; the authors start at 0, where a head sees its ramp",
             "ramp": "steps over which a head's weights fade out",
             "max_span": "the largest z, in steps; None for max_length, or 1024 without one",
+            "price": "what a step of the mean span adds to the loss in training; as for the authors' small models",
         },
         fields=("NLP",),
         training_cost="O(T (z + R) d H), z the span and R the ramp",
         inference_cost="O(T (z + R) d H)",
         flops=_flops,
+        drawing=Drawing(options={"ramp": 12}),
     )
 )
 class AdaptiveSpan(KeepsInEvaluation):
@@ -83,7 +83,7 @@ class AdaptiveSpan(KeepsInEvaluation):
     [2, 3, 3, 3, 2]
 
     Raises:
-        ValueError: for a ramp under 1, a max_span under 1, or a span beyond it.
+        ValueError: for a ramp under 1, a max_span under 1, a span beyond it, or a negative price.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class AdaptiveSpan(KeepsInEvaluation):
         span: float = 0.0,
         ramp: int = 32,
         max_span: int | None = None,
+        price: float = 2e-6,
     ) -> None:
         super().__init__(width=width, heads=heads, max_length=max_length)
         self.max_span = max_span if max_span is not None else max_length or DEFAULT_MAX_SPAN
@@ -102,7 +103,10 @@ class AdaptiveSpan(KeepsInEvaluation):
             raise ValueError(f"ramp ({ramp}) and max_span ({self.max_span}) must be at least 1 step")
         if not 0 <= span <= self.max_span:
             raise ValueError(f"span must be 0 to {self.max_span} (max_span), not {span}")
+        if not price >= 0:
+            raise ValueError(f"price must be 0 or more, not {price}")
         self.ramp = ramp
+        self.price = price
         self.query = projection(width, width)
         self.key = projection(width, width)
         self.part = nn.Parameter(torch.full((heads,), span / self.max_span))
@@ -111,9 +115,9 @@ class AdaptiveSpan(KeepsInEvaluation):
         """Give each head's z in steps."""
         return self.max_span * self.part.clamp(0, 1)
 
-    def span_loss(self) -> Float[Tensor, ""]:
-        """Give the mean span in steps, to be added to a training loss at a small rate."""
-        return self.spans().mean()
+    def auxiliary_loss(self) -> Float[Tensor, ""] | None:
+        """The mean span in steps, times its price; nothing at no price."""
+        return self.price * self.spans().mean() if self.price else None
 
     def weights(
         self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]

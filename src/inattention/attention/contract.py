@@ -14,6 +14,21 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How a mechanism is drawn for an input of a few dozen steps.
+
+    Attributes:
+        heads: the heads that stand for all of them, negative ones counted from the last, with a word on each.
+        mask: draw which keys a query may attend to, rather than the weights.
+        options: options that fit so short an input, where the defaults are made for long ones.
+    """
+
+    heads: Mapping[int, str] = field(default_factory=lambda: {0: ""})
+    mask: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """What tables, tests and the command line know of a mechanism.
 
@@ -30,13 +45,19 @@ class Card:
         inference_cost: the same for inference.
         flops: ``flops(time, width, heads, **options)``: floating-point operations of one forward pass for one
             utterance, a multiplication and an addition counting as two. Sorting, gathering and exponentials count
-            nothing, as in PyTorch's counter.
+            nothing, as in PyTorch's counter; a Fourier transform of N numbers counts 5 N log2 N, of real ones half.
         hash_flops: the part of ``flops`` that is spent on choosing keys, through which no gradient flows.
         input_independent: the weights are the same for every input.
-        needs_max_length: it cannot be built without, or run beyond, a maximum length.
+        needs_max_length: it cannot be built without, or run beyond, a maximum length, whatever its options. Where only
+            some options do that, `AttentionMechanism.longest` tells for the mechanism that was built.
         stochastic: it draws random numbers in training.
         shares_qk: one projection serves as query and key.
-        averages: its output is a weighted average of the values. Where it is not, rows of weights need not sum to 1.
+        averages: its output is a weighted average of the values. Where it is not, rows of weights need not sum to 1,
+            and weights may be negative.
+        linear_map: for a given input, what it does to the values is a linear map over time in each head, which
+            `AttentionMechanism.weights` gives. Where it is not, `weights` raises ValueError and
+            `AttentionMechanism.reference` holds the definition.
+        drawing: how it is drawn.
     """
 
     name: str
@@ -55,6 +76,8 @@ class Card:
     stochastic: bool = False
     shares_qk: bool = False
     averages: bool = True
+    linear_map: bool = True
+    drawing: Drawing = field(default_factory=Drawing)
 
 
 class AttentionMechanism(nn.Module):
@@ -62,13 +85,13 @@ class AttentionMechanism(nn.Module):
 
     A mechanism owns what it needs to make its weights (query and key projections, maps), not the value and output
     projections, which are the same for all. `weights` is the definition; `forward` gives the same result, the fast
-    way, and is by default the definition itself.
+    way, and is by default the definition itself. The few that are no linear map over time define `reference` instead.
 
     What every mechanism keeps to, and `inattention.testing.check_mechanism` checks:
 
-    - ``forward(h, v, m)`` equals ``weights(h, m) @ v`` at valid steps, in evaluation and, with the same random
-      state, in training;
-    - rows of valid steps sum to 1 and no weight falls on an invalid key;
+    - ``forward(h, v, m)`` equals ``reference(h, v, m)``, that is ``weights(h, m) @ v``, at valid steps, in evaluation
+      and, with the same random state, in training;
+    - rows of valid steps sum to 1 (where its card says that it averages) and no weight falls on an invalid key;
     - what stands in invalid steps (NaN included) changes nothing at valid ones;
     - an utterance's output is the same alone, in any batch, and under any extra padding.
 
@@ -98,8 +121,27 @@ class AttentionMechanism(nn.Module):
 
         Returns:
             For each query (second but last axis) its weights over keys (last axis).
+
+        Raises:
+            ValueError: if what it does is no linear map over time, as its card then says.
         """
+        if not self.card.linear_map:
+            raise ValueError(
+                f"attention mechanism {self.card.name!r} has no weights: what it does to the values is no linear map "
+                "over time (its card: linear_map=False)"
+            )
         raise NotImplementedError(f"{type(self).__name__} must define weights")
+
+    def reference(
+        self,
+        hidden: Float[Tensor, "batch time width"],
+        values: Float[Tensor, "batch heads time head_dim"],
+        valid: Bool[Tensor, "batch time"],
+    ) -> Float[Tensor, "batch heads time head_dim"]:
+        """Give what `forward` must give, straight from the definition: the values averaged with `weights`."""
+        from inattention.attention.steps import zero_invalid
+
+        return self.weights(hidden, valid).to(values.dtype) @ zero_invalid(values, valid)
 
     def forward(
         self,
@@ -108,9 +150,16 @@ class AttentionMechanism(nn.Module):
         valid: Bool[Tensor, "batch time"],
     ) -> Float[Tensor, "batch heads time head_dim"]:
         """Average the values with the weights: what `weights` defines, computed the fast way."""
-        from inattention.attention.steps import zero_invalid
+        return self.reference(hidden, values, valid)
 
-        return self.weights(hidden, valid).to(values.dtype) @ zero_invalid(values, valid)
+    @property
+    def longest(self) -> int | None:
+        """The longest input that it takes, in steps; None if it takes any."""
+        return self.max_length if self.card.needs_max_length else None
+
+    def auxiliary_loss(self) -> Float[Tensor, ""] | None:
+        """Give what training should keep small beside its own loss, such as a price on spans; None for nothing."""
+        return None
 
     @contextmanager
     def one_pass(self) -> Generator[None]:

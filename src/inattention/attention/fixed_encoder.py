@@ -3,15 +3,15 @@
 For query i of an utterance of n steps, each head takes one pattern of keys j from 0:
 
     current   j = i                 left    (j + 1)³ on j <= i - 2       end     (j + 1)³ on all j
-    previous  j = i - 1             right   (j + 1)³ on j >= i + 2       start   (n - j)³ on all j
+    previous  j = i - 1             right   (n - j)³ on j >= i + 2       start   (n - j)³ on all j
     next      j = i + 1
 
 rows scaled to sum to 1 over valid keys. A query whose pattern holds no valid key attends to itself. The paper has eight
 heads, these seven and a learned one; here heads take the patterns in order, again from the first when they run out, and
 the last `learned` of them are query-key heads.
 
-Whether the right-hand context grows towards the end, as the study's authors have it, or towards the query, as a mirror
-image of the left, is read in both ways: `right` says which.
+The right-hand context is the left-hand one's mirror image, so that both weigh most what is next to the query. The
+authors of the study that this project follows let it grow towards the end instead, (j + 1)³: ``right="end"``.
 
 Shifts, running sums and two means compute all of it in time that is linear in T.
 """
@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inattention.attention.contract import AttentionMechanism, Card
+from inattention.attention.contract import AttentionMechanism, Card, Drawing
 from inattention.attention.query_key import fused
 from inattention.attention.registry import register
 from inattention.attention.steps import masked_softmax, projection, split_heads, zero_invalid
@@ -56,14 +56,16 @@ def _flops(time: int, width: int, heads: int, *, learned: int = 0, **options: ob
         options={
             "learned": "how many heads, the last ones, are query-key heads instead, as 1 of 8 in the paper; with any, "
             "the weights depend on the input",
-            "right": "where the right-hand context weighs most: at the 'end', or next to the 'query'",
+            "right": "where the right-hand context weighs most: next to the 'query', as the left-hand one does, or at "
+            "the 'end', as in the maps that `patterned` starts from",
         },
-        variants={"mirrored": {"right": "query"}},
+        variants={"right-end": {"right": "end"}},
         fields=("NLP",),
         training_cost="O(T d H); O(T² d) a learned head",
         inference_cost="O(T d H); O(T² d) a learned head",
         flops=_flops,
         input_independent=True,
+        drawing=Drawing(heads=dict(enumerate(PATTERNS))),
     )
 )
 class FixedEncoder(AttentionMechanism):
@@ -79,7 +81,7 @@ class FixedEncoder(AttentionMechanism):
     """
 
     def __init__(
-        self, *, width: int, heads: int, max_length: int | None = None, learned: int = 0, right: Right = "end"
+        self, *, width: int, heads: int, max_length: int | None = None, learned: int = 0, right: Right = "query"
     ) -> None:
         super().__init__(width=width, heads=heads, max_length=max_length)
         if not 0 <= learned <= heads:

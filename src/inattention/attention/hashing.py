@@ -33,7 +33,7 @@ from inattention.attention.candidates import (
     chunks_of,
     group,
 )
-from inattention.attention.contract import AttentionMechanism, Card
+from inattention.attention.contract import AttentionMechanism, Card, Drawing
 from inattention.attention.query_key import fused
 from inattention.attention.steps import masked_softmax, projection, split_heads, zero_invalid
 
@@ -342,4 +342,5 @@ def hash_card(
         flops=flops,
         hash_flops=hash_flops,
         shares_qk=True,
+        drawing=Drawing(mask=True, options={"keys": 8}),
     )

@@ -4,7 +4,20 @@ from typing import Any
 
 from inattention.attention.registry import card, mechanisms, options_of
 
-FLAGS = ("input_independent", "needs_max_length", "stochastic", "shares_qk", "averages")
+FLAGS = ("input_independent", "needs_max_length", "stochastic", "shares_qk", "averages", "linear_map")
+
+FAMILIES = ("query-key", "sparse", "hashing", "synthesizer", "toeplitz", "fixed", "linear")
+
+
+def by_family(name: str) -> tuple[int, str, str]:
+    """Give a mechanism's place in listings: families known here first, controls last.
+
+    >>> sorted(["uniform", "xbox", "qk"], key=by_family)
+    ['qk', 'xbox', 'uniform']
+    """
+    family = card(name).family
+    place = FAMILIES.index(family) if family in FAMILIES else len(FAMILIES) + (family == "control")
+    return place, family, name
 
 
 def as_data() -> list[dict[str, Any]]:
@@ -33,8 +46,7 @@ def as_data() -> list[dict[str, Any]]:
 
 def as_text() -> str:
     """Lay the cards out as a table, by family."""
-    order = {"query-key": 0, "sparse": 1, "hashing": 2, "synthesizer": 3}
-    data = sorted(as_data(), key=lambda it: (order.get(it["family"], 9), it["family"], it["name"]))
+    data = sorted(as_data(), key=lambda it: by_family(it["name"]))
     titles = ("mechanism", "label", "family", "training", "inference", "applied in")
     cells = [titles] + [
         (it["name"], it["label"], it["family"], it["training_cost"], it["inference_cost"], ", ".join(it["fields"]))

@@ -4,7 +4,7 @@ It is the first half of `sparse-strided` alone. The paper explains the good phon
 that they always contain (section 4.2); this row tells whether the window does it.
 """
 
-from inattention.attention.contract import Card
+from inattention.attention.contract import Card, Drawing
 from inattention.attention.registry import register
 from inattention.attention.sparse_patterns import Pattern, SparseAttention, sparse_flops
 from inattention.attention.windows import window_attention, window_flops
@@ -32,6 +32,7 @@ def _flops(time: int, width: int, heads: int, *, window: int = 0, share: bool = 
         inference_cost="O(T w d H); with w = sqrt T, O(T^1.5 d H)",
         flops=_flops,
         shares_qk=True,
+        drawing=Drawing(mask=True),
     )
 )
 class Local(SparseAttention):

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inattention.attention.contract import AttentionMechanism, Card
+from inattention.attention.contract import AttentionMechanism, Card, Drawing
 from inattention.attention.registry import register
 from inattention.attention.sparse_patterns import or_itself
 from inattention.attention.steps import masked_softmax, projection, split_heads, zero_invalid
@@ -69,6 +69,7 @@ def _flops(
         training_cost="O(T (w + g) d H)",
         inference_cost="O(T (w + g) d H)",
         flops=_flops,
+        drawing=Drawing(mask=True, heads={0: "window", -1: "dilated"}, options={"window": 3}),
     )
 )
 class Longformer(AttentionMechanism):

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from inattention.attention.contract import Card
+from inattention.attention.contract import Card, Drawing
 from inattention.attention.fixed_maps import FixedMaps
 from inattention.attention.registry import register
 from inattention.attention.synthesizer_random import cut
@@ -78,6 +78,7 @@ def patterns_for(heads: int) -> list[str]:
         flops=lambda time, width, heads, **options: 2 * time**2 * width,
         input_independent=True,
         needs_max_length=True,
+        drawing=Drawing(heads={**{head: PATTERNS[head] for head in range(len(PATTERNS))}, -1: "random"}),
     )
 )
 class Patterned(FixedMaps):

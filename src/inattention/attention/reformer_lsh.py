@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from inattention.attention.candidates import as_rows
-from inattention.attention.contract import AttentionMechanism, Card
+from inattention.attention.contract import AttentionMechanism, Card, Drawing
 from inattention.attention.registry import register
 from inattention.attention.steps import masked_softmax, projection, split_heads, zero_invalid
 
@@ -86,6 +86,7 @@ def _flops(
         flops=_flops,
         hash_flops=lambda time, width, heads, *, buckets=16, rounds=2, **options: time * width * rounds * buckets,
         shares_qk=True,
+        drawing=Drawing(mask=True, options={"buckets": 6, "chunk": 5, "rounds": 1}),
     )
 )
 class ReformerLSH(AttentionMechanism):

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inattention.attention.contract import Card
+from inattention.attention.contract import Card, Drawing
 from inattention.attention.registry import register
 from inattention.attention.sparse_patterns import Pattern, SparseAttention, sparse_flops, split_heads_in_two
 from inattention.attention.windows import attend, attention_flops
@@ -116,6 +116,7 @@ def _flops(
         inference_cost="O(T (l + c T/l) d H); with l = sqrt T, O(T^1.5 d H)",
         flops=_flops,
         shares_qk=True,
+        drawing=Drawing(mask=True, heads={0: "own block", -1: "block ends"}),
     )
 )
 class SparseFixed(SparseAttention):

@@ -5,7 +5,7 @@ With the paper's eq. 15, query i attends to key j where |i - j| <= l in heads of
 half of the heads are of either kind.
 """
 
-from inattention.attention.contract import Card
+from inattention.attention.contract import Card, Drawing
 from inattention.attention.local import WINDOW
 from inattention.attention.registry import register
 from inattention.attention.sparse_patterns import Pattern, SparseAttention, sparse_flops, split_heads_in_two
@@ -50,6 +50,7 @@ def _flops(
         inference_cost="O(T (l + T/l) d H); with l = sqrt T, O(T^1.5 d H)",
         flops=_flops,
         shares_qk=True,
+        drawing=Drawing(mask=True, heads={0: "near", -1: "at strides"}),
     )
 )
 class SparseStrided(SparseAttention):

@@ -10,8 +10,8 @@ The fast way adds a banded product, one direct sum over the keys that a bump rea
 A bump is cut where it falls under 1e-6 of the floor: whatever steps are valid, what is left out is at most that part
 of a row, since the floor alone gives every valid key a million times what is cut.
 
-`form="table"` has free logits instead, one for each j - i, started at the same bumps: A = softmax(table[j - i]). Keys
-further away than its max_length count as the furthest that it holds.
+`form="table"` has free logits instead, one for each j - i, started at the same bumps: A = softmax(table[j - i]). It has
+2 max_length - 1 of them a head, and takes no longer input.
 """
 
 import math
@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from inattention.attention.banded import Bands, make_bands, multiply, multiply_flops
-from inattention.attention.contract import Card
+from inattention.attention.contract import Card, Drawing
 from inattention.attention.fixed_maps import FixedMaps
 from inattention.attention.registry import register
 from inattention.attention.steps import zero_invalid
@@ -48,6 +48,11 @@ def starts(heads: int) -> list[tuple[float, float]]:
     """
     scaled = ((STARTS[head % len(STARTS)], 2 ** (head // len(STARTS))) for head in range(heads))
     return [(offset * scale, width * scale) for (offset, width), scale in scaled]
+
+
+def _offset_and_width(head: int) -> str:
+    offset, width = STARTS[head]
+    return f"{offset:g} ± {width:g}".replace("-", "\N{MINUS SIGN}")
 
 
 def limits(offset: float, width: float, floor: float, time: int) -> tuple[int, int]:
@@ -92,8 +97,8 @@ def _flops(time: int, width: int, heads: int, *, form: Form = "bumps", floor: fl
         family="toeplitz",
         citation="this project, after You et al. 2020, Hard-Coded Gaussian Attention for Neural Machine Translation",
         options={
-            "form": "'bumps': an offset and a width a head; 'table': free logits, one for each j - i under max_length "
-            "(which it needs; further keys count as the furthest)",
+            "form": "'bumps': an offset and a width a head, for input of any length; 'table': free logits, one for "
+            "each j - i under max_length, which it needs, and beyond which it refuses input",
             "floor": "what every key counts beside a bump of height 1",
         },
         variants={"table": {"form": "table"}},
@@ -102,10 +107,14 @@ def _flops(time: int, width: int, heads: int, *, form: Form = "bumps", floor: fl
         inference_cost="O(T w d H), none of it to make the weights; table: O(T² d H)",
         flops=_flops,
         input_independent=True,
+        drawing=Drawing(heads={head: _offset_and_width(head) for head in (0, 1, 4, 5, 8, 10)}),
     )
 )
 class Toeplitz(FixedMaps):
     """One bump over j - i a head, or a free function of j - i.
+
+    The card cannot say that max_length is needed, for it holds for all options; a table says so itself, when it is
+    built and by `longest`.
 
     >>> attention = Toeplitz(width=24, heads=12)
     >>> hidden, valid = torch.randn(1, 5, 24), torch.ones(1, 5, dtype=torch.bool)
@@ -141,9 +150,18 @@ class Toeplitz(FixedMaps):
         """The logarithm of the weights, before rows are scaled to sum to 1."""
         if self.form == "bumps":
             return spread((self.floor + bumps(self.offset, self.log_width.exp(), 1 - time, time - 1)).log(), time)
-        longest = self.table.shape[1] // 2
-        offsets = torch.arange(1 - time, time, device=self.table.device).clamp(-longest, longest)
-        return spread(self.table[:, longest + offsets], time)
+        middle = self.table.shape[1] // 2
+        if time > middle + 1:
+            raise ValueError(
+                f"toeplitz with form='table' was made for at most {middle + 1} steps (max_length), not {time}; "
+                "form='bumps' takes any length"
+            )
+        return spread(self.table[:, middle + 1 - time : middle + time], time)
+
+    @property
+    def longest(self) -> int | None:
+        """The longest input that it takes, in steps: max_length for a table, any for bumps."""
+        return self.max_length if self.form == "table" else None
 
     def forward(
         self,

@@ -86,7 +86,7 @@ class Pretraining(L.LightningModule):
             torch.manual_seed(derive_seed(self.seed, "step", self.global_step, self.global_rank))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The mean absolute error over the masked cells of all processes."""
+        """The mean absolute error over the masked cells of all processes, and what mechanisms want kept small."""
         self.skipped.update(batch.skipped)
         error, cells = self.model(batch)
         everywhere, bad = sums_everywhere((batch.cells, not bool(error.isfinite())), self.device)
@@ -96,7 +96,8 @@ class Pretraining(L.LightningModule):
             number, offset = batch.position
             self.position = (number, offset + 1)
         self.log("train/l1", error.detach() / max(cells, 1), prog_bar=True, batch_size=len(batch.ids) or 1)
-        return share_of_mean(error, everywhere, batch.pieces)
+        loss, besides = share_of_mean(error, everywhere, batch.pieces), self.model.auxiliary_loss()
+        return loss if besides is None else loss + besides
 
     def on_validation_epoch_start(self) -> None:
         """Start counting."""

@@ -47,6 +47,15 @@ class MaskedAcousticModel(nn.Module):
         predicted, wanted = self.head(hidden[batch.chosen]), batch.target[batch.chosen]
         return absolute_error(predicted, wanted), wanted.numel()
 
+    def auxiliary_loss(self) -> Float[Tensor, ""] | None:
+        """Give what the mechanisms want kept small besides, such as spans; None if they want nothing.
+
+        A mechanism that layers share counts once.
+        """
+        mechanisms = dict.fromkeys(mechanism for _, mechanism in self.encoder.encoder.depth())
+        wanted = [loss for it in mechanisms if (loss := it.auxiliary_loss()) is not None]
+        return torch.stack(wanted).sum() if wanted else None
+
 
 def absolute_error(
     predicted: Float[Tensor, "steps target_size"], wanted: Float[Tensor, "steps target_size"]

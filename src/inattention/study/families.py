@@ -33,11 +33,11 @@ FAMILIES = (
     Family("hashing", "Hashing", "#8f1230", "#f4436c", "^"),
     Family("synthesizer", "Synthesizer", "#239a5c", "#42dd9a", "D"),
     Family("toeplitz", "Toeplitz", "#9440d8", "#dcb2fa", "v"),
+    Family("fixed", "Fixed patterns", "#8a5a2b", "#cda277", ">"),
+    Family("linear", "Linear time", "#00798c", "#408098", "<"),
 )
 CONTROL = Family("control", "Control", "#85878e", "#8d929b", "X")
 _FURTHER = (
-    ("#00798c", "#4fc3d6", "<"),
-    ("#8a5a2b", "#cda277", ">"),
     ("#5f6b00", "#c6cf4a", "p"),
     ("#b0307f", "#f29ad0", "h"),
 )

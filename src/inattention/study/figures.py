@@ -211,7 +211,7 @@ def inline(svg: str, name: str, description: str, colours: Mapping[str, str]) ->
     body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r'(href="|url\()#', rf"\1#{name}-", body)
-    body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", body)
+    body = re.sub(r"font: (?:(\w+) )?([\d.]+)px [^;\"]*", _only_size_and_weight, body)
     for drawn, wanted in colours.items():
         body = body.replace(drawn, wanted)
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', body)
@@ -221,6 +221,11 @@ def inline(svg: str, name: str, description: str, colours: Mapping[str, str]) ->
         f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     return opening + body[body.index(">") + 1 :].strip()
+
+
+def _only_size_and_weight(font: re.Match[str]) -> str:
+    weight, size = font.groups()
+    return f"font-size: {size}px" + (f"; font-weight: {weight}" if weight else "")
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from inattention.analysis.maps import CLOSE_UP, close_up, colour_stops, draw_maps, load_maps, moved, shrink, tile_png
+from inattention.analysis.sheet import pictures_of, sheet_svg
+from inattention.attention.rows import parse_row
 from inattention.files import write_bytes, write_text
 from inattention.study import account, wording
 from inattention.study.differences import comparisons
@@ -152,7 +154,20 @@ def _draw(results: StudyResults) -> dict[str, str]:
             references["neighbour regression"] = results.floor
         for against in ("step", "seconds"):
             drawn[f"loss-{against}"] = loss_svg(runs, references, f"loss-{against}", against=against)
+    if rows := [info.name for info in results.infos if _can_be_drawn(info)]:
+        drawn["mechanisms"] = sheet_svg(rows)
     return drawn
+
+
+def _can_be_drawn(info: RowInfo) -> bool:
+    """Whether a row has a mechanism here that can be built at the size of a drawing; an untrained copy looks alike."""
+    if info.is_mel or info.untrained or info.card is None:
+        return False
+    try:
+        pictures_of(parse_row(info.name))
+    except ValueError:
+        return False
+    return True
 
 
 def _maps(results: StudyResults) -> list[LearnedMaps]:
@@ -278,6 +293,8 @@ def _description(name: str, results: StudyResults) -> str:
     """Words for those who do not see a figure; its numbers stand in the tables."""
     kind, _, rest = name.partition("-")
     task = TASK_TITLES.get(rest.removesuffix("-wide").removesuffix("-narrow"), rest)
+    if kind == "mechanisms":
+        return "Which keys each query of a short sequence attends to, for each row, by family."
     if kind == "accuracy":
         return f"{task}: accuracy of each row with its 95 % interval, as in table 2."
     if kind == "time":

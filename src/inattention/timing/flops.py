@@ -1,10 +1,12 @@
 """Operations counted by PyTorch's counter, a multiplication and an addition counting as two.
 
-Counted are matrix products and attention; sorting, gathering, norms and exponentials count nothing. Counting runs the
-call once, for real: tensors without data will not do, as mechanisms ask whether all steps are valid.
+Counted are matrix products, attention and Fourier transforms; sorting, gathering, norms and exponentials count
+nothing. Counting runs the call once, for real: tensors without data will not do, as mechanisms ask whether all steps
+are valid.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,9 +20,9 @@ def counted_flops(call: Callable[[], object]) -> int:
     >>> counted_flops(lambda: x @ x.T)
     24
     """
-    with FlopCounterMode(display=False, custom_mapping=_FUSED_ON_CPU) as counter:
+    with FlopCounterMode(display=False, custom_mapping=_FURTHER) as counter:
         call()
-    return counter.get_total_flops()
+    return round(counter.get_total_flops())
 
 
 def _forward(query: Any, key: Any, values: Any, *rest: Any, **named: Any) -> int:
@@ -31,8 +33,25 @@ def _backward(gradient: Any, query: Any, key: Any, values: Any, *rest: Any, **na
     return sdpa_backward_flop_count(gradient, query, key, values)
 
 
-# The counter knows fused attention on CUDA; left alone, it counts nothing for the CPU's.
-_FUSED_ON_CPU = {
+def _fft(shape: Sequence[int], dims: Sequence[int], *rest: Any, **named: Any) -> float:
+    """5 N log2 N for each complex transform of N numbers, as is the custom, whatever the algorithm."""
+    length = math.prod(shape[dim] for dim in dims)
+    return 5 * math.prod(shape) * math.log2(max(2, length))
+
+
+def _fft_of_real(shape: Sequence[int], dims: Sequence[int], *rest: Any, **named: Any) -> float:
+    return _fft(shape, dims) / 2
+
+
+def _fft_to_real(shape: Sequence[int], dims: Sequence[int], *rest: Any, out_shape: Any = None, **named: Any) -> float:
+    return _fft(out_shape, dims) / 2
+
+
+# The counter knows fused attention on CUDA; left alone, it counts nothing for the CPU's, nor for Fourier transforms.
+_FURTHER = {
+    torch.ops.aten._fft_c2c: _fft,
+    torch.ops.aten._fft_r2c: _fft_of_real,
+    torch.ops.aten._fft_c2r: _fft_to_real,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _forward,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _backward,
 }
