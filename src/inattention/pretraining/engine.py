@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from inattention.files import write_lines
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.examples import Batch
-from inattention.pretraining.objective import MaskedAcousticModel, cells_everywhere, mean_over_all_cells
+from inattention.pretraining.objective import cells_everywhere, mean_over_all_cells
 from inattention.pretraining.stopping import RunDiverged, RunStopped, StopRequests
 from inattention.seeding import derive_seed
 
@@ -56,9 +56,9 @@ def rate_at(step: int, config: PretrainingConfig) -> float:
 
 
 class Pretraining(L.LightningModule):
-    """The masked acoustic model as Lightning trains it."""
+    """The masked acoustic model as Lightning trains it, or any other that gives a summed error and a count of cells."""
 
-    def __init__(self, model: MaskedAcousticModel, config: PretrainingConfig, seed: int) -> None:
+    def __init__(self, model: nn.Module, config: PretrainingConfig, seed: int) -> None:
         super().__init__()
         self.model = model
         self.config = config
@@ -224,7 +224,16 @@ class Checkpoints(Callback):
 
 
 class Progress(TQDMProgressBar):
-    """One bar for the run, with the two losses."""
+    """One bar for the run, with the two losses.
+
+    Args:
+        title: what it is called.
+        refresh_rate: steps between its updates.
+    """
+
+    def __init__(self, title: str, refresh_rate: int) -> None:
+        super().__init__(refresh_rate)
+        self.title = title
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         """Leave out the loggers' version."""
@@ -233,9 +242,9 @@ class Progress(TQDMProgressBar):
         return metrics
 
     def init_train_tqdm(self) -> Any:
-        """Name the bar for what it shows."""
+        """Name the bar."""
         bar = super().init_train_tqdm()
-        bar.set_description("pre-training")
+        bar.set_description(self.title)
         return bar
 
     def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from inattention import attention
 from inattention.audio.files import AudioError
 from inattention.corpora.base import Corpus
 from inattention.files import write_json
@@ -47,13 +49,19 @@ class Run:
     seed: int = 0
 
     def account(self) -> dict[str, Any]:
-        """Give it as plain data."""
-        return {
+        """Give it as plain data; a file that the attention starts from counts by its content.
+
+        Raises:
+            ValueError: if there is no such file.
+        """
+        account = {
             "model": self.model.to_dict(),
             "training": self.training.what_counts(),
             "corpus": {"name": self.corpus.info["name"], "key": self.corpus.key},
             "seed": self.seed,
         }
+        files = attention.digests(self.model.attention, self.model.attention_options)
+        return {**account, "files": files} if files else account
 
     def examples(self) -> MaskedExamples:
         """Make the masked examples of this run."""
@@ -98,13 +106,13 @@ def pretrain(run: Run, folder: str | Path, *, progress: bool = True) -> dict[str
 
 
 def _pretrain(run: Run, folder: Path, *, progress: bool) -> dict[str, Any]:
-    _claim(folder, run)
+    claim(folder, run.account())
     if (folder / OUTCOME).exists():
         return json.loads((folder / OUTCOME).read_text(encoding="utf-8"))
     model = run.fresh_model()
     facts: dict[str, Any] = {"seconds": 0.0, "cpu_seconds": 0.0, "skipped": {}}
     if run.training.steps:
-        facts = _fit(run, model, folder, progress=progress)
+        facts = fit(run, model, folder, progress=progress)
         if not facts["first_process"]:
             return {}
     outcome = {
@@ -122,8 +130,13 @@ def _pretrain(run: Run, folder: Path, *, progress: bool) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def measure_held_out(run: Run, model: MaskedAcousticModel) -> dict[str, float]:
-    """Measure the held-out loss of a model and of predicting the mean: absolute error a masked cell."""
+def measure_held_out(run: Run, model: nn.Module) -> dict[str, float]:
+    """Measure the held-out loss of a model and of predicting the mean: absolute error a masked cell.
+
+    Args:
+        run: whose held-out batches are used.
+        model: for a `Batch`, gives a summed error and the number of cells that it is over.
+    """
     device = next(model.parameters()).device
     model.eval()
     error = baseline = cells = 0.0
@@ -155,8 +168,24 @@ def neighbour_floor(run: Run) -> dict[str, float]:
     return {"neighbour_l1": error / max(cells, 1)}
 
 
-def _fit(run: Run, model: MaskedAcousticModel, folder: Path, *, progress: bool) -> dict[str, Any]:
-    """Train with Lightning; afterwards the model holds the trained weights."""
+def fit(run: Run, model: nn.Module, folder: Path, *, progress: bool, title: str = "pre-training") -> dict[str, Any]:
+    """Train with Lightning; afterwards the model holds the trained weights.
+
+    Args:
+        run: settings, corpus and seed.
+        model: for a `Batch`, gives a summed error and the number of cells that it is over.
+        folder: where checkpoints, curve and logs are kept; a checkpoint that stands there is gone on from.
+        progress: show a progress bar.
+        title: what the bar calls it.
+
+    Returns:
+        ``seconds`` and ``cpu_seconds`` of training, cuts that were ``skipped``, and whether this is the
+        ``first_process``.
+
+    Raises:
+        RunStopped: if SIGTERM or SIGINT asked for an end, after a checkpoint.
+        RunDiverged: if the loss is no longer a number.
+    """
     with _quiet():
         import lightning as L
         from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -186,7 +215,7 @@ def _fit(run: Run, model: MaskedAcousticModel, folder: Path, *, progress: bool) 
             enable_progress_bar=progress,
             log_every_n_steps=max(1, min(50, settings.steps // 20)),
             callbacks=[curve, Checkpoints(folder, settings, curve, stop)]
-            + ([Progress(refresh_rate=5)] if progress else []),
+            + ([Progress(title, refresh_rate=5)] if progress else []),
             logger=[
                 CSVLogger(folder / "logs", name="csv"),  # each start writes a version of its own
                 TensorBoardLogger(folder / "logs", name="tensorboard", version=""),
@@ -232,13 +261,17 @@ def usable_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def _claim(folder: Path, run: Run) -> None:
-    """Write what the run is, or check that the folder holds this very run."""
-    account = run.account()
+def claim(folder: Path, account: dict[str, Any]) -> None:
+    """Write what a run is, or check that the folder holds this very run.
+
+    Raises:
+        RunError: if it holds another.
+    """
     path = folder / RUN
     if path.exists():
         known = json.loads(path.read_text(encoding="utf-8"))
-        differing = [part for part in account if known.get(part) != json.loads(json.dumps(account[part]))]
+        parts = account.keys() | known.keys() - {"provenance"}
+        differing = sorted(part for part in parts if known.get(part) != json.loads(json.dumps(account.get(part))))
         if differing:
             raise RunError(
                 f"{folder} holds a run with another {' and another '.join(differing)} ({path}); choose another folder, "
