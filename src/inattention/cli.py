@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   inattention pretrain --corpus corpora/espeak --row patterned --out runs/mine
   inattention probe runs/mine --corpus corpora/espeak
   inattention extract runs/mine recordings/ --out features/
+  inattention analyze runs/mine --corpus corpora/espeak  every head's attention maps, on one page
   inattention time --rows patterned none --lengths 500 1000
 """
 
@@ -293,6 +294,35 @@ def time(arguments: list[str]) -> int:
     return 0
 
 
+def analyze(arguments: list[str]) -> int:
+    """Look at what an encoder's attention does: an atlas of its heads, figures and measures."""
+    import tyro
+
+    from inattention.analysis.config import AnalysisConfig
+
+    @dataclass(frozen=True, kw_only=True)
+    class Analyze:
+        """Look at what an encoder's attention does: an atlas of its heads, figures and measures.
+
+        Attributes:
+            model: the folder or hub name of an encoder, ours or a Hugging Face audio encoder.
+            corpus: the folder of a prepared corpus.
+            out: where the atlas goes; MODEL/atlas if left out.
+            settings: of the analysis.
+        """
+
+        model: Annotated[str, tyro.conf.Positional]
+        corpus: Path
+        out: Path | None = None
+        settings: _flat(AnalysisConfig) = field(default_factory=AnalysisConfig)  # ty: ignore[invalid-type-form]
+
+    options = _parse(Analyze, "analyze", arguments)
+    from inattention.analysis.command import run_analyze
+
+    run_analyze(options.model, options.corpus, options.out, options.settings)
+    return 0
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "study": study,
     "mechanisms": mechanisms,
@@ -301,6 +331,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "probe": probe,
     "extract": extract,
     "time": time,
+    "analyze": analyze,
 }
 
 

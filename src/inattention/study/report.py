@@ -18,15 +18,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from inattention.analysis.maps import CLOSE_UP, close_up, colour_stops, draw_maps, load_maps, moved, shrink, tile_png
+from inattention.analysis.style import GRID, HALO, INK, MUTED, PAPER
 from inattention.files import write_bytes, write_text
 from inattention.study import account, wording
 from inattention.study.differences import comparisons
 from inattention.study.figures import (
-    GRID,
-    HALO,
-    INK,
-    MUTED,
-    PAPER,
     AccuracyPoint,
     accuracy_svg,
     accuracy_time_svg,
