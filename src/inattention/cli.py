@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   inattention pretrain --corpus corpora/espeak --row patterned --out runs/mine
   inattention probe runs/mine --corpus corpora/espeak
   inattention extract runs/mine recordings/ --out features/
+  inattention convert runs/qk --corpus corpora/espeak --out runs/converted
   inattention analyze runs/mine --corpus corpora/espeak  every head's attention maps, on one page
   inattention time --rows patterned none --lengths 500 1000
 """
@@ -308,18 +309,59 @@ def analyze(arguments: list[str]) -> int:
             model: the folder or hub name of an encoder, ours or a Hugging Face audio encoder.
             corpus: the folder of a prepared corpus.
             out: where the atlas goes; MODEL/atlas if left out.
+            derive_maps: also derive the input-independent maps that come closest to the encoder's attention, into this
+                safetensors file, which an encoder starts from as patterned@init=FILE.
             settings: of the analysis.
         """
 
         model: Annotated[str, tyro.conf.Positional]
         corpus: Path
         out: Path | None = None
+        derive_maps: Path | None = None
         settings: _flat(AnalysisConfig) = field(default_factory=AnalysisConfig)  # ty: ignore[invalid-type-form]
 
     options = _parse(Analyze, "analyze", arguments)
     from inattention.analysis.command import run_analyze
 
     run_analyze(options.model, options.corpus, options.out, options.settings)
+    if options.derive_maps is not None:
+        from inattention.analysis.derive import run_derive
+
+        run_derive(options.model, options.corpus, options.derive_maps, options.settings)
+    return 0
+
+
+def convert(arguments: list[str]) -> int:
+    """Make a trained encoder's attention input-independent: derived maps, then a short distillation."""
+    import tyro
+
+    from inattention.analysis.conversion_config import ConversionConfig
+
+    @dataclass(frozen=True, kw_only=True)
+    class Convert:
+        """Make a trained encoder's attention input-independent. Stopped at any moment, the same command goes on.
+
+        Attributes:
+            model: the folder or hub name of an encoder.
+            corpus: the folder of a prepared corpus.
+            out: where the converted encoder goes, with conversion.json beside it.
+            settings: of the conversion.
+        """
+
+        model: Annotated[str, tyro.conf.Positional]
+        corpus: Path
+        out: Path
+        settings: _flat(ConversionConfig) = field(default_factory=ConversionConfig)  # ty: ignore[invalid-type-form]
+
+    options = _parse(Convert, "convert", arguments)
+    from inattention.analysis.conversion import convert as run_conversion
+    from inattention.analysis.conversion import summary
+    from inattention.corpora.base import open_corpus
+    from inattention.model.transformer import AudioTransformer
+
+    encoder = AudioTransformer.from_pretrained(options.model)
+    print(summary(run_conversion(encoder, open_corpus(options.corpus), options.out, options.settings)))
+    print(f"model: {options.out}")
     return 0
 
 
@@ -332,6 +374,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "extract": extract,
     "time": time,
     "analyze": analyze,
+    "convert": convert,
 }
 
 

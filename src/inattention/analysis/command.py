@@ -109,7 +109,10 @@ def open_source(model: str) -> "MapSource":
 
 
 def start_of(model: str, corpus: "Corpus") -> "MapSource | None":
-    """Make the encoder as its run started, from the run's own account; None if there is no account of a run."""
+    """Make the encoder as its run started, from the run's own account.
+
+    None if there is no account of a run, or it started from a file that is gone or has changed.
+    """
     from inattention.analysis.sources import EncoderMaps
     from inattention.model.config import AudioTransformerConfig
     from inattention.pretraining.config import PretrainingConfig
@@ -125,6 +128,11 @@ def start_of(model: str, corpus: "Corpus") -> "MapSource | None":
         corpus,  # on which a start does not depend
         account["seed"],
     )
+    try:
+        if run.account().get("files") != account.get("files"):
+            return None
+    except ValueError:
+        return None
     encoder: AudioTransformer = run.fresh_model().encoder
     return EncoderMaps(encoder.eval(), "start")
 
@@ -203,7 +211,10 @@ def _draw(
     except ValueError as error:
         notes.append(f"no t-SNE: {error}")
     if before is None:
-        notes.append("no maps before pre-training: the model's folder holds no account of its run")
+        notes.append(
+            "no maps before pre-training: the model's folder holds no account of its run, or the maps that it started "
+            "from are gone"
+        )
     else:
         drawn.append(figures.before_and_after(before, captured, layer))
     if len(moments) > 1:
