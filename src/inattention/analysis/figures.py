@@ -155,7 +155,7 @@ def explained_variance(projection: Projection) -> Drawn:
         axes.bar(places, projection.explained, color=CATEGORY_COLOURS["diagonal"], width=0.8)
         axes.plot(places, together, color=CATEGORY_COLOURS["increasing"], linewidth=1.5)
         axes.text(places[-1], together[-1] - 0.05, "together", ha="right", va="top", color="#96500a")
-        axes.text(places[0] + 0.7, max(float(projection.explained[0]), 0.03), " each", va="bottom", color=INK)
+        axes.text(len(places) / 2, float(projection.explained[len(places) // 2]) + 0.02, "each", va="bottom", color=INK)
         axes.set_ylim(0, 1.02)
         axes.set_xlim(0.3, len(places) + 0.7)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -218,11 +218,11 @@ def dependence(captured: Captured) -> Drawn:
             side.set_visible(False)
         title = "Input dependence of each head: the share of its maps' spread that their mean does not explain, from 0 "
         title += f"(a fixed map) to 1; mean {np.nanmean(values):.2f}." if np.isfinite(values).any() else "to 1."
-        return _finish(drawn, "input-dependence", title)
+        return _finish(drawn, "input-dependence", title, halo=False)
 
 
-def _finish(drawn: Figure, name: str, title: str) -> Drawn:
-    return Drawn(name, title, svg(drawn, name), png(drawn))
+def _finish(drawn: Figure, name: str, title: str, *, halo: bool = True) -> Drawn:
+    return Drawn(name, title, svg(drawn, name, halo=halo), png(drawn))
 
 
 def _tile(axes: Axes, weights: Float[np.ndarray, "time time"]) -> None:

@@ -49,12 +49,13 @@ def figure(width: float, height: float, **settings: Any) -> Generator[Figure]:
         yield Figure((width / 72, height / 72), dpi=72)
 
 
-def svg(of: Figure, name: str) -> str:
-    """Write a figure as SVG; words stand clear of lines behind them."""
+def svg(of: Figure, name: str, *, halo: bool = True) -> str:
+    """Write a figure as SVG; with a halo, words stand clear of lines behind them."""
     mpl.rcParams["svg.hashsalt"] = name
     out = io.StringIO()
     of.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue().replace("</style>", f" text {{{HALO.format(PAPER)}}}</style>", 1)
+    clear = f" text {{{HALO.format(PAPER)}}}" if halo else ""
+    return out.getvalue().replace("</style>", f"{clear}</style>", 1)
 
 
 def png(of: Figure, dpi: int = 300) -> bytes:
