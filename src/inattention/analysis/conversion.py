@@ -91,7 +91,7 @@ def student_of(teacher: AudioTransformer, maps: Path, kind: str) -> AudioTransfo
         teacher.config,
         attention="patterned",
         attention_options={"init": str(maps)},
-        maps=kind,  # ty: ignore[invalid-argument-type]
+        maps=kind,
     )
     with torch.random.fork_rng(devices=[]):
         student = AudioTransformer(config)

@@ -5,19 +5,19 @@ A map that does not may stand for it: for each i the weights w that minimise E|s
 w >= 0 with a sum of 1. It takes E[V V'] and E[O V'] alone, which are summed up over utterances of equal length, so
 memory does not grow with the corpus.
 
-Two maps are candidates for every head: the mean of A over utterances, and the solution of the least-squares problem,
-drawn a little towards the mean. Which of them is kept is decided on utterances that neither has seen. Errors are told
-as a share of the values' spread, E|v_j - mean over j|²: 0 for an exact stand-in, around 1 for one that is as far off
-as any step's value is from the utterance's average.
+The candidates for every head are the mean of A over utterances, and solutions of the least-squares problem that are
+drawn towards the mean, little or much (`RIDGES`), for where utterances are few. Which is kept is decided on one half of
+the held-out utterances; errors are told of the other half, that nothing was chosen by. They are told as a share of the
+values' spread, E|v_j - mean over j|²: 0 for an exact stand-in, around 1 for one that is as far off as any step's value
+is from the utterance's average.
 """
 
 import json
-import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -35,7 +35,10 @@ from inattention.corpora.base import Corpus, open_corpus
 from inattention.files import write_bytes
 from inattention.model.encoder import MultiHeadAttention
 
-RIDGE = 1e-3
+if TYPE_CHECKING:
+    from lhotse.cut import Cut
+
+RIDGES = (1e-3, 1e-2, 1e-1)
 
 
 @dataclass
@@ -82,12 +85,19 @@ class Moments:
         """The mean of the maps over utterances; its rows are made to sum to 1."""
         return self.weights / self.weights.sum(-1, keepdim=True)
 
-    def errors(self, maps: Float[Tensor, "*layers heads time time"]) -> Float[Tensor, "layers heads"]:
+    def errors(self, maps: Float[Tensor, "layers heads time time"]) -> Float[Tensor, "layers heads"]:
         """Give the error of maps in place of the encoder's own, as a share of the values' spread, over all steps."""
-        squared = (maps @ self.gram * maps).sum(-1) - 2 * (maps * self.cross).sum(-1) + self.energy
-        gram_mean = self.gram.mean((-2, -1))
-        spread = self.gram.diagonal(dim1=-2, dim2=-1).mean(-1) - gram_mean
-        return (squared.mean(-1) / spread.clamp(min=1e-30)).clamp(min=0)
+        return _errors(maps, self.gram, self.cross, self.energy)
+
+    def error_of(self, at: tuple[int, int], weights: Float[Tensor, "time time"]) -> float:
+        """Give the error of one head's map."""
+        return float(_errors(weights, self.gram[at], self.cross[at], self.energy[at]))
+
+
+def _errors(maps: Tensor, gram: Tensor, cross: Tensor, energy: Tensor) -> Float[Tensor, "*heads"]:
+    squared = (maps @ gram * maps).sum(-1) - 2 * (maps * cross).sum(-1) + energy
+    spread = gram.diagonal(dim1=-2, dim2=-1).mean(-1) - gram.mean((-2, -1))
+    return (squared.mean(-1) / spread.clamp(min=1e-30)).clamp(min=0)
 
 
 @dataclass(frozen=True)
@@ -95,13 +105,13 @@ class Derived:
     """Input-independent maps for every layer and head, and what they cost on utterances that they have not seen.
 
     Attributes:
-        maps: the better of the two candidates for each head.
+        maps: the candidate that was chosen for each head.
         mean: the mean maps.
-        solved: the least-squares maps.
-        errors: on held-out utterances, (layers, heads) each: of ``mean``, ``least-squares``, ``kept`` (the better of
-            the two), ``shared`` (the kept maps' mean over layers), and ``uniform`` averaging.
+        solved: the least-squares maps, with the ridge that was chosen for each head.
+        errors: on held-out utterances, (layers, heads) each: of ``mean``, ``least-squares``, ``kept`` (the one of
+            these that was chosen), ``shared`` (the kept maps' mean over layers), and ``uniform`` averaging.
         gap: at most so much of a head's error, on the utterances of the fit, is due to the solver's stopping.
-        utterances: of the fit, and held out.
+        utterances: of the fit, of the choice, and of the errors.
         step_seconds: time from one step to the next.
     """
 
@@ -110,7 +120,7 @@ class Derived:
     solved: Float[Tensor, "layers heads time time"]
     errors: dict[str, Float[Tensor, "layers heads"]]
     gap: float
-    utterances: tuple[int, int]
+    utterances: tuple[int, int, int]
     step_seconds: float | None
 
     @property
@@ -123,7 +133,7 @@ class Derived:
         return {
             "steps": self.maps.shape[-1],
             "step_seconds": self.step_seconds,
-            "utterances": {"fit": self.utterances[0], "held_out": self.utterances[1]},
+            "utterances": dict(zip(("fit", "choice", "errors"), self.utterances, strict=True)),
             "solver_gap": self.gap,
             "heads_where_least_squares_is_better": int(self.won.sum()),
             "heads": self.won.numel(),
@@ -134,7 +144,7 @@ class Derived:
     def table(self) -> str:
         """Say the errors in a few lines, a layer a line."""
         names = ("mean", "least-squares", "kept", "shared", "uniform")
-        titles = ("layer", "mean map", "least squares", "the better", "one for all", "uniform")
+        titles = ("layer", "mean map", "least squares", "the chosen", "one for all", "uniform")
         lines = ["  ".join(f"{title:>13}" for title in titles)]
         lines += [
             f"{layer + 1:>13}  " + "  ".join(f"{float(self.errors[name][layer].mean()):>13.4f}" for name in names)
@@ -178,17 +188,22 @@ def derive_maps(
     """
     source = as_source(model)
     steps = crop_steps or common_length(source, corpus.cuts("train"), at_most=source.longest or 128)
-    found = []
-    for split, count in (("train", utterances), ("dev", held_out)):
+
+    def summed_up(cuts: "Iterable[Cut]", where: str) -> Moments:
         skipped: list[tuple[str, str]] = []
-        cuts = choose(source, corpus.cuts(split), steps, count, seed)
         batches = crop_batches(source, cuts, crop_steps=steps, seed=seed, skipped=skipped, progress=progress)
         moments = moments_of(source, (batch.inputs for batch in batches))
         if moments is None:
             reason = f"; the first: {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
-            raise CaptureError(f"no utterance of {split} has the {steps} steps of a crop and can be used{reason}")
-        found.append(moments)
-    return solve(*found, step_seconds=source.step_seconds, progress=progress)
+            raise CaptureError(f"no utterance of {where} has the {steps} steps of a crop and can be used{reason}")
+        return moments
+
+    fit = summed_up(choose(source, corpus.cuts("train"), steps, utterances, seed), "train")
+    unseen = list(choose(source, corpus.cuts("dev"), steps, held_out, seed))
+    if len(unseen) < 2:
+        raise CaptureError(f"two utterances of dev or more must have the {steps} steps of a crop; {len(unseen)} have")
+    halves = [summed_up(unseen[half::2], "dev") for half in (0, 1)]
+    return solve(fit, *halves, step_seconds=source.step_seconds, progress=progress)
 
 
 def run_derive(model: str, corpus: Path, out: Path, config: AnalysisConfig) -> Derived:
@@ -232,27 +247,44 @@ def moments_of(source: MapSource, batches: Iterable[Float[Tensor, "batch ..."]])
 
 
 def solve(
-    fit: Moments, held_out: Moments, *, step_seconds: float | None = None, ridge: float = RIDGE, progress: bool = False
+    fit: Moments, choice: Moments, unseen: Moments, *, step_seconds: float | None = None, progress: bool = False
 ) -> Derived:
-    """Solve each head's problem, and choose between it and the mean map on held-out utterances."""
+    """Solve each head's problem, choose among the candidates, and tell the errors.
+
+    Args:
+        fit: of the utterances that maps are fitted on.
+        choice: of those that choose.
+        unseen: of those that errors are told of.
+        step_seconds: time from one step to the next.
+        progress: show a bar on stderr when it lasts.
+    """
     mean = fit.mean_maps
     solved, gap = mean.clone(), 0.0
-    heads = [(layer, head) for layer in range(mean.shape[0]) for head in range(mean.shape[1])]
-    for at in tqdm(
-        heads, desc="maps of heads", delay=SECONDS_BEFORE_PROGRESS, disable=not progress, file=sys.stderr, leave=False
-    ):
+    chosen = torch.full(mean.shape[:2], torch.inf, dtype=torch.float64)
+    tasks = [
+        (ridge, *at) for ridge in RIDGES for at in torch.cartesian_prod(*map(torch.arange, mean.shape[:2])).tolist()
+    ]
+    bar = tqdm(tasks, desc="maps of heads", delay=SECONDS_BEFORE_PROGRESS, disable=not progress, leave=False)
+    for ridge, layer, head in bar:
+        at = (layer, head)
         gram, cross = fit.gram[at] / fit.count, fit.cross[at] / fit.count
         solution = least_squares(gram, cross, mean[at], ridge=ridge)
-        solved[at] = solution.weights
-        spread = float(gram.diagonal().mean() - gram.mean())
-        gap = max(gap, float(solution.gaps.mean()) / max(spread, 1e-30))
-    uniform = torch.full_like(mean, 1 / mean.shape[-1])
-    errors = {"mean": held_out.errors(mean), "least-squares": held_out.errors(solved)}
-    maps = torch.where((errors["least-squares"] < errors["mean"])[..., None, None], solved, mean)
-    errors["kept"] = held_out.errors(maps)
-    errors["shared"] = held_out.errors(maps.mean(0).expand_as(maps))
-    errors["uniform"] = held_out.errors(uniform)
-    return Derived(maps.float(), mean.float(), solved.float(), errors, gap, (fit.count, held_out.count), step_seconds)
+        error = choice.error_of(at, solution.weights)
+        if error < chosen[at]:
+            chosen[at], solved[at] = error, solution.weights
+            spread = float(gram.diagonal().mean() - gram.mean())
+            gap = max(gap, float(solution.gaps.mean()) / max(spread, 1e-30))
+    maps = torch.where((chosen < choice.errors(mean))[..., None, None], solved, mean)
+    candidates = {
+        "mean": mean,
+        "least-squares": solved,
+        "kept": maps,
+        "shared": maps.mean(0).expand_as(maps),
+        "uniform": torch.full_like(mean, 1 / mean.shape[-1]),
+    }
+    errors = {name: unseen.errors(candidate) for name, candidate in candidates.items()}
+    counts = (fit.count, choice.count, unseen.count)
+    return Derived(maps.float(), mean.float(), solved.float(), errors, gap, counts, step_seconds)
 
 
 def write_maps(derived: Derived, path: Path) -> None:
@@ -283,7 +315,7 @@ def values_heard(source: MapSource) -> Generator[list[Float[Tensor, "batch heads
     def hear(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         hidden = args[0] if args else kwargs["hidden_states"]
         project = module.value if isinstance(module, MultiHeadAttention) else module.v_proj
-        values.append(split_heads(project(hidden), source.heads).detach().cpu())  # ty: ignore[call-non-callable]
+        values.append(split_heads(project(hidden), source.heads).detach().cpu())  # ty: ignore[not-callable]
 
     hooks = [module.register_forward_pre_hook(hear, with_kwargs=True) for module in parts]
     try:

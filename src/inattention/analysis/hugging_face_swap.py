@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from inattention.attention import build
 from inattention.attention.map_files import log_weights
+from inattention.attention.patterned import Patterned
 from inattention.attention.steps import split_heads, zero_invalid
 
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj", "out_proj")
@@ -39,11 +39,8 @@ class FixedMapAttention(nn.Module):
         assert isinstance(value, nn.Linear)
         assert isinstance(output, nn.Linear)
         self.v_proj, self.out_proj, self.heads = value, output, len(maps)
-        self.mechanism = build(
-            "patterned", width=value.out_features, heads=len(maps), max_length=max_length, init="logits"
-        )
-        with torch.no_grad():
-            self.mechanism.maps.copy_(log_weights(maps, max_length))  # ty: ignore[unresolved-attribute]
+        self.mechanism = Patterned(width=value.out_features, heads=len(maps), max_length=max_length, init="logits")
+        self.mechanism.maps = nn.Parameter(log_weights(maps, max_length))
         self.to(value.weight)
         self.train(attention.training)
 
