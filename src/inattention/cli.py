@@ -324,6 +324,11 @@ def analyze(arguments: list[str]) -> int:
     from inattention.analysis.command import run_analyze
 
     run_analyze(options.model, options.corpus, options.out, options.settings)
+    study = Path(options.model).absolute().parent
+    if options.out is None and (study / "results.jsonl").is_file():
+        from inattention.study.report import write_report
+
+        print(f"the study's report links to it: {write_report(study)}")
     if options.derive_maps is not None:
         from inattention.analysis.derive import run_derive
 

@@ -21,13 +21,9 @@ if TYPE_CHECKING:
     from inattention.corpora.base import Corpus
     from inattention.model.transformer import AudioTransformer
 
-ATLAS, MEASURES_JSON, MEASURES_CSV, MAPS, FIGURES = (
-    "atlas.html",
-    "measures.json",
-    "measures.csv",
-    "maps.safetensors",
-    "figures",
-)
+ATLAS, MEASURES_JSON, MEASURES_CSV = "atlas.html", "measures.json", "measures.csv"
+MAPS, FIGURES = "maps.safetensors", "figures"
+DEFAULT_FOLDER = "atlas"  # in a model's
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ def default_folder(model: str) -> Path:
     >>> str(default_folder("somebody/some-model"))
     'runs/atlas-some-model'
     """
-    return Path(model) / "atlas" if Path(model).is_dir() else Path("runs") / f"atlas-{Path(model).name}"
+    return Path(model) / DEFAULT_FOLDER if Path(model).is_dir() else Path("runs") / f"atlas-{Path(model).name}"
 
 
 def run_analyze(

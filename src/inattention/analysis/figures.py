@@ -120,11 +120,14 @@ def typical(captured: Captured, category: str) -> tuple[int, int, int] | None:
 def plane(projection: Projection, *, components: int | None = None) -> Drawn:
     """Draw the points of t-SNE, coloured by head (Fig. 6)."""
     heads = int(projection.heads.max()) + 1
-    with figure(COLUMN, 232, **_SMALL) as drawn:
-        axes = drawn.add_axes((0.02, 0.12, 0.96, 0.87))
+    lines = -(-heads // 6)
+    with figure(COLUMN, 216 + 11 * lines, **_SMALL) as drawn:
+        low = (14 + 11 * lines) / (216 + 11 * lines)
+        axes = drawn.add_axes((0.02, low, 0.96, 0.99 - low))
         for head in range(heads):
             points = projection.points[projection.heads == head]
-            axes.plot(*points.T, **_head_style(head), linestyle="none", alpha=0.8)
+            label = f"head {head + 1}"
+            axes.plot(points[:, 0], points[:, 1], **_head_style(head), linestyle="none", alpha=0.8, label=label)
         for head in range(heads):
             points = projection.points[projection.heads == head]
             middle = np.median(points, axis=0)
@@ -141,7 +144,11 @@ def plane(projection: Projection, *, components: int | None = None) -> Drawn:
         used = len(projection.explained) if components is None else components
         settings = f"layer {projection.layer + 1}, {utterances} utterances, PCA to {used}, t-SNE perplexity "
         settings += f"{projection.perplexity:.3g}, seed {projection.seed}"
-        axes.text(0, -0.025, settings, transform=axes.transAxes, color=MUTED, va="top", fontsize=6)
+        drawn.text(0.02, 0.012, settings, color=MUTED, fontsize=6)
+        drawn.legend(
+            loc="lower left", bbox_to_anchor=(0.0, 9 / (216 + 11 * lines)), ncols=6, fontsize=6, frameon=False,
+            borderpad=0.1, columnspacing=0.9, handletextpad=0.0, labelspacing=0.35,
+        )  # fmt: skip
         title = f"Single maps laid out by PCA and t-SNE, coloured and numbered by head ({settings})."
         return _finish(drawn, "tsne", title)
 
