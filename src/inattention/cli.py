@@ -21,6 +21,8 @@ EXAMPLES = """examples:
   inattention pretrain --corpus corpora/espeak --row patterned --out runs/mine
   inattention probe runs/mine --corpus corpora/espeak
   inattention extract runs/mine recordings/ --out features/
+  inattention convert runs/qk --corpus corpora/espeak --out runs/converted
+  inattention analyze runs/mine --corpus corpora/espeak  every head's attention maps, on one page
   inattention time --rows patterned none --lengths 500 1000
 """
 
@@ -387,6 +389,81 @@ def time(arguments: list[str]) -> int:
     return 0
 
 
+def analyze(arguments: list[str]) -> int:
+    """Look at what an encoder's attention does: an atlas of its heads, figures and measures."""
+    import tyro
+
+    from inattention.analysis.config import AnalysisConfig
+
+    @dataclass(frozen=True, kw_only=True)
+    class Analyze:
+        """Look at what an encoder's attention does: an atlas of its heads, figures and measures.
+
+        Attributes:
+            model: the folder or hub name of an encoder, ours or a Hugging Face audio encoder.
+            corpus: the folder of a prepared corpus.
+            out: where the atlas goes; MODEL/atlas if left out.
+            derive_maps: also derive the input-independent maps that come closest to the encoder's attention, into this
+                safetensors file, which an encoder starts from as patterned@init=FILE.
+            settings: of the analysis.
+        """
+
+        model: Annotated[str, tyro.conf.Positional]
+        corpus: Path
+        out: Path | None = None
+        derive_maps: Path | None = None
+        settings: _flat(AnalysisConfig) = field(default_factory=AnalysisConfig)  # ty: ignore[invalid-type-form]
+
+    options = _parse(Analyze, "analyze", arguments)
+    from inattention.analysis.command import run_analyze
+
+    run_analyze(options.model, options.corpus, options.out, options.settings)
+    study = Path(options.model).absolute().parent
+    if options.out is None and (study / "results.jsonl").is_file():
+        from inattention.study.report import write_report
+
+        print(f"the study's report links to it: {write_report(study)}")
+    if options.derive_maps is not None:
+        from inattention.analysis.derive import run_derive
+
+        run_derive(options.model, options.corpus, options.derive_maps, options.settings)
+    return 0
+
+
+def convert(arguments: list[str]) -> int:
+    """Make a trained encoder's attention input-independent: derived maps, then a short distillation."""
+    import tyro
+
+    from inattention.analysis.conversion_config import ConversionConfig
+
+    @dataclass(frozen=True, kw_only=True)
+    class Convert:
+        """Make a trained encoder's attention input-independent. Stopped at any moment, the same command goes on.
+
+        Attributes:
+            model: the folder or hub name of an encoder.
+            corpus: the folder of a prepared corpus.
+            out: where the converted encoder goes, with conversion.json beside it.
+            settings: of the conversion.
+        """
+
+        model: Annotated[str, tyro.conf.Positional]
+        corpus: Path
+        out: Path
+        settings: _flat(ConversionConfig) = field(default_factory=ConversionConfig)  # ty: ignore[invalid-type-form]
+
+    options = _parse(Convert, "convert", arguments)
+    from inattention.analysis.conversion import convert as run_conversion
+    from inattention.analysis.conversion import summary
+    from inattention.corpora.base import open_corpus
+    from inattention.model.transformer import AudioTransformer
+
+    encoder = AudioTransformer.from_pretrained(options.model)
+    print(summary(run_conversion(encoder, open_corpus(options.corpus), options.out, options.settings)))
+    print(f"model: {options.out}")
+    return 0
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "study": study,
     "mechanisms": mechanisms,
@@ -395,6 +472,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "probe": probe,
     "extract": extract,
     "time": time,
+    "analyze": analyze,
+    "convert": convert,
 }
 
 

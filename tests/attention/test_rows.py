@@ -120,3 +120,17 @@ def test_what_is_wrong_with_a_row_is_said(text: str, message: str) -> None:
     with pytest.raises(ValueError, match="row ") as error:
         parse_row(text)
     assert message in str(error.value)
+
+
+def test_a_path_in_a_row_may_hold_an_at_sign() -> None:
+    row = parse_row("patterned@init=runs/qk@identity-0/maps.safetensors@untrained")
+    assert row.options == {"init": "runs/qk@identity-0/maps.safetensors"}
+    assert row.untrained
+    assert parse_row(row.name) == row
+    assert parse_row("patterned@init=logits@untrained").name == "patterned@logits@untrained"
+
+
+def test_a_row_may_hold_counts_of_heads() -> None:
+    row = parse_row("patterned@categories=diagonal=5,increasing=1,decreasing=1,sparse=5@logits")
+    assert row.options == {"categories": "diagonal=5,increasing=1,decreasing=1,sparse=5", "init": "logits"}
+    assert parse_row(row.name) == row

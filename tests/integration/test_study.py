@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from inattention.corpora.base import Corpus
 from inattention.model.config import AudioTransformerConfig
@@ -228,3 +230,27 @@ def test_a_plug_in_that_is_installed_beside_us_is_listed_checked_and_studied(cor
     assert "neighbours" in done.stdout.lower()
     assert {line["row"] for line in lines(tmp_path / "study")[1:]} >= {"neighbours", "mel"}
     assert done.stdout.strip().splitlines()[-1].endswith("report.html")
+
+
+def test_a_row_that_starts_from_a_file_depends_on_its_content_and_makes_no_folders_of_its_path(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    path = tmp_path / "maps.safetensors"
+    row = f"patterned@init={path}"
+
+    def folders() -> set[str]:
+        return {step.folder for step in make_plan(replace(SMALL, rows=(row,)), corpus)}
+
+    def write(shift: int) -> None:
+        save_file({"maps": torch.eye(8).roll(shift, 1).expand(12, 8, 8).contiguous()}, path)
+
+    write(0)
+    first = folders()
+    write(0)
+    assert folders() == first
+    write(1)
+    assert not (folders() - {f for f in first if f.startswith("steps/floor")}) & first
+    assert all(folder.count("/") == 1 for folder in first)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"maps\.safetensors"):
+        folders()

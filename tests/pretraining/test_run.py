@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from inattention.corpora.base import Corpus
 from inattention.files import owned
@@ -287,3 +287,14 @@ def test_a_loss_that_is_no_number_ends_the_run_and_names_the_cuts(
     assert named["step"] == 3
     assert set(named["cuts"]) <= {cut.id for cut in run.corpus.cuts("train")}
     assert named["cuts"]
+
+
+def test_a_folder_started_from_other_maps_is_refused(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "maps.safetensors"
+    model = replace(run.model, attention_options={"init": str(path)})
+    run = replace(run, model=model, training=replace(run.training, steps=0))
+    save_file({"maps": torch.eye(8).expand(12, 8, 8).contiguous()}, path)
+    pretrain(run, tmp_path / "run", progress=False)
+    save_file({"maps": torch.eye(8).flip(0).expand(12, 8, 8).contiguous()}, path)
+    with pytest.raises(RunError, match="another files"):
+        pretrain(run, tmp_path / "run", progress=False)

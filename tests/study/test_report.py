@@ -138,6 +138,17 @@ def test_the_page_asks_for_nothing_from_elsewhere(report: Path) -> None:
     assert "@import" not in page
 
 
+def test_the_report_links_to_atlases_that_stand_beside_it_and_to_no_others(tmp_path: Path) -> None:
+    folder = fake_study(tmp_path, rows=("mel", "patterned@logits", "qk"))
+    assert "atlas" not in text_of(folder)
+    atlas = folder / "patterned@logits-0" / "atlas" / "atlas.html"
+    atlas.parent.mkdir(parents=True)
+    atlas.write_text("the atlas")
+    page = write_report(folder).read_text(encoding="utf-8")
+    addresses = [it for it in re.findall(r'href="([^"]*)"', page) if not it.startswith(("#", "data:"))]
+    assert addresses == ["patterned%40logits-0/atlas/atlas.html"]
+
+
 def test_what_speakers_and_files_are_called_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     evil = '<script>alert("x")</script>'
     corpus = {

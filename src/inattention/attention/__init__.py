@@ -5,6 +5,16 @@ installed with an entry point in the group ``inattention.mechanisms``: adding a 
 """
 
 from inattention.attention.contract import AttentionMechanism, Card
-from inattention.attention.registry import build, card, mechanisms, options_of, register
+from inattention.attention.registry import build, card, digests, mechanisms, options_of, register, without_files
 
-__all__ = ["AttentionMechanism", "Card", "build", "card", "mechanisms", "options_of", "register"]
+__all__ = [
+    "AttentionMechanism",
+    "Card",
+    "build",
+    "card",
+    "digests",
+    "mechanisms",
+    "options_of",
+    "register",
+    "without_files",
+]

@@ -38,6 +38,8 @@ class Card:
         family: what it is listed under, such as ``"sparse"``.
         citation: who gave it first.
         options: the meaning of each option; the defaults stand in the constructor's signature.
+        files: options that may name a safetensors file of maps to start from. They decide no shape: they are left alone
+            where weights are loaded, so that a saved model needs no file beside its own.
         variants: options by the name that a study's row gives them: ``qk@identity`` is ``variants["identity"]``.
         fields: the fields of application in the paper's Table 1 (or known since).
         training_cost: how a training step's time grows, in T, d, H and the options; the value, output and feed-forward
@@ -69,6 +71,7 @@ class Card:
     flops: Callable[..., float]
     hash_flops: Callable[..., float] | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
     input_independent: bool = False
@@ -99,6 +102,8 @@ class AttentionMechanism(nn.Module):
         width: features of a step, over all heads.
         heads: how many heads share the width.
         max_length: the longest input in steps, for mechanisms that need one.
+
+    A constructor that also takes ``layer`` is told which of how many layers it serves, or None for all of them.
     """
 
     card: ClassVar[Card]

@@ -4,13 +4,14 @@ import difflib
 import inspect
 import pkgutil
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from inattention.attention.contract import AttentionMechanism, Card
+from inattention.attention.map_files import digest, names_file
 
 ENTRY_POINT_GROUP = "inattention.mechanisms"
 
@@ -37,7 +38,7 @@ def register(card: Card) -> Callable[[_Mechanism], _Mechanism]:
             )
         mechanism.card = card
         taken = set(_defaults(mechanism))
-        if taken != set(card.options):
+        if taken != set(card.options) or not set(card.files) <= taken:
             raise ValueError(
                 f"attention mechanism {card.name!r}: its card explains the options {sorted(card.options)}, "
                 f"its constructor takes {sorted(taken)}"
@@ -72,7 +73,37 @@ def options_of(name: str) -> dict[str, Any]:
     return _defaults(_find(name))
 
 
-def build(name: str, *, width: int, heads: int, max_length: int | None = None, **options: Any) -> AttentionMechanism:
+def digests(name: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """Give the SHA-256 of each file that a mechanism's options name: what is started from it depends on its content.
+
+    Raises:
+        ValueError: if there is no such mechanism, or a file cannot be read.
+
+    >>> digests("patterned", {"init": "logits"})
+    {}
+    """
+    given = {option: options[option] for option in card(name).files if option in options}
+    return {option: digest(value) for option, value in given.items() if names_file(value)}
+
+
+def without_files(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options without those that name a file: enough to build what saved weights are loaded into.
+
+    An unknown mechanism's options are all given back: building it will say what is wrong.
+    """
+    files = _find(name).card.files if name in mechanisms() else ()
+    return {option: value for option, value in options.items() if not (option in files and names_file(value))}
+
+
+def build(
+    name: str,
+    *,
+    width: int,
+    heads: int,
+    max_length: int | None = None,
+    layer: tuple[int, int] | None = None,
+    **options: Any,
+) -> AttentionMechanism:
     """Build a mechanism.
 
     Args:
@@ -80,6 +111,7 @@ def build(name: str, *, width: int, heads: int, max_length: int | None = None, *
         width: features of a step, over all heads.
         heads: how many heads share the width.
         max_length: the longest input in steps; needed where the card says so.
+        layer: which of how many layers it serves, counted from 0; None if all share it.
         **options: the mechanism's own, as its card explains them.
 
     Raises:
@@ -100,6 +132,8 @@ def build(name: str, *, width: int, heads: int, max_length: int | None = None, *
         raise ValueError(f"max_length must be at least 1 step, not {max_length}")
     if mechanism.card.needs_max_length and max_length is None:
         raise ValueError(f"attention mechanism {name!r} needs max_length, the longest input in steps")
+    if "layer" in inspect.signature(mechanism.__init__).parameters:
+        options["layer"] = layer
     return mechanism(width=width, heads=heads, max_length=max_length, **options)
 
 
@@ -124,7 +158,7 @@ def _find(name: str) -> type[AttentionMechanism]:
 
 def _defaults(mechanism: type[AttentionMechanism]) -> dict[str, Any]:
     """The constructor's keyword-only options with their defaults."""
-    given_to_all = {"width", "heads", "max_length"}
+    given_to_all = {"width", "heads", "max_length", "layer"}
     parameters = inspect.signature(mechanism.__init__).parameters.values()
     return {
         p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in given_to_all

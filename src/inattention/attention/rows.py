@@ -2,13 +2,15 @@
 
 A row is written ``mechanism``, or ``mechanism@part@part``, where a part is one of the mechanism's variants
 (``patterned@logits``, ``xbox@per-query``), one of its options (``xbox@projections=4``), or ``untrained``, which
-stands for the encoder as it was started.
+stands for the encoder as it was started. A file to start from is such an option: ``patterned@init=maps.safetensors``;
+an ``@`` in its path is part of the path.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from inattention.attention.map_files import names_file
 from inattention.attention.registry import card, nearest, options_of
 
 UNTRAINED = "untrained"
@@ -44,11 +46,12 @@ def parse_row(text: str) -> Row:
     >>> parse_row("qk@untrained@start=identity")
     Row(name='qk@identity@untrained', mechanism='qk', options={'start': 'identity'}, untrained=True)
     """
-    mechanism, *parts = text.split("@")
+    mechanism, *pieces = text.split("@")
     try:
-        variants, defaults = card(mechanism).variants, options_of(mechanism)
+        its_card, defaults = card(mechanism), options_of(mechanism)
     except ValueError as error:
         raise ValueError(f"row {text!r}: {error}") from None
+    variants, parts = its_card.variants, _whole_paths(pieces, its_card.files)
     chosen: dict[str, Any] = {}
     for part in parts:
         for option, value in _part(text, part, variants, defaults).items():
@@ -57,6 +60,19 @@ def parse_row(text: str) -> Row:
     options = {option: value for option, value in sorted(chosen.items()) if value != defaults[option]}
     untrained = UNTRAINED in parts
     return Row(_canonical(mechanism, options, variants, untrained), mechanism, options, untrained)
+
+
+def _whole_paths(pieces: Sequence[str], files: Sequence[str]) -> list[str]:
+    """Put paths together again that hold an ``@``, as folders of runs do."""
+    parts: list[str] = []
+    pieces = list(pieces)
+    while pieces:
+        count = 1
+        if pieces[0].partition("=")[0] in files:
+            count = next((end for end in range(1, len(pieces) + 1) if names_file(pieces[end - 1])), 1)
+        parts.append("@".join(pieces[:count]))
+        del pieces[:count]
+    return parts
 
 
 def _part(

@@ -25,15 +25,14 @@ def main() -> None:
 
 def align(job: dict[str, Any]) -> dict[str, Any]:
     """Find the phones of a text in an audio file: `phones`, or `error`, the reason why there are none."""
-    import importlib
+    from inattention.corpora.alignment import SAMPLING_RATE, Refused
+    from inattention.corpora.alignment import align as align_speech
 
-    alignment = importlib.import_module("inattention.corpora.alignment")
-    rate = alignment.SAMPLING_RATE
     path: Any = os.fsencode(job["path"])  # as bytes, which soundfile takes too: a name need not be UTF-8
     samples, own_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    wave = resample_poly(samples.mean(axis=1), rate, own_rate)
-    found = alignment.align(wave.astype("float32"), job["text"])
-    if not hasattr(found, "phones"):
+    wave = resample_poly(samples.mean(axis=1), SAMPLING_RATE, own_rate)
+    found = align_speech(wave.astype("float32"), job["text"])
+    if isinstance(found, Refused):
         return {"error": found.reason}
     return {"phones": [(phone.symbol, phone.start, phone.end) for phone in found.phones]}
 

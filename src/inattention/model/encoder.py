@@ -119,9 +119,10 @@ class Encoder(nn.Module):
                 width=config.width,
                 heads=config.heads,
                 max_length=config.max_length,
+                layer=layer,
                 **config.attention_options,
             )
-            for _ in range(1 if config.maps == "shared" else config.layers)
+            for layer in ([None] if config.maps == "shared" else [(i, config.layers) for i in range(config.layers)])
         )
 
     def depth(self) -> list[tuple[Layer, AttentionMechanism]]:

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from inattention.attention import without_files
 from inattention.audio.config import FeatureConfig
 from inattention.audio.features import features as features_of
 from inattention.audio.files import AudioError, check_samples, load_audio, resample
@@ -256,16 +257,19 @@ class AudioTransformer(
     def _load(cls, config_file: Path, weights_file: Path) -> "AudioTransformer":
         config = read_config(config_file)
         found = tensor_shapes(weights_file)
-        wanted = _shapes_without_memory(config)
+        # A file that the weights once started from may be gone, and a stranger's settings must not choose what is read.
+        plain = replace(config, attention_options=without_files(config.attention, config.attention_options))
+        wanted = _shapes_without_memory(plain)
         if wanted is not None:
             check_shapes(found, wanted, weights_file, config_file)
         try:
             with torch.random.fork_rng(devices=[]):  # a start that is thrown away moves nobody's random numbers
-                model = cls(config)
+                model = cls(plain)
         except Exception as error:  # a mechanism may refuse a stranger's options in any way
             raise ModelFolderError(f"{config_file}: {' '.join(str(error).split())}") from error
         check_shapes(found, _shapes(model), weights_file, config_file)
         model.load_state_dict(load_file(weights_file), strict=True)
+        model.config = model.encoder.config = config
         return model.eval()
 
 

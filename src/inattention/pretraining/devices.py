@@ -46,7 +46,7 @@ def _strategy(name: str, processes: int) -> Strategy | str:
     return name
 
 
-def spread(model: MaskedAcousticModel, strategy: Strategy) -> None:
+def spread(model: nn.Module, strategy: Strategy) -> None:
     """Under FSDP, leave each process a part of the weights: of each layer that has its own, and of the rest.
 
     A layer that serves every depth stays with the rest: gathering it again at each depth would save nothing.
@@ -56,6 +56,7 @@ def spread(model: MaskedAcousticModel, strategy: Strategy) -> None:
     from torch.distributed.fsdp import fully_shard
 
     mesh = strategy.device_mesh["data_parallel"]
+    assert isinstance(model, MaskedAcousticModel)
     layers = model.encoder.encoder.layers
     if len(layers) > 1:
         for layer in layers:

@@ -59,9 +59,9 @@ def rate_at(step: int, config: PretrainingConfig) -> float:
 
 
 class Pretraining(L.LightningModule):
-    """The masked acoustic model as Lightning trains it."""
+    """The masked acoustic model as Lightning trains it, or any other that gives a summed error and a count of cells."""
 
-    def __init__(self, model: MaskedAcousticModel, config: PretrainingConfig, seed: int) -> None:
+    def __init__(self, model: nn.Module, config: PretrainingConfig, seed: int) -> None:
         super().__init__()
         self.model = model
         self.config = config
@@ -96,7 +96,8 @@ class Pretraining(L.LightningModule):
             number, offset = batch.position
             self.position = (number, offset + 1)
         self.log("train/l1", error.detach() / max(cells, 1), prog_bar=True, batch_size=len(batch.ids) or 1)
-        loss, besides = share_of_mean(error, everywhere, batch.pieces), self.model.auxiliary_loss()
+        loss = share_of_mean(error, everywhere, batch.pieces)
+        besides = self.model.auxiliary_loss() if isinstance(self.model, MaskedAcousticModel) else None
         return loss if besides is None else loss + besides
 
     def on_validation_epoch_start(self) -> None:
@@ -268,7 +269,16 @@ class Checkpoints(Callback):
 
 
 class Progress(TQDMProgressBar):
-    """One bar for the run, with the two losses."""
+    """One bar for the run, with the two losses.
+
+    Args:
+        title: what it is called.
+        refresh_rate: steps between its updates.
+    """
+
+    def __init__(self, title: str, refresh_rate: int) -> None:
+        super().__init__(refresh_rate)
+        self.title = title
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         """Leave out the loggers' version."""
@@ -277,9 +287,9 @@ class Progress(TQDMProgressBar):
         return metrics
 
     def init_train_tqdm(self) -> Any:
-        """Name the bar for what it shows."""
+        """Name the bar."""
         bar = super().init_train_tqdm()
-        bar.set_description("pre-training")
+        bar.set_description(self.title)
         return bar
 
     def on_train_batch_end(

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
+from inattention import attention
 from inattention.audio.files import AudioError
 from inattention.corpora.base import Corpus
 from inattention.corpora.features import stored_features
@@ -37,7 +39,6 @@ from inattention.seeding import derive_seed
 if TYPE_CHECKING:
     from lightning.pytorch.strategies import Strategy
 
-    from inattention.pretraining.engine import Pretraining
 
 RUN, OUTCOME = "run.json", "outcome.json"
 PASSES_FOR_FLOOR = 50
@@ -53,13 +54,19 @@ class Run:
     seed: int = 0
 
     def account(self) -> dict[str, Any]:
-        """Give it as plain data."""
-        return {
+        """Give it as plain data; a file that the attention starts from counts by its content.
+
+        Raises:
+            ValueError: if there is no such file.
+        """
+        account = {
             "model": self.model.to_dict(),
             "training": self.training.what_counts(),
             "corpus": {"name": self.corpus.info["name"], "key": self.corpus.key},
             "seed": self.seed,
         }
+        files = attention.digests(self.model.attention, self.model.attention_options)
+        return {**account, "files": files} if files else account
 
     def examples(self) -> MaskedExamples:
         """Make the masked examples of this run.
@@ -113,13 +120,15 @@ def pretrain(run: Run, folder: str | Path, *, progress: bool = True) -> dict[str
 
 
 def _pretrain(run: Run, folder: Path, *, progress: bool) -> dict[str, Any]:
-    _claim(folder, run)
+    claim(folder, run.account())
     if (folder / OUTCOME).exists():
         return json.loads((folder / OUTCOME).read_text(encoding="utf-8")) if is_first_process() else {}
     model = run.fresh_model()
     facts: dict[str, Any] = {"seconds": 0.0, "cpu_seconds": 0.0, "skipped": {}}
     if run.training.steps:
-        model, facts = _fit(run, model, folder, progress=progress)
+        trained, facts = fit(run, model, folder, progress=progress)
+        assert isinstance(trained, MaskedAcousticModel)
+        model = trained
         if not is_first_process():
             return {}
     outcome = {
@@ -137,8 +146,13 @@ def _pretrain(run: Run, folder: Path, *, progress: bool) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def measure_held_out(run: Run, model: MaskedAcousticModel) -> dict[str, float]:
-    """Measure the held-out loss of a model and of predicting the mean: absolute error a masked cell."""
+def measure_held_out(run: Run, model: nn.Module) -> dict[str, float]:
+    """Measure the held-out loss of a model and of predicting the mean: absolute error a masked cell.
+
+    Args:
+        run: whose held-out batches are used.
+        model: for a `Batch`, gives a summed error and the number of cells that it is over.
+    """
     device = next(model.parameters()).device
     model.eval()
     error = baseline = cells = 0.0
@@ -170,10 +184,27 @@ def neighbour_floor(run: Run) -> dict[str, float]:
     return {"neighbour_l1": error / max(cells, 1)}
 
 
-def _fit(
-    run: Run, model: MaskedAcousticModel, folder: Path, *, progress: bool
-) -> tuple[MaskedAcousticModel, dict[str, Any]]:
-    """Train with Lightning; give the trained model, and how it went."""
+def fit(
+    run: Run, model: nn.Module, folder: Path, *, progress: bool, title: str = "pre-training"
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train with Lightning; give the trained model, and how it went.
+
+    Args:
+        run: settings, corpus and seed.
+        model: for a `Batch`, gives a summed error and the number of cells that it is over. It is trained in place;
+            under FSDP it must be the run's own.
+        folder: where checkpoints, curve and logs are kept; a checkpoint that stands there is gone on from.
+        progress: show a progress bar.
+        title: what the bar calls it.
+
+    Returns:
+        The model in one piece (under FSDP another object than was given), and ``seconds`` and ``cpu_seconds`` of
+        training with the cuts that were ``skipped``.
+
+    Raises:
+        RunStopped: if SIGTERM or SIGINT asked for an end, after a checkpoint.
+        RunDiverged: if the loss is no longer a number.
+    """
     with _quiet():
         import lightning as L
         from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -203,7 +234,7 @@ def _fit(
             enable_progress_bar=progress,
             log_every_n_steps=max(1, min(50, settings.steps // 20)),
             callbacks=[curve, Checkpoints(folder, settings, curve, stop)]
-            + ([Progress(refresh_rate=5)] if progress else []),
+            + ([Progress(title, refresh_rate=5)] if progress else []),
             plugins=[CheckpointFile()],
             logger=[
                 CSVLogger(folder / "logs", name="csv"),  # each start writes a version of its own
@@ -226,19 +257,19 @@ def _fit(
                 f"the loss is not a number at step {trainer.global_step}; {folder}/diverged.json names the cuts. "
                 "Lower the learning rate, or look at those cuts; the run goes on from its last checkpoint"
             ) from None
-        return _whole(run, module, trainer.strategy), {
+        return _whole(run, model, trainer.strategy), {
             "seconds": curve.seconds,
             "cpu_seconds": curve.cpu_seconds,
             "skipped": module.skipped,
         }
 
 
-def _whole(run: Run, module: "Pretraining", strategy: "Strategy") -> MaskedAcousticModel:
+def _whole(run: Run, model: nn.Module, strategy: "Strategy") -> nn.Module:
     """Give the trained model in one piece; all processes take part in putting it together."""
     from lightning.pytorch.strategies import ModelParallelStrategy
 
     if not isinstance(strategy, ModelParallelStrategy):
-        return module.model
+        return model
     state = strategy.lightning_module_state_dict()
     model = run.fresh_model()
     if state:
@@ -280,13 +311,17 @@ def _check_whole(path: Path) -> None:
     torch.load(path, map_location="meta", weights_only=True)
 
 
-def _claim(folder: Path, run: Run) -> None:
-    """Write what the run is, or check that the folder holds this very run."""
-    account = run.account()
+def claim(folder: Path, account: dict[str, Any]) -> None:
+    """Write what a run is, or check that the folder holds this very run.
+
+    Raises:
+        RunError: if it holds another.
+    """
     path = folder / RUN
     if path.exists():
         known = json.loads(path.read_text(encoding="utf-8"))
-        differing = [part for part in account if known.get(part) != json.loads(json.dumps(account[part]))]
+        parts = account.keys() | known.keys() - {"provenance"}
+        differing = sorted(part for part in parts if known.get(part) != json.loads(json.dumps(account.get(part))))
         if differing:
             raise RunError(
                 f"{folder} holds a run with another {' and another '.join(differing)} ({path}); choose another folder, "

@@ -44,8 +44,8 @@ class Source(Protocol):
     def layers(self) -> int: ...  # noqa: D102
 
     def features(
-        self, waveforms: Sequence[Float[Tensor, " samples"]], *, all_layers: bool = False
-    ) -> list[Float[Tensor, "time *layers width"]]:
+        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False
+    ) -> list[Float[Tensor, "_ *layers width"]]:
         """Give each utterance's features, the same in any company, on the CPU.
 
         Args:
@@ -87,8 +87,8 @@ class MelSource(_Ours):
         super().__init__("mel" if config.normalise else "mel-no-cmvn", config, width=config.size, layers=1)
 
     def features(
-        self, waveforms: Sequence[Float[Tensor, " samples"]], *, all_layers: bool = False
-    ) -> list[Float[Tensor, "time *layers width"]]:
+        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False
+    ) -> list[Float[Tensor, "_ *layers width"]]:
         """Give the input features; they are the one layer there is."""
         steps = [features_of(waveform, self.config) for waveform in waveforms]
         return [s[:, None] for s in steps] if all_layers else steps
@@ -109,8 +109,8 @@ class EncoderSource(_Ours):
         self.model, self.batch_size = model, batch_size
 
     def features(
-        self, waveforms: Sequence[Float[Tensor, " samples"]], *, all_layers: bool = False
-    ) -> list[Float[Tensor, "time *layers width"]]:
+        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False
+    ) -> list[Float[Tensor, "_ *layers width"]]:
         """Give the last layer, or with `all_layers` the embedded input and every layer."""
         steps = [features_of(waveform, self.config) for waveform in waveforms]
         hidden = encode(self.model, steps, layer=None if all_layers else -1, batch_size=self.batch_size)

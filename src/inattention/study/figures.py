@@ -1,19 +1,15 @@
 """The report's figures: accuracy with intervals, accuracy against time, and loss against steps and seconds.
 
-Each is drawn by matplotlib as SVG whose words stay words: they are set in the reader's own sans-serif, measured here
-in a wide one so that they fit, and can be searched and read aloud. The same results give the same bytes.
+Each is drawn by matplotlib in the style of all figures. The same results give the same bytes.
 """
 
-import io
 import math
 import re
 import statistics
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from markupsafe import escape
 from matplotlib.axes import Axes
@@ -21,6 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from inattention.analysis.style import INK, MUTED, PAPER
+from inattention.analysis.style import figure as figure_of
+from inattention.analysis.style import svg as svg_of
 from inattention.study.estimates import Estimate
 from inattention.study.families import Family
 from inattention.study.placement import place_labels, stack_up
@@ -28,34 +27,7 @@ from inattention.study.results import Pretraining, RowInfo
 
 # Times the highest reference line.
 _HIGHEST_LOSS = 1.3
-INK, MUTED, GRID, PAPER = "#1d1f24", "#5f636b", "#dddeda", "#fdfdfb"
-HALO = "paint-order: stroke; stroke: {}; stroke-width: 3px; stroke-linejoin: round"
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.6, 1.4, 1.6)), (0, (9, 2.5)))
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
-    "font.size": 10.5,
-    "text.color": INK,
-    "text.parse_math": False,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.facecolor": "none",
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "figure.facecolor": PAPER,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    "lines.solid_capstyle": "round",
-}
 
 
 @dataclass(frozen=True)
@@ -90,7 +62,7 @@ def accuracy_svg(points: Sequence[AccuracyPoint], chance: float | None, name: st
         chance: accuracy of always saying the most frequent class.
         name: of the figure.
     """
-    with _figure(380, 46 + 18 * len(points)) as figure:
+    with figure_of(380, 46 + 18 * len(points)) as figure:
         names = max(_extent(figure, point.info.name, fontsize=9)[0] for point in points)
         axes = figure.add_axes(_inside(figure, left=names + 8, right=12, bottom=36, top=8))
         for place, point in enumerate(points):
@@ -107,7 +79,7 @@ def accuracy_svg(points: Sequence[AccuracyPoint], chance: float | None, name: st
         axes.set_xlabel("accuracy, %")
         if chance is not None:
             axes.axvline(100 * chance, color=MUTED, linewidth=1, linestyle=(0, (1.5, 2)))
-        return _svg(figure, name)
+        return svg_of(figure, name)
 
 
 def accuracy_time_svg(points: Sequence[AccuracyPoint], name: str, *, width: int, height: int) -> str:
@@ -121,7 +93,7 @@ def accuracy_time_svg(points: Sequence[AccuracyPoint], name: str, *, width: int,
     """
     timed = [point for point in points if point.score and point.ratio]
     across = [point for point in points if point.score and point.info.is_mel]
-    with _figure(width, height) as figure:
+    with figure_of(width, height) as figure:
         axes = figure.add_axes(_inside(figure, left=46, right=14, bottom=40, top=12))
         axes.grid()
         for point in timed:
@@ -139,7 +111,7 @@ def accuracy_time_svg(points: Sequence[AccuracyPoint], name: str, *, width: int,
         axes.set_xlabel("forward time, relative to qk (less is faster)")
         axes.set_ylabel("accuracy, %")
         _label_points(figure, axes, timed, _draw_across(axes, across), fontsize=9.5 if width < 500 else 10)
-        return _svg(figure, name)
+        return svg_of(figure, name)
 
 
 def loss_svg(
@@ -153,7 +125,7 @@ def loss_svg(
         name: of the figure.
         against: ``step`` or ``seconds``.
     """
-    with _figure(400, 380) as figure:
+    with figure_of(400, 380) as figure:
         names = max(_extent(figure, text, fontsize=9)[0] for text in [*references, *(info.name for info, _ in runs)])
         axes = figure.add_axes(_inside(figure, left=50, right=names + 18, bottom=38, top=8))
         axes.grid(axis="y")
@@ -185,7 +157,7 @@ def loss_svg(
         axes.set_ylabel("held-out masked L1")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         _label_ends(figure, axes, ends)
-        return _svg(figure, name)
+        return svg_of(figure, name)
 
 
 def marker_path(marker: str) -> str:
@@ -226,21 +198,6 @@ def inline(svg: str, name: str, description: str, colours: Mapping[str, str]) ->
 def _only_size_and_weight(font: re.Match[str]) -> str:
     weight, size = font.groups()
     return f"font-size: {size}px" + (f"; font-weight: {weight}" if weight else "")
-
-
-@contextmanager
-def _figure(width: float, height: float) -> Generator[Figure]:
-    """A figure of a size in pixels of the page, in the report's style."""
-    with mpl.rc_context(rc=_STYLE):
-        yield Figure((width / 72, height / 72), dpi=72)
-
-
-def _svg(figure: Figure, name: str) -> str:
-    mpl.rcParams["svg.hashsalt"] = name
-    out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    # Words stand clear of lines behind them.
-    return out.getvalue().replace("</style>", f" text {{{HALO.format(PAPER)}}}</style>", 1)
 
 
 def _inside(

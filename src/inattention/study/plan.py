@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from inattention import __version__, attention
 from inattention.attention.registry import nearest
@@ -22,6 +23,7 @@ from inattention.timing.machine import machine
 
 Kind = Literal["floor", "pretrain", "probe", "time"]
 OUTCOME = "outcome.json"
+LONGEST_NAME = 150  # of a row in a folder's name, which file systems end at 255 bytes
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,11 @@ class Step:
 
     @property
     def run_name(self) -> str:
-        """The row and its seed, as folders of models are called."""
-        return self.row if self.seed is None or not self.row else f"{self.row}-{self.seed}"
+        """The row and its seed, as folders of models are called: a path in a row must not become folders."""
+        row = quote(self.row, safe="@=,+ ")
+        if len(row) > LONGEST_NAME:
+            row = f"{row[:40]}...{row[40 - LONGEST_NAME :]}"
+        return row if self.seed is None or not row else f"{row}-{self.seed}"
 
     @property
     def folder(self) -> str:
@@ -131,8 +136,12 @@ def make_plan(config: StudyConfig, corpus: Corpus) -> list[Step]:
 
 
 def _all_options(row: Row) -> dict[str, Any]:
-    """A row's options with the defaults that it leaves alone: a changed default is another mechanism."""
-    return {**attention.options_of(row.mechanism), **row.options}
+    """A row's options with the defaults that it leaves alone: a changed default is another mechanism.
+
+    An option whose default is empty counts only where it is given; one that names a file, by the file's content.
+    """
+    defaults = {option: value for option, value in attention.options_of(row.mechanism).items() if value != ""}
+    return {**defaults, **row.options, **attention.digests(row.mechanism, row.options)}
 
 
 def _key(*parts: Any) -> str:

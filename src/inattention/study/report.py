@@ -11,24 +11,22 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from jaxtyping import Float
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from inattention.analysis.command import ATLAS, DEFAULT_FOLDER
 from inattention.analysis.maps import CLOSE_UP, close_up, colour_stops, draw_maps, load_maps, moved, shrink, tile_png
 from inattention.analysis.sheet import pictures_of, sheet_svg
+from inattention.analysis.style import GRID, HALO, INK, MUTED, PAPER
 from inattention.attention.rows import parse_row
 from inattention.files import write_bytes, write_text
 from inattention.study import account, wording
 from inattention.study.differences import comparisons
 from inattention.study.figures import (
-    GRID,
-    HALO,
-    INK,
-    MUTED,
-    PAPER,
     AccuracyPoint,
     accuracy_svg,
     accuracy_time_svg,
@@ -180,6 +178,13 @@ def _maps(results: StudyResults) -> list[LearnedMaps]:
     return [_maps_of(info, results.runs_of(info.name)) for info in learned]
 
 
+def _atlases(results: StudyResults) -> list[tuple[str, str]]:
+    """List the atlases that `inattention analyze` left beside trained models: the model's name, and its address."""
+    names = [f"{row}-{seed}" for row, seed in results.pretraining]
+    found = [(name, f"{name}/{DEFAULT_FOLDER}/{ATLAS}") for name in names]
+    return [(name, quote(path)) for name, path in found if (results.folder / path).is_file()]
+
+
 def _maps_of(info: RowInfo, runs: Sequence[Pretraining]) -> LearnedMaps:
     path, seed = next(((run.maps, run.seed) for run in runs if run.maps), (None, None))
     if path is None:
@@ -265,6 +270,7 @@ def _page(results: StudyResults, drawn: dict[str, str], maps: Sequence[LearnedMa
         figures={name: Markup(inline(svg, name, _description(name, results), colours)) for name, svg in drawn.items()},
         halo=Markup(HALO.format("var(--paper)")),
         maps=maps,
+        atlases=_atlases(results),
         scale=colour_stops(),
         close_up=CLOSE_UP,
         task_titles=TASK_TITLES,

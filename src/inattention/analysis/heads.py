@@ -1,0 +1,114 @@
+"""What is known of each head after a capture: its category, measures and input dependence, as rows and as files."""
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from inattention.analysis.capture import Captured
+from inattention.analysis.measures import CATEGORIES, MEASURES, categorise, measure, usual_category
+
+
+@dataclass(frozen=True)
+class Head:
+    """One head at one depth.
+
+    Attributes:
+        layer: from 1.
+        head: from 1.
+        category: of more than half of its single maps, or mixed.
+        counts: single maps of each category.
+        input_dependence: the share of its maps' spread that their mean does not explain; None for one utterance.
+        measures: each measure's mean over single maps.
+        of_mean: the measures of its mean map.
+        category_of_mean: the mean map's category.
+    """
+
+    layer: int
+    head: int
+    category: str
+    counts: dict[str, int]
+    input_dependence: float | None
+    measures: dict[str, float]
+    of_mean: dict[str, float]
+    category_of_mean: str
+
+    @property
+    def key(self) -> str:
+        """What the head is called in addresses."""
+        return f"layer-{self.layer}-head-{self.head}"
+
+    @property
+    def share(self) -> float:
+        """The share of single maps that are of its category."""
+        return self.counts[self.category] / max(1, sum(self.counts.values()))
+
+
+def heads_of(captured: Captured) -> list[Head]:
+    """Give an account of each head, layer by layer."""
+    usual = usual_category(captured.categories)
+    mean = measure(captured.mean)
+    of_mean, dependence = categorise(mean), captured.input_dependence
+    return [
+        Head(
+            layer=layer + 1,
+            head=head + 1,
+            category=CATEGORIES[usual[layer, head]],
+            counts=dict(zip(CATEGORIES, captured.categories[layer, head].tolist(), strict=True)),
+            input_dependence=_number(dependence[layer, head]),
+            measures={name: float(captured.measures[name][layer, head]) for name in MEASURES},
+            of_mean={name: float(mean[name][layer, head]) for name in MEASURES},
+            category_of_mean=CATEGORIES[of_mean[layer, head]],
+        )
+        for layer, head in np.ndindex(*usual.shape)
+    ]
+
+
+def counts_of(captured: Captured) -> Int[np.ndarray, " categories"]:
+    """Count heads by category, over all layers."""
+    return np.bincount(usual_category(captured.categories).ravel(), minlength=len(CATEGORIES))
+
+
+def as_data(heads: list[Head]) -> list[dict[str, Any]]:
+    """Give heads as plain data for JSON."""
+    return [
+        {
+            "layer": it.layer,
+            "head": it.head,
+            "category": it.category,
+            "single_maps": it.counts,
+            "input_dependence": it.input_dependence,
+            "measures": it.measures,
+            "mean_map": {"category": it.category_of_mean, **it.of_mean},
+        }
+        for it in heads
+    ]
+
+
+def as_csv(heads: list[Head]) -> str:
+    """Give heads as a table: a row a head, a column a number."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    shares, of_mean = [f"share_{name}" for name in CATEGORIES], [f"mean_map_{name}" for name in MEASURES]
+    table.writerow(["layer", "head", "category", *shares, "input_dependence", *MEASURES, "mean_map_category", *of_mean])
+    for it in heads:
+        maps = max(1, sum(it.counts.values()))
+        numbers = [it.counts[name] / maps for name in CATEGORIES] + [it.input_dependence]
+        numbers += [it.measures[name] for name in MEASURES]
+        table.writerow(
+            [it.layer, it.head, it.category, *map(_written, numbers), it.category_of_mean]
+            + [_written(it.of_mean[name]) for name in MEASURES]
+        )
+    return out.getvalue()
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _written(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

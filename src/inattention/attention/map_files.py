@@ -1,0 +1,198 @@
+"""Attention maps from a file, as a mechanism starts from them: read, checked, and brought to any length.
+
+The file is a safetensors file with one tensor ``maps`` of (heads, time, time) or (layers, heads, time, time): rows are
+queries, columns keys; rows are not negative and sum to 1. ``inattention analyze --derive-maps`` writes such files.
+
+**Another length.** Weights over time are of two kinds, which grow in different ways. What lies along the diagonal says
+how many *steps* away to look, and keeps its offset and width in steps; what varies slowly from query to query (a
+trend over the keys, stripes) says where in the *utterance* to look, and keeps its place as a share of the length.
+Each map is parted into the two:
+
+- a weight's *slow* part is its median over half of the queries, those around it, at most the weight itself. A band
+  along the diagonal passes a key within few queries, so the median does not see it; this holds for bands up to about
+  a fifth of the length wide.
+- what is left, within half of the length on either side of the diagonal, is the *local* part.
+
+A new row comes from the row at the same share of the length, but for an eighth of the rows at either end, which keep
+their distance from it in steps; between two rows it is interpolated. In it, the slow part is stretched over the keys
+(linear interpolation; averages where it shrinks), and the local part keeps each weight's j - i. The row's shares of
+the two are kept. Maps that already have the length wanted are not touched.
+"""
+
+import hashlib
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+# What every key counts in log-weights, over the length: it keeps every key in reach of the gradient, and spreads an
+# empty row evenly.
+FLOOR = 1e-3
+
+TENSOR = "maps"
+SUFFIX = ".safetensors"
+
+# The median is taken over so many queries at most, evenly spaced: enough of them to outvote a band.
+MEDIAN_QUERIES = 33
+# Rows may miss a sum of 1 by so much, as 16-bit numbers do.
+ROW_TOLERANCE = 5e-3
+
+
+def names_file(value: object) -> bool:
+    """Say whether an option's value names a file of maps and no way to start.
+
+    >>> names_file("runs/maps.safetensors"), names_file("logits")
+    (True, False)
+    """
+    return isinstance(value, str) and value.endswith(SUFFIX)
+
+
+def digest(path: str) -> str:
+    """Give the SHA-256 of a file's bytes.
+
+    Raises:
+        ValueError: if it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); give a file of attention maps") from None
+
+
+def read_maps(path: str | Path) -> Float[Tensor, "*layers heads time time"]:
+    """Read maps from a file; their rows are made to sum to 1 exactly.
+
+    Raises:
+        ValueError: naming the file, if there is none, or it does not hold maps.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = sorted(file.keys())
+            if TENSOR not in names:
+                raise ValueError(f"{path}: holds no tensor {TENSOR!r} (it holds {', '.join(names) or 'nothing'})")
+            shape = file.get_slice(TENSOR).get_shape()
+            if len(shape) not in (3, 4) or shape[-1] != shape[-2] or 0 in shape:
+                raise ValueError(
+                    f"{path}: {TENSOR} must be (heads, time, time) or (layers, heads, time, time), not {tuple(shape)}"
+                )
+            maps = file.get_tensor(TENSOR)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: cannot be read as a safetensors file of attention maps ({error})") from None
+    if not maps.is_floating_point():
+        raise ValueError(f"{path}: {TENSOR} must hold floating-point numbers, not {maps.dtype}")
+    maps = maps.float()
+    sums = maps.sum(-1, keepdim=True)
+    if not bool(maps.isfinite().all()) or bool((maps < 0).any()) or float((sums - 1).abs().max()) > ROW_TOLERANCE:
+        raise ValueError(f"{path}: rows of {TENSOR} must be weights: finite, not negative, with a sum of 1")
+    return maps / sums
+
+
+def maps_for(path: str | Path, *, heads: int, layer: tuple[int, int] | None = None) -> Float[Tensor, "heads time time"]:
+    """Give the maps that a mechanism starts from, of the file's own length.
+
+    Args:
+        path: the file.
+        heads: of the mechanism.
+        layer: which of how many layers the mechanism serves; None for all of them, which takes the mean over layers.
+
+    Raises:
+        ValueError: if the file cannot be used, or is of another number of heads or layers.
+    """
+    maps = read_maps(path)
+    if maps.shape[-3] != heads:
+        raise ValueError(f"{path}: holds maps of {maps.shape[-3]} heads; this encoder has {heads}")
+    if maps.ndim == 4:
+        if layer is not None and layer[1] != len(maps):
+            raise ValueError(
+                f"{path}: holds maps of {len(maps)} layers; this encoder has {layer[1]}, each with its own "
+                "(maps='shared' would start them all from the mean)"
+            )
+        maps = maps.mean(0) if layer is None else maps[layer[0]]
+    return maps
+
+
+def log_weights(maps: Float[Tensor, "*maps time time"], length: int) -> Float[Tensor, "*maps length length"]:
+    """Give maps of a length as logits whose softmax they are, but for a floor that keeps every key in reach."""
+    return (resample(maps, length) + FLOOR / length).log()
+
+
+def resample(maps: Float[Tensor, "*maps time time"], length: int) -> Float[Tensor, "*maps length length"]:
+    """Bring maps to another length, as the module's text says.
+
+    Args:
+        maps: rows are not negative and sum to 1.
+        length: rows and columns wanted.
+
+    Returns:
+        Maps whose rows sum to 1.
+
+    >>> resample(torch.eye(16), 24).equal(torch.eye(24))
+    True
+    """
+    time = maps.shape[-1]
+    if time == length:
+        return maps
+    resampled = [_resample(one.double(), length).to(maps.dtype) for one in maps.reshape(-1, time, time)]
+    return torch.stack(resampled).reshape(*maps.shape[:-2], length, length)
+
+
+def _resample(weights: Float[Tensor, "time time"], length: int) -> Float[Tensor, "length length"]:
+    local = _local(weights)
+    rows = _source_rows(len(weights), length)
+    slow = F.interpolate((weights - local)[None, None], size=(len(weights), length), mode="bilinear", antialias=True)
+    slow = _between(slow[0, 0], rows)
+    share = _between(local.sum(1, keepdim=True), rows)
+    local = _along_diagonal(local, rows)
+    mass = torch.stack([local.sum(1, keepdim=True), slow.sum(1, keepdim=True)])
+    # A part that is nowhere to be found in a row leaves it to the other.
+    share = torch.where(mass[0] <= 0, 0.0, torch.where(mass[1] <= 0, 1.0, share))
+    scale = torch.stack([share, 1 - share]) / mass.where(mass > 0, 1.0)
+    parts = scale[0] * local + scale[1] * slow
+    total = parts.sum(1, keepdim=True)
+    return torch.where(total > 0, parts / total.where(total > 0, 1.0), 1 / length)
+
+
+def _local(weights: Float[Tensor, "time time"]) -> Float[Tensor, "time time"]:
+    """What stands out of the neighbouring queries' weights near the diagonal."""
+    time = len(weights)
+    steps = torch.arange(time)
+    window = min(time - 1, 2 * (time // 4))
+    first = (steps - window // 2).clamp(0, time - 1 - window)
+    queries = first[:, None] + torch.linspace(0, window, min(MEDIAN_QUERIES, window + 1)).round().long()
+    slow = torch.minimum(weights[queries].median(1).values, weights)
+    near = (steps - steps[:, None]).abs() <= time // 2
+    return torch.where(near, weights - slow, 0.0)
+
+
+def _source_rows(time: int, length: int) -> Float[Tensor, " length"]:
+    """Say which row, or which place between two, each new row comes from."""
+    kept = min(time, length) // 8
+    rows = torch.arange(length, dtype=torch.float64)
+    between = kept + (rows - kept) * (time - 1 - 2 * kept) / max(length - 1 - 2 * kept, 1)
+    source = torch.where(rows < kept, rows, torch.where(rows >= length - kept, rows + time - length, between))
+    return source.clamp(0, time - 1)
+
+
+def _between(values: Float[Tensor, "time keys"], rows: Float[Tensor, " length"]) -> Float[Tensor, "length keys"]:
+    """Interpolate between rows."""
+    lower = rows.floor().long()
+    return torch.lerp(values[lower], values[(lower + 1).clamp(max=len(values) - 1)], (rows - lower)[:, None])
+
+
+def _along_diagonal(
+    local: Float[Tensor, "time time"], rows: Float[Tensor, " length"]
+) -> Float[Tensor, "length length"]:
+    """Interpolate between rows at equal distance from the diagonal; nothing lies beyond a row's ends."""
+    time, length = len(local), len(rows)
+    offsets = torch.arange(1 - length, length)
+    keys = torch.arange(time)[:, None] + offsets
+    inside = (keys >= 0) & (keys < time)
+    at_offsets = torch.where(inside, local.gather(1, keys.clamp(0, time - 1)), 0.0)
+    moved = _between(at_offsets, rows)
+    steps = torch.arange(length)
+    return moved.gather(1, steps - steps[:, None] + length - 1)
