@@ -10,7 +10,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
+
+from inattention.cli_corpus import corpus
+from inattention.cli_options import complain, flat, nearest, parse, value_of, with_value
 
 EXAMPLES = """examples:
   inattention study --preset smoke                       the whole study in minutes, from nothing to report.html
@@ -44,11 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     name, rest = words[0], words[1:]
     if name not in COMMANDS:
-        return _complain("", f"there is no command {name!r}{_nearest(name, COMMANDS)}")
+        return complain("", f"there is no command {name!r}{nearest(name, COMMANDS)}")
     try:
         return COMMANDS[name](rest)
     except KeyboardInterrupt:
-        return _complain(name, "stopped; the same command goes on where it was")
+        return complain(name, "stopped; the same command goes on where it was")
     except Exception as error:
         from inattention.pretraining.stopping import RunDiverged, RunStopped
 
@@ -56,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         expected = isinstance(error, ValueError | OSError | RunDiverged | RunStopped)
         if not expected or os.environ.get("INATTENTION_DEBUG"):
             raise
-        return _complain(name, str(error))
+        return complain(name, str(error))
 
 
 def study(arguments: list[str]) -> int:
@@ -82,10 +85,10 @@ def study(arguments: list[str]) -> int:
         out: Path | None = None
         jobs: int = 0
         executor: Literal["local", "ray"] = "local"
-        settings: _flat(StudyConfig) = field(default_factory=lambda: PRESETS["smoke"])  # ty: ignore[invalid-type-form]
+        settings: flat(StudyConfig) = field(default_factory=lambda: PRESETS["smoke"])  # ty: ignore[invalid-type-form]
 
-    chosen = _value_of("--preset", arguments) or "smoke"
-    options = _parse(Study, "study", arguments, default=Study(preset=chosen, settings=preset(chosen)))
+    chosen = value_of("--preset", arguments) or "smoke"
+    options = parse(Study, "study", arguments, default=Study(preset=chosen, settings=preset(chosen)))
     settings = replace(options.settings, rows=options.only) if options.only else options.settings
 
     from inattention.study.run import run_study
@@ -117,7 +120,7 @@ def mechanisms(arguments: list[str]) -> int:
         draw: Path | None = None
         rows: tuple[str, ...] = ()
 
-    options = _parse(Mechanisms, "mechanisms", _with_value("--draw", "mechanisms.svg", arguments))
+    options = parse(Mechanisms, "mechanisms", with_value("--draw", "mechanisms.svg", arguments))
     if options.draw is not None:
         from inattention.analysis.sheet import save_sheet
 
@@ -127,133 +130,6 @@ def mechanisms(arguments: list[str]) -> int:
     from inattention.attention.listing import as_data, as_text
 
     print(json.dumps(as_data(), indent=2, ensure_ascii=False) if options.json else as_text())
-    return 0
-
-
-def corpus(arguments: list[str]) -> int:
-    """Prepare a corpus, show what one holds, describe how it sounds, or validate it."""
-    from inattention.corpora.registry import CORPORA
-
-    verbs = ("prepare", "features", "show", "describe", "validate")
-    usage = (
-        f"usage: inattention corpus prepare {{{','.join(CORPORA)}}} [--help]\n"
-        "       inattention corpus features FOLDER [--help]\n"
-        "       inattention corpus show FOLDER\n"
-        "       inattention corpus describe FOLDER [--out page.html] [--help]\n"
-        "       inattention corpus validate FOLDER [--help]"
-    )
-    if not arguments or arguments[0] in ("-h", "--help"):
-        kinds = "\n".join(f"  {name:<12} {kind.summary}" for name, kind in CORPORA.items())
-        summary = "Prepare a corpus, show what one holds, describe how it sounds, or validate it."
-        print(f"{usage}\n\n{summary}\n\ncorpora:\n{kinds}")
-        return 0
-    verb, rest = arguments[0], arguments[1:]
-    if verb not in verbs:
-        return _complain("corpus", f"there is no {verb!r}{_nearest(verb, verbs)}")
-    from inattention.corpora.commands import prepare_command, show_command
-
-    if verb == "features":
-        return _features(rest)
-    if verb == "show":
-        if len(rest) != 1:
-            return _complain("corpus", usage)
-        show_command(Path(rest[0]))
-        return 0
-    if verb in ("describe", "validate"):
-        return _look_at_corpus(verb, rest)
-    if not rest or rest[0] not in CORPORA:
-        return _complain("corpus", f"which corpus?{_nearest(rest[0] if rest else '', CORPORA)}\n{usage}")
-    config_class = CORPORA[rest[0]].config_class()
-
-    @dataclass(frozen=True, kw_only=True)
-    class Prepare:
-        """Prepare a corpus: speech, speakers, phones and splits in one folder that can be moved.
-
-        Attributes:
-            out: the folder; corpora/NAME if left out.
-            overwrite: replace a corpus with other settings that stands there.
-            workers: processes; one a processor if left out.
-            settings: of the corpus.
-        """
-
-        out: Path | None = None
-        overwrite: bool = False
-        workers: int | None = None
-        settings: _flat(config_class) = field(default_factory=config_class)  # ty: ignore[invalid-type-form]
-
-    options = _parse(Prepare, f"corpus prepare {rest[0]}", rest[1:])
-    out = options.out or Path("corpora") / rest[0]
-    prepare_command(rest[0], options.settings, out, overwrite=options.overwrite, workers=options.workers)
-    return 0
-
-
-def _features(arguments: list[str]) -> int:
-    import tyro
-
-    from inattention.audio.config import FeatureConfig
-
-    @dataclass(frozen=True, kw_only=True)
-    class Features:
-        """Compute the features of a prepared corpus once, for `pretrain --training.stored-features`.
-
-        They are kept in the corpus's folder. Stopped at any moment, the same command goes on where it was.
-
-        Attributes:
-            folder: the prepared corpus.
-            workers: processes; one a processor if left out.
-            settings: of the features.
-        """
-
-        folder: Annotated[Path, tyro.conf.Positional]
-        workers: int | None = None
-        settings: _flat(FeatureConfig) = field(default_factory=FeatureConfig)  # ty: ignore[invalid-type-form]
-
-    options = _parse(Features, "corpus features", arguments)
-    from inattention.corpora.commands import features_command
-
-    features_command(options.folder, options.settings, workers=options.workers)
-    return 0
-
-
-def _look_at_corpus(verb: str, arguments: list[str]) -> int:
-    """Describe or validate a prepared corpus."""
-    import tyro
-
-    from inattention.corpora.commands import describe_command, validate_command
-
-    @dataclass(frozen=True, kw_only=True)
-    class Validate:
-        """Decode all of a prepared corpus, and list what is wrong with each file; ends with 1 if anything is.
-
-        Attributes:
-            folder: of the corpus.
-            workers: processes; one a processor if left out.
-        """
-
-        folder: Annotated[Path, tyro.conf.Positional]
-        workers: int | None = None
-
-    @dataclass(frozen=True, kw_only=True)
-    class Describe:
-        """Say, and draw, what a prepared corpus sounds like: hours, speakers, durations, phones, levels and silence.
-
-        Attributes:
-            folder: of the corpus.
-            out: a page or picture to draw, .html or .png.
-            cuts: how many to decode for levels, spread over all; 0 for every one.
-            workers: processes; one a processor if left out.
-        """
-
-        folder: Annotated[Path, tyro.conf.Positional]
-        out: Path | None = None
-        cuts: int = 1000
-        workers: int | None = None
-
-    if verb == "validate":
-        checked = _parse(Validate, "corpus validate", arguments)
-        return validate_command(checked.folder, workers=checked.workers)
-    options = _parse(Describe, "corpus describe", arguments)
-    describe_command(options.folder, out=options.out, cuts=options.cuts, workers=options.workers)
     return 0
 
 
@@ -282,7 +158,7 @@ def pretrain(arguments: list[str]) -> int:
         model: AudioTransformerConfig = field(default_factory=AudioTransformerConfig)
         training: PretrainingConfig = field(default_factory=PretrainingConfig)
 
-    options = _parse(Pretrain, "pretrain", arguments)
+    options = parse(Pretrain, "pretrain", arguments)
     from inattention.attention.rows import parse_row
     from inattention.corpora.base import open_corpus
     from inattention.pretraining.run import Run
@@ -323,9 +199,9 @@ def probe(arguments: list[str]) -> int:
         model: Annotated[str, tyro.conf.Positional]
         corpus: Path
         out: Path | None = None
-        settings: _flat(ProbeConfig) = field(default_factory=ProbeConfig)  # ty: ignore[invalid-type-form]
+        settings: flat(ProbeConfig) = field(default_factory=ProbeConfig)  # ty: ignore[invalid-type-form]
 
-    options = _parse(Probe, "probe", arguments)
+    options = parse(Probe, "probe", arguments)
     from inattention.probing.command import run_probe
 
     run_probe(options.model, options.corpus, options.out, options.settings)
@@ -352,9 +228,9 @@ def extract(arguments: list[str]) -> int:
         model: Annotated[str, tyro.conf.Positional]
         folder: Annotated[Path, tyro.conf.Positional]
         out: Path
-        settings: _flat(ExtractionConfig) = field(default_factory=ExtractionConfig)  # ty: ignore[invalid-type-form]
+        settings: flat(ExtractionConfig) = field(default_factory=ExtractionConfig)  # ty: ignore[invalid-type-form]
 
-    options = _parse(Extract, "extract", arguments)
+    options = parse(Extract, "extract", arguments)
     from inattention.model.extraction import extract_folder
 
     done = extract_folder(options.model, options.folder, options.out, **asdict(options.settings))
@@ -380,9 +256,9 @@ def time(arguments: list[str]) -> int:
         """
 
         out: Path = Path("runs/timing")
-        settings: _flat(TimingConfig) = field(default_factory=TimingConfig)  # ty: ignore[invalid-type-form]
+        settings: flat(TimingConfig) = field(default_factory=TimingConfig)  # ty: ignore[invalid-type-form]
 
-    options = _parse(Time, "time", arguments)
+    options = parse(Time, "time", arguments)
     from inattention.timing.command import run_time
 
     run_time(options.settings, options.out)
@@ -412,9 +288,9 @@ def analyze(arguments: list[str]) -> int:
         corpus: Path
         out: Path | None = None
         derive_maps: Path | None = None
-        settings: _flat(AnalysisConfig) = field(default_factory=AnalysisConfig)  # ty: ignore[invalid-type-form]
+        settings: flat(AnalysisConfig) = field(default_factory=AnalysisConfig)  # ty: ignore[invalid-type-form]
 
-    options = _parse(Analyze, "analyze", arguments)
+    options = parse(Analyze, "analyze", arguments)
     from inattention.analysis.command import run_analyze
 
     run_analyze(options.model, options.corpus, options.out, options.settings)
@@ -450,9 +326,9 @@ def convert(arguments: list[str]) -> int:
         model: Annotated[str, tyro.conf.Positional]
         corpus: Path
         out: Path
-        settings: _flat(ConversionConfig) = field(default_factory=ConversionConfig)  # ty: ignore[invalid-type-form]
+        settings: flat(ConversionConfig) = field(default_factory=ConversionConfig)  # ty: ignore[invalid-type-form]
 
-    options = _parse(Convert, "convert", arguments)
+    options = parse(Convert, "convert", arguments)
     from inattention.analysis.conversion import convert as run_conversion
     from inattention.analysis.conversion import summary
     from inattention.corpora.base import open_corpus
@@ -484,53 +360,6 @@ def _help() -> str:
         "Speech transformers whose attention does not look at its input.\n\n"
         f"commands:\n{lines}\n\n{EXAMPLES}"
     )
-
-
-def _flat(config: Any) -> Any:
-    """Let a record's settings be flags of their own, without the record's name before them."""
-    import tyro
-
-    return Annotated[config, tyro.conf.arg(name="")]
-
-
-def _parse(of: Any, name: str, arguments: list[str], default: Any = None) -> Any:
-    """Read flags into a record, or print help and end."""
-    import tyro
-
-    options: dict[str, Any] = {} if default is None else {"default": default}
-    return tyro.cli(of, prog=f"inattention {name}", args=arguments, **options)
-
-
-def _value_of(flag: str, arguments: list[str]) -> str | None:
-    """Look a flag up before the flags are known."""
-    for i, word in enumerate(arguments):
-        if word == flag and i + 1 < len(arguments):
-            return arguments[i + 1]
-        if word.startswith(f"{flag}="):
-            return word.partition("=")[2]
-    return None
-
-
-def _with_value(flag: str, value: str, arguments: list[str]) -> list[str]:
-    """Let a flag stand alone for its usual value.
-
-    >>> _with_value("--draw", "sheet.svg", ["--draw", "--rows", "qk"])
-    ['--draw', 'sheet.svg', '--rows', 'qk']
-    """
-    alone = [i for i, word in enumerate(arguments) if word == flag and (arguments[i + 1 :] or ["-"])[0][:1] == "-"]
-    return [word for i, it in enumerate(arguments) for word in ([it, value] if i in alone else [it])]
-
-
-def _nearest(word: str, known: Any) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; perhaps {close[0]!r}?" if close else f"; known: {', '.join(known)}"
-
-
-def _complain(command: str, message: str) -> int:
-    print(f"inattention{' ' + command if command else ''}: {message}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":
