@@ -144,6 +144,19 @@ def test_heads_are_filtered_by_category_and_layer(page: Any, captured: Captured)
     assert page.locator("#status").inner_text() == f"{len(expected)} of {len(heads)} heads."
 
 
+def test_faint_maps_can_be_stretched_and_their_values_stay(page: Any, captured: Captured) -> None:
+    canvas = "document.querySelector('[data-key=layer-1-head-2] canvas').toDataURL()"
+    plain = page.evaluate(canvas)
+    page.check("#stretch")
+    assert page.evaluate(canvas) != plain
+    page.locator("[data-key=layer-1-head-2] button").click()
+    point(page, 14, 20)
+    near(page, captured.mean[0, 1, 14, 20], captured.mean[0, 1].max())
+    page.locator("#close").click()
+    page.uncheck("#stretch")
+    assert page.evaluate(canvas) == plain
+
+
 def value(page: Any) -> float:
     return float(re.findall(r"(?:weight|deviation) ([0-9.e+-]+)", page.locator("#readout").inner_text())[0].rstrip("."))
 

@@ -38,7 +38,9 @@ def source() -> EncoderMaps:
 
 @pytest.fixture(scope="module")
 def captured(source: EncoderMaps, corpus: Corpus) -> Captured:
-    return capture(source, corpus, utterances=None, crop_steps=STEPS, singles=5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("inattention.analysis.capture.BATCH_BYTES", 3 * 4 * 2 * 12 * STEPS**2)  # three utterances
+        return capture(source, corpus, utterances=None, crop_steps=STEPS, singles=5)
 
 
 def all_maps(source: MapSource, corpus: Corpus) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from inattention.analysis.capture import Captured, capture
+from inattention.analysis.command import open_source
 from inattention.analysis.hugging_face import HuggingFaceMaps, load_hugging_face
 from inattention.analysis.sources import as_source
 from inattention.corpora.base import Corpus
@@ -125,6 +126,9 @@ def test_models_are_loaded_from_folders_and_faults_are_named(tmp_path: Any) -> N
     torch.testing.assert_close(
         HuggingFaceMaps(loaded).maps(inputs), HuggingFaceMaps(model("wav2vec2")).maps(inputs), atol=1e-6, rtol=1e-5
     )
+    opened = open_source(str(tmp_path / "saved"))
+    assert isinstance(opened, HuggingFaceMaps)
+    assert opened.name == "saved"
     (tmp_path / "saved" / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(ValueError, match="cannot be loaded"):
         load_hugging_face(str(tmp_path / "saved"))

@@ -35,7 +35,8 @@ NUMBERS: dict[str, tuple[str, str, str, str]] = {
         "Input dependence",
         "{:.2f}",
         "0 to 1",
-        "the share of the maps' spread over utterances that their mean does not explain: what a fixed map would lose",
+        "the share of the maps' spread over utterances that their mean does not explain: what a fixed map would lose. "
+        "Where maps are nearly even (sparsity near 0) there is little to lose, and it says little",
     ),
     "diagonality": ("Diagonality", "{:.2f}", "0 to 1", "weight along one diagonal, beyond chance"),
     "offset": ("Offset", "{:+.1f}", "steps", "where that diagonal lies; positive looks ahead in time"),
@@ -164,5 +165,12 @@ def _mel(log_mel: Float[np.ndarray, "time mels"], side: int) -> dict[str, Any]:
 
 
 def _written(value: float | None, name: str) -> str:
-    """Write a number as its kind is written, with a real minus."""
-    return DASH if value is None else NUMBERS[name][1].format(value + 0.0).replace("-", MINUS)
+    """Write a number as its kind is written, with a real minus, and without a sign where it comes to nothing.
+
+    >>> _written(-0.001, "lean"), _written(0.25, "lean"), _written(0.25, "sparsity")
+    ('0.00', '+0.25', '0.25')
+    """
+    if value is None:
+        return DASH
+    text = NUMBERS[name][1].format(value)
+    return text.lstrip("+-") if not float(text) else text.replace("-", MINUS)

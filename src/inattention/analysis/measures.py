@@ -20,7 +20,8 @@ and of all maps A_u of a head over n utterances u:
 
     input dependence  the share of their spread that their mean over utterances does not explain:
                       V / (sum_ij (mean_ij - 1/T)^2 + (n - 1) V / n) with V = sum_ij var_ij (n - 1 in its denominator).
-                      What a fixed map would lose, in squared weight.                     0 (fixed) to 1
+                      What a fixed map would lose, in squared weight; of maps that are nearly even (sparsity near 0)
+                      there is little to lose, and the share says little.                 0 (fixed) to 1
 
 Globalness, verticality and diagonality of speech transformers go back to Yang et al. 2020, "Understanding
 Self-Attention of Self-Supervised Audio Transformers"; here each is scaled so that maps of any length compare, and a

@@ -6,13 +6,17 @@ const palette = bytesOf(data.palette);
 const side = data.side;
 const headOf = new Map(data.heads.map((head) => [head.key, head]));
 
-// Drawing: a pixel a cell; the page scales it without smoothing.
+// Drawing: a pixel a cell; the page scales it without smoothing. Stretched, colours begin at the map's lowest weight.
 function drawMap(canvas, map) {
+  const levels = bytesOf(map.bytes);
+  const lowest = find("stretch").checked ? levels.reduce((a, b) => Math.min(a, b)) : 0;
+  const scale = 255 / Math.max(255 - lowest, 1);
   canvas.width = canvas.height = side;
   const context = canvas.getContext("2d");
   const image = context.createImageData(side, side);
-  bytesOf(map.bytes).forEach((level, i) => {
-    image.data.set(palette.subarray(3 * level, 3 * level + 3), 4 * i);
+  levels.forEach((level, i) => {
+    const colour = 3 * Math.round((level - lowest) * scale);
+    image.data.set(palette.subarray(colour, colour + 3), 4 * i);
     image.data[4 * i + 3] = 255;
   });
   context.putImageData(image, 0, 0);
@@ -69,20 +73,25 @@ function arrange() {
   find("status").textContent = shown === cards.length ? `All ${shown} heads.` : `${shown} of ${cards.length} heads.`;
 }
 
-find("controls").addEventListener("input", arrange);
+function drawAll() {
+  find("lowest").textContent = find("stretch").checked ? "lowest" : "0";
+  for (const card of cards) drawMap(card.querySelector("canvas"), headOf.get(card.dataset.key).mean);
+}
+
+find("controls").addEventListener("input", (event) => (event.target.id === "stretch" ? drawAll() : arrange()));
 find("controls").addEventListener("submit", (event) => event.preventDefault());
 find("controls").addEventListener("reset", () => {
   direction.setAttribute("aria-pressed", "false");
-  setTimeout(arrange);
+  setTimeout(() => (arrange(), drawAll()));
 });
 direction.addEventListener("click", () => {
   direction.setAttribute("aria-pressed", String(direction.getAttribute("aria-pressed") !== "true"));
   arrange();
 });
 for (const card of cards) {
-  drawMap(card.querySelector("canvas"), headOf.get(card.dataset.key).mean);
   card.querySelector("button").addEventListener("click", () => open(card.dataset.key));
 }
+drawAll();
 
 // One head, closely.
 const dialog = find("closer");
