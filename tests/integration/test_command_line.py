@@ -15,7 +15,10 @@ def inattention(*words: str, cwd: Path | None = None) -> subprocess.CompletedPro
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300)
 
 
-COMMANDS = ("study", "mechanisms", "corpus", "corpus prepare espeak", "pretrain", "probe", "extract", "time", "convert")
+COMMANDS = (
+    *("study", "mechanisms", "corpus", "corpus prepare espeak", "pretrain", "probe", "extract", "time", "analyze"),
+    "convert",
+)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
