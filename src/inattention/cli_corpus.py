@@ -39,7 +39,7 @@ def corpus(arguments: list[str]) -> int:
     if verb in ("describe", "validate"):
         return look_at(verb, rest)
     if not rest or rest[0] not in CORPORA:
-        return complain("corpus", f"which corpus?{nearest(rest[0] if rest else '', CORPORA)}\n{usage}")
+        return complain("corpus", f"which corpus?{nearest(rest[0] if rest else '', CORPORA)}")
     config_class = CORPORA[rest[0]].config_class()
 
     @dataclass(frozen=True, kw_only=True)

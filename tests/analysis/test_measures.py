@@ -36,6 +36,16 @@ def test_an_identity_is_all_diagonal_and_as_sparse_as_can_be() -> None:
     assert found["trend"] == found["lean"] == pytest.approx(0, abs=1e-9)
 
 
+def test_a_faint_diagonal_is_told_where_nothing_else_is_seen() -> None:
+    faint = 0.95 * UNIFORM + 0.05 * IDENTITY
+    found = measured(faint)
+    assert found["banding"] == pytest.approx(1)
+    assert 0.02 < found["diagonality"] < 0.1
+    assert CATEGORIES[int(categorise(measure(faint)))] == "diagonal"
+    striped = 0.75 * UNIFORM + 0.05 * IDENTITY + 0.2 * LAST  # the column now tells more
+    assert CATEGORIES[int(categorise(measure(striped)))] != "diagonal"
+
+
 def test_an_even_map_has_no_pattern() -> None:
     found = measured(UNIFORM)
     for name in ("diagonality", "offset", "trend", "lean", "verticality", "sparsity"):
@@ -46,6 +56,7 @@ def test_an_even_map_has_no_pattern() -> None:
 def test_one_key_for_all_rows_is_all_vertical_and_leans_its_way() -> None:
     found = measured(LAST)
     assert found["verticality"] == pytest.approx(1)
+    assert found["banding"] < 0.1
     assert found["sparsity"] == pytest.approx(1)
     assert found["lean"] == pytest.approx(1 - 1 / TIME)
     assert found["diagonality"] < 0.2
@@ -89,7 +100,7 @@ def test_measures_stay_in_their_ranges() -> None:
     for time in (2, 3, 17, 64):
         maps = normalised(np.exp(4 * draw.standard_normal((50, time, time))))
         found = measure(maps)
-        for name in ("diagonality", "verticality", "sparsity"):
+        for name in ("diagonality", "banding", "verticality", "sparsity"):
             assert found[name].min() >= 0, name
             assert found[name].max() <= 1, name
         for name in ("trend", "lean"):
@@ -151,8 +162,8 @@ def test_the_studys_hand_made_maps() -> None:
 
 def test_thresholds_decide() -> None:
     found = measure(IDENTITY)
-    assert CATEGORIES[int(categorise(found, Thresholds(diagonality=1.1)))] == "sparse"
-    assert CATEGORIES[int(categorise(found, Thresholds(diagonality=1.1, sparsity=1.1)))] == "mixed"
+    assert CATEGORIES[int(categorise(found, Thresholds(diagonality=1.1, faint=1.1)))] == "sparse"
+    assert CATEGORIES[int(categorise(found, Thresholds(diagonality=1.1, faint=1.1, sparsity=1.1)))] == "mixed"
 
 
 def test_a_heads_category_is_that_of_most_of_its_maps_or_mixed() -> None:

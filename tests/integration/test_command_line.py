@@ -48,7 +48,7 @@ def test_version_is_told() -> None:
     [
         (["studdy"], "perhaps 'study'"),
         (["corpus", "prepare", "espaek"], "perhaps 'espeak'"),
-        (["study", "--preset", "smok"], "choose from smoke, laptop, paper"),
+        (["study", "--preset", "smok"], "choose from smoke, short, laptop, paper"),
         (["study", "--only", "patternd", "--out", "study"], "perhaps 'patterned'"),
         (["study", "--only", "qk@identiy", "--out", "study"], "perhaps 'identity'"),
         (["corpus", "show", "nowhere"], "inattention corpus prepare espeak"),

@@ -43,6 +43,7 @@ NUMBERS: dict[str, tuple[str, str, str, str]] = {
     "width": ("Width", "{:.0f}", "steps", "the narrowest band around the offset that holds half of all weight"),
     "trend": ("Trend", "{:+.2f}", "-1 to 1", "rank correlation of the weight that keys get with their position"),
     "lean": ("Lean", "{:+.2f}", "-1 to 1", "where the weight lies: at the first key -1, at the last 1"),
+    "banding": ("Banding", "{:.2f}", "0 to 1", "how alike each diagonal is: the share of spread along diagonals"),
     "verticality": ("Verticality", "{:.2f}", "0 to 1", "how alike the rows are: the share of spread in column stripes"),
     "sparsity": ("Sparsity", "{:.2f}", "0 to 1", "1 minus the rows' entropy over that of even weights"),
 }

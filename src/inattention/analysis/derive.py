@@ -234,7 +234,7 @@ def run_derive(model: str, corpus: Path, out: Path, config: AnalysisConfig) -> D
     return derived
 
 
-def moments_of(source: MapSource, batches: Iterable[Float[Tensor, "batch ..."]]) -> Moments | None:
+def moments_of(source: MapSource, batches: Iterable[Float[Tensor, "..."]]) -> Moments | None:
     """Sum up what an encoder's heads do on crops of equal length; None if there are none."""
     moments = None
     for inputs in batches:

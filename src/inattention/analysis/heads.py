@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from inattention.analysis.capture import Captured
-from inattention.analysis.measures import CATEGORIES, MEASURES, categorise, measure, usual_category
+from inattention.analysis.measures import CATEGORIES, MEASURES, MIXED, categorise, measure, usual_category
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Head:
     Attributes:
         layer: from 1.
         head: from 1.
-        category: of more than half of its single maps, or mixed.
+        category: of more than half of its single maps; where these have none, that of its mean map, so that a pattern
+            which each utterance overlays with its own is still told.
         counts: single maps of each category.
         input_dependence: the share of its maps' spread that their mean does not explain; None for one utterance.
         measures: each measure's mean over single maps.
@@ -50,9 +51,9 @@ class Head:
 
 def heads_of(captured: Captured) -> list[Head]:
     """Give an account of each head, layer by layer."""
-    usual = usual_category(captured.categories)
     mean = measure(captured.mean)
     of_mean, dependence = categorise(mean), captured.input_dependence
+    usual = _categories(captured, of_mean)
     return [
         Head(
             layer=layer + 1,
@@ -70,7 +71,13 @@ def heads_of(captured: Captured) -> list[Head]:
 
 def counts_of(captured: Captured) -> Int[np.ndarray, " categories"]:
     """Count heads by category, over all layers."""
-    return np.bincount(usual_category(captured.categories).ravel(), minlength=len(CATEGORIES))
+    of_mean = categorise(measure(captured.mean))
+    return np.bincount(_categories(captured, of_mean).ravel(), minlength=len(CATEGORIES))
+
+
+def _categories(captured: Captured, of_mean: Int[np.ndarray, "layers heads"]) -> Int[np.ndarray, "layers heads"]:
+    usual = usual_category(captured.categories)
+    return np.where(usual == MIXED, of_mean, usual)
 
 
 def as_data(heads: list[Head]) -> list[dict[str, Any]]:

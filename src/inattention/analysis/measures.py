@@ -14,6 +14,8 @@ are of one map; the profile q_j is its mean over rows, and its spread S = sum_ij
     lean              where the profile's weight lies: sum_j q_j (2j + 1 - T) / T.        -1 (first key) to 1 (last)
     verticality       how alike the rows are: the share of the spread that their mean explains,
                       T sum_j (q_j - 1/T)^2 / S; 0 where there is no spread.              0 to 1 (all rows the same)
+    banding           the same along diagonals: the share of the spread that the mean of each diagonal explains,
+                      sum_o (T - |o|) (mean_o - 1/T)^2 / S.                        0 to 1 (each diagonal of one value)
     sparsity          entropy of the rows against uniform: 1 - mean_i H(A_i) / log T.     0 (uniform) to 1 (one key)
 
 and of all maps A_u of a head over n utterances u:
@@ -35,7 +37,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
-MEASURES = ("diagonality", "offset", "width", "trend", "lean", "verticality", "sparsity")
+MEASURES = ("diagonality", "offset", "width", "banding", "trend", "lean", "verticality", "sparsity")
 CATEGORIES = ("diagonal", "increasing", "decreasing", "sparse", "mixed")
 MIXED = CATEGORIES.index("mixed")
 STRETCHES = 16  # of keys, over which a trend is told: enough for a rank correlation, few enough to average noise
@@ -49,7 +51,9 @@ class Thresholds:
     """Where categories begin. The defaults were set on maps made to be of each kind, with noise.
 
     Attributes:
-        diagonality: at least so much is diagonal.
+        diagonality: at least so much is diagonal; and so is
+        faint: at least so much, where there is not much else to see:
+        banding: at least so much of the structure lies along diagonals, and more than in columns.
         trend: rank correlation, either way, of an increasing or decreasing map; else
         lean: and so much lean, so that a slope that can hardly be seen does not count;
         verticality: and so much of the structure in columns.
@@ -57,6 +61,8 @@ class Thresholds:
     """
 
     diagonality: float = 0.25
+    faint: float = 0.02
+    banding: float = 0.3
     trend: float = 0.8
     lean: float = 0.12
     verticality: float = 0.1
@@ -86,6 +92,7 @@ def measure(maps: Float[np.ndarray, "*maps queries keys"]) -> Measures:
     profile = flat.mean(1)
     found = {
         **_diagonal(flat),
+        "banding": _banding(flat),
         "trend": _trend(profile),
         "lean": profile @ ((2 * np.arange(time) + 1 - time) / time),
         "verticality": _verticality(flat, profile),
@@ -107,9 +114,11 @@ def categorise(
     trend, lean = measures["trend"], measures["lean"]
     sloped = (np.abs(trend) >= limits.trend) & (np.abs(lean) >= limits.lean) & (trend * lean > 0)
     sloped &= measures["verticality"] >= limits.verticality
+    faint = (measures["diagonality"] >= limits.faint) & (measures["banding"] >= limits.banding)
+    faint &= measures["banding"] > measures["verticality"]
     return np.select(
         [
-            measures["diagonality"] >= limits.diagonality,
+            (measures["diagonality"] >= limits.diagonality) | faint,
             sloped & (trend > 0),
             sloped & (trend < 0),
             measures["sparsity"] >= limits.sparsity,
@@ -203,6 +212,15 @@ def _verticality(
     spread = np.square(maps - 1 / time).sum((-1, -2))
     columns = time * np.square(profile - 1 / time).sum(-1)
     return np.where(spread < SMALLEST_SPREAD, 0.0, np.clip(columns / np.maximum(spread, SMALLEST_SPREAD), 0, 1))
+
+
+def _banding(maps: Float[np.ndarray, "maps time time"]) -> Float[np.ndarray, " maps"]:
+    time = maps.shape[-1]
+    beyond = maps - 1 / time
+    spread = np.square(beyond).sum((-1, -2))
+    offsets = range(-(time - 1), time)
+    along = sum(np.square(np.diagonal(beyond, o, -2, -1).sum(-1)) / (time - abs(o)) for o in offsets)
+    return np.where(spread < SMALLEST_SPREAD, 0.0, np.clip(along / np.maximum(spread, SMALLEST_SPREAD), 0, 1))
 
 
 def _sparsity(maps: Float[np.ndarray, "maps time time"]) -> Float[np.ndarray, " maps"]:

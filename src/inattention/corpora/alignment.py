@@ -12,6 +12,7 @@ and on texts that do not match: see `benchmarks/alignment_accuracy.py`.
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -240,7 +241,10 @@ def _heard(waveform: Float[np.ndarray, " samples"], noise_floor: float) -> bytes
 
 
 def _decode(decoder: Any, pcm: bytes) -> None:
-    decoder.start_stream()  # forgets the noise of what was heard before, which would change the outcome a little
+    with warnings.catch_warnings():
+        # It is called unnecessary, but forgets the noise of what was heard before, which changes the outcome a little.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        decoder.start_stream()
     decoder.start_utt()
     try:
         decoder.process_raw(pcm, no_search=False, full_utt=True)

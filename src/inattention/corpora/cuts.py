@@ -124,7 +124,9 @@ def cut_from(data: Any, root: Path | None) -> "Cut":
                 raise CorpusError(f"its {wrong[0]} is {str(fields[wrong[0]])[:40]!r}, which is no text")
             for name in ("start", "duration"):
                 _number(max(fields[name], 0.0), name)  # a supervision may begin before its cut
-            supervisions.append(SupervisionSegment(**fields, alignment=alignment or None))
+            # Of what else may be noted, words are kept: anything more might be made of what others wrote.
+            noted = {str(k): v for k, v in (item.get("custom") or {}).items() if isinstance(v, str)}
+            supervisions.append(SupervisionSegment(**fields, alignment=alignment or None, custom=noted or None))
         return (MonoCut if kind == "MonoCut" else MultiCut)(
             **{name: data[name] for name in _CUT_FIELDS},
             supervisions=supervisions,
