@@ -50,7 +50,7 @@ PRESETS: dict[str, StudyConfig] = {
             steps=100, batch_size=16, learning_rate=3e-3, validate_every=10, held_out_draws=2, warmup=0.1
         ),
         probes=ProbeConfig(hidden_width=192, step_batch_size=512, epochs=100, patience=1),
-        timing=TimingConfig(layers=2, lengths=(500,), rounds=3, seconds=0.0, exponent_lengths=()),
+        timing=TimingConfig(layers=1, lengths=(500,), rounds=3, seconds=0.0, exponent_lengths=()),
     ),
     # Within 40 minutes on two cores: what pre-training adds to an encoder, where labels are few. Each learning row
     # that may turn out best stands beside its own untrained copy.
