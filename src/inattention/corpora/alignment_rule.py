@@ -67,4 +67,12 @@ ANY = Rule(-math.inf, 1.0, 1.0, math.inf, 1.0)
 
 RULE = Rule()
 
-MEASURED: dict[str, Any] = {}
+MEASURED: dict[str, Any] = {
+    "on": "52 utterances of eSpeak in 12 voices at 11,025 Hz (benchmarks/alignment_accuracy.py)",
+    "accepted": 0.6154,
+    "borders_within_25_ms": 0.8606,
+    "where_phones_without_a_true_time_count_as_wrong": 0.8348,
+    "median_distance_ms": 8.3,
+    "random_text_refused": 1.0,
+    "as_long_text_refused": 1.0,
+}
