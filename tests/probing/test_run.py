@@ -163,9 +163,7 @@ def test_nothing_to_score_is_an_error_that_says_why(spoiled: Callable[..., Corpu
     (corpus.folder / "audio/dev-ann-0.wav").unlink()
     (corpus.folder / "audio/dev-bob-0.wav").unlink()
     (corpus.folder / "audio/dev-cy-0.wav").unlink()
-    with pytest.raises(
-        ProbeError, match=r"no utterance of dev can be used; the first of 3: dev-ann-0: .*is no file"
-    ):
+    with pytest.raises(ProbeError, match=r"no utterance of dev can be used; the first of 3: dev-ann-0: .*is no file"):
         probe(mel, corpus, QUICK, progress=False)
 
 
