@@ -79,8 +79,8 @@ def read(folder: Path, most: int | None) -> list[Utterance]:
     utterances = []
     for cut in cuts[:most]:
         spoken = cut.supervisions[0]
-        phones = tuple(Phone(item.symbol, item.start, item.end) for item in (spoken.alignment or {}).get("phone", ()))
-        utterances.append(Utterance(cut_waveform(cut, SAMPLING_RATE).numpy(), spoken.text, phones))
+        # Whatever phones it has may come from this very aligner: they are no truth to hold it against.
+        utterances.append(Utterance(cut_waveform(cut, SAMPLING_RATE).numpy(), spoken.text, ()))
     return utterances
 
 
