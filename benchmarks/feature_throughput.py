@@ -68,7 +68,7 @@ def main() -> None:
         "megabytes_an_hour": stored / 2**20 / hours,
         "load_of_the_machine_before": load,
     }
-    write_json_to(options.out, {"options": asdict(options), **measured})
+    write_json_to(options.out, {"options": {**asdict(options), "out": str(options.out)}, **measured})
     print(
         f"\n{hours:.2f} hours in {seconds:.1f} s by {options.workers} processes: "
         f"{measured['hours_an_hour']:.0f} hours of audio an hour\n"
