@@ -7,6 +7,7 @@ wrong in the middle of some is put in between two steps.
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,21 @@ from inattention.pretraining.objective import MaskedAcousticModel
 
 RANK = int(os.environ.get("RANK", "0"))
 STOPPED_AT = 4
+TESTS = Path(__file__).parent
+
+
+def torchrun(*words: str) -> str:
+    """Run two processes; give what they print, and leave none behind."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)])}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
+    process = subprocess.Popen(launch, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        said, _ = process.communicate(timeout=600)
+    finally:
+        process.terminate()  # torchrun ends what it started
+        process.wait(60)
+    assert process.returncode == 0, said
+    return said
 
 
 def small(corpus: Path, out: Path, *more: str) -> list[str]:

@@ -16,6 +16,7 @@ from inattention.probing.config import ProbeConfig
 from inattention.study.config import StudyConfig
 from inattention.study.run import run_study
 from inattention.timing.config import TimingConfig
+from together import small, torchrun
 
 FRAME_SECONDS = 0.01
 
@@ -65,6 +66,9 @@ def test_a_tree_shaped_like_librispeech_goes_from_files_to_the_report(
     assert len(corpus.phones) == 41
     published = open_corpus(tmp_path / "by-cpc")
     assert {cut.id for cut in published.cuts("test")} == set((tmp_path / "cpc/test_split.txt").read_text().split())
+    torchrun("-m", "inattention.cli", *small(corpus.folder, tmp_path / "two"))
+    probes = ["--tasks", "phone-1-hidden", "--epochs", "2", "--hidden-width", "16", "--bootstrap-draws", "20"]
+    assert main(["probe", str(tmp_path / "two"), "--corpus", str(corpus.folder), *probes]) == 0
     config = StudyConfig(
         corpus=corpus.folder,
         rows=("mel", "patterned@logits"),

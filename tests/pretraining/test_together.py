@@ -1,9 +1,6 @@
 """Several processes train as one does: torchrun with two, really, on the command that people use."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,7 @@ from safetensors.torch import load_file
 from inattention import cli
 from inattention.corpora.base import Corpus
 from speech import make_corpus
-from together import small
+from together import small, torchrun
 
 pytestmark = pytest.mark.slow
 TOLERANCE = 2e-5
@@ -23,20 +20,6 @@ TESTS = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return make_corpus(tmp_path_factory.mktemp("corpus") / "tones")
-
-
-def torchrun(*words: str) -> str:
-    """Run two processes; give what they print, and leave none behind."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)])}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
-    process = subprocess.Popen(launch, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        said, _ = process.communicate(timeout=600)
-    finally:
-        process.terminate()  # torchrun ends what it started
-        process.wait(60)
-    assert process.returncode == 0, said
-    return said
 
 
 @pytest.fixture(scope="module")
