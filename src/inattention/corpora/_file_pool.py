@@ -1,10 +1,8 @@
 """Worker processes that answer jobs about files, any of which may crash or hang without harm to the others.
 
-Each worker is a fresh interpreter (`python -m MODULE`) that answers each line of JSON on its stdin with one on its
-stdout. A job that kills its worker, or takes too long, is answered here with an error, and the worker is started anew.
+A job that kills its worker, or takes too long, is answered here with an error, and the worker is started anew.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -15,18 +13,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
+from inattention.corpora._worker_process import ask, cores, start
 from inattention.corpora.base import CorpusError
 
 SECONDS_FOR_A_FILE = 60.0
 BYTES_A_SECOND = 500_000  # the slowest decoder does several times as much
 SECONDS_BEFORE_PROGRESS = 1.0
-# Numerical libraries start threads of their own unless told not to.
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ask_all(
@@ -121,40 +113,25 @@ class _Worker:
     def ask(self, job: dict[str, Any], seconds: float) -> dict[str, Any]:
         """Put one job to it; a worker that dies or does not answer in time is killed, and the answer is an error."""
         process = self._process = self._process or self._start()
-        assert process.stdin is not None
-        assert process.stdout is not None
         late = threading.Timer(seconds, process.kill)
         late.start()
         try:
-            process.stdin.write(json.dumps(job).encode() + b"\n")
-            process.stdin.flush()
-            answer = process.stdout.readline()
-        except BrokenPipeError:
-            answer = b""
+            answer = ask(process, job)
         finally:
             in_time = not late.finished.is_set()
             late.cancel()
-        if not answer:
+        if answer is None:
             code = process.wait()
             _close(process)
             self._process = None
             if not in_time:
                 return {"error": f"takes more than {seconds:.0f} s to read"}
             return {"error": f"cannot be read (the process that read it died: {code})"}
-        return json.loads(answer)
+        return answer
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        # -P: a stranger's files in the current folder must not be taken for ours.
-        command = [sys.executable, "-P", "-m", self._module]
         try:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # decoders complain there of what the answer says better
-                env=os.environ | _ONE_THREAD,
-                start_new_session=True,  # an interrupt from the keyboard is for this process, which ends its workers
-            )
+            return start(self._module, quiet=True)  # decoders complain on stderr of what the answer says better
         except OSError as error:
             raise CorpusError(f"no process that reads files can be started ({error})") from error
 

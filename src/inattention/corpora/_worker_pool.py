@@ -1,25 +1,17 @@
-"""Worker processes that make parts of a corpus, fed with jobs over pipes.
+"""Worker processes that make parts of a corpus, fed with jobs over pipes, whose results are kept for a later run.
 
-Each worker is a fresh interpreter (`python -m MODULE`), not a fork: this process may hold torch's threads, which a
-fork would not survive, and a worker may itself fork. The module answers each line of JSON on its stdin with a line of
-JSON on its stdout; an answer `{"error": message}` ends the run with that message.
+An answer `{"error": message}` ends the run with that message.
 """
 
 import importlib
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
+from inattention.corpora._worker_process import ask, start
 from inattention.corpora.base import CorpusError
 from inattention.corpora.writer import CorpusWriter
-
-# Numerical libraries start threads of their own unless told not to.
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def run_jobs(
@@ -73,37 +65,16 @@ def run_jobs(
             worker.close()
 
 
-def cores() -> int:
-    """How many processes can work at once here."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class _Worker:
-    """A worker process: one line of JSON in, one line of JSON out."""
+    """A worker process whose error ends the run."""
 
     def __init__(self, module: str) -> None:
-        # -P: a stranger's files in the current folder must not be taken for ours.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | _ONE_THREAD,
-            start_new_session=True,  # an interrupt from the keyboard is for this process, which then stops its workers
-        )
+        self._process = start(module)
 
     def ask(self, job: dict[str, Any]) -> dict[str, Any]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        try:
-            stdin.write(json.dumps(job).encode() + b"\n")
-            stdin.flush()
-            answer = stdout.readline()
-        except BrokenPipeError:
-            answer = b""
-        if not answer:
+        result = ask(self._process, job)
+        if result is None:
             raise CorpusError(f"the process that makes {job['id']} has ended: see its message above")
-        result = json.loads(answer)
         if "error" in result:
             raise CorpusError(result["error"])
         return result

@@ -132,7 +132,8 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        from inattention.corpora._worker_pool import cores, run_jobs
+        from inattention.corpora._worker_pool import run_jobs
+        from inattention.corpora._worker_process import cores
 
         jobs = _jobs(config, writer.folder)
         worker = "inattention.corpora._espeak_worker"

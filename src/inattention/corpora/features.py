@@ -12,7 +12,6 @@ and stacking come after masking, so they are never stored. A cut's file is found
 import hashlib
 import json
 import multiprocessing
-import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -30,6 +29,7 @@ from inattention.audio.config import FeatureConfig
 from inattention.audio.cuts import cut_waveform
 from inattention.audio.features import log_mel
 from inattention.audio.files import AudioError
+from inattention.corpora._worker_process import cores
 from inattention.corpora.base import Corpus, CorpusError
 from inattention.files import owned, write_json
 
@@ -202,7 +202,7 @@ class _Workers:
     """Processes that are given no more than they can soon do, so that what waits does not fill memory."""
 
     def __init__(self, count: int | None) -> None:
-        self.count = os.cpu_count() or 1 if count is None else count
+        self.count = cores() if count is None else count
         self.running: set[Future] = set()
 
     def __enter__(self) -> "_Workers":
@@ -225,14 +225,14 @@ class _Workers:
             return
         self.running.add(self.pool.submit(what, *arguments))
         if len(self.running) > 2 * self.count:
-            yield from self._ended(FIRST_COMPLETED)
+            yield from self._ended()
 
     def finish(self) -> Iterator[int]:
         """Wait for all that is under way."""
         while self.running:
-            yield from self._ended(FIRST_COMPLETED)
+            yield from self._ended()
 
-    def _ended(self, when: str) -> Iterator[int]:
-        ended, self.running = wait(self.running, return_when=when)
+    def _ended(self) -> Iterator[int]:
+        ended, self.running = wait(self.running, return_when=FIRST_COMPLETED)
         for future in ended:
             yield future.result()

@@ -122,7 +122,8 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        from inattention.corpora._worker_pool import cores, run_jobs
+        from inattention.corpora._worker_pool import run_jobs
+        from inattention.corpora._worker_process import cores
 
         jobs = _jobs(config, archive, writer)
         told = run_jobs(_WORKER, jobs, writer, workers=workers or cores(), progress=progress, unit="line")
