@@ -69,7 +69,10 @@ def convert(
 
 
 def looks_at_input(model: AudioTransformer) -> bool:
-    """Say whether any layer's attention differs from one input to another."""
+    """Say whether any layer's attention differs from one input to another.
+
+    It is tried, as a card speaks of a mechanism's defaults: query-key heads among fixed patterns are an option.
+    """
     config = model.config
     generator = torch.Generator().manual_seed(0)
     weight = next(model.parameters())

@@ -18,6 +18,7 @@ from inattention.files import write_bytes, write_text
 
 QUIETEST_DB = -120.0
 MOST_SHOWN = 20
+PHONES_DRAWN = 72  # classes, the commonest; as many as the study's aligner had
 _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
 
@@ -187,26 +188,29 @@ def _page(found: Description, drawing: bytes) -> str:
 
 
 def _drawing(found: Description) -> bytes:
-    """Draw six small pictures."""
+    """Draw how cuts, speakers and sound are spread, and a wide picture of the phones, each by its name."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 6), layout="constrained")
+    figure = Figure(figsize=(11, 8), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 3)
-    _histogram(axes[0, 0], found.seconds, "seconds a cut")
-    _histogram(axes[0, 1], [seconds / 60 for seconds in found.speakers.values()], "minutes a speaker")
-    _bars(axes[0, 2], found.phones)
-    _histogram(axes[1, 0], found.level_db, "level, dBFS")
-    _histogram(axes[1, 1], found.peak_db, "peak, dBFS")
-    _histogram(axes[1, 2], [100 * share for share in found.pause], "silence, % of a cut")
+    grid = figure.add_gridspec(3, 6)
+    _histogram(figure.add_subplot(grid[0, :3]), found.seconds, "seconds a cut", "cuts")
+    minutes = [seconds / 60 for seconds in found.speakers.values()]
+    _histogram(figure.add_subplot(grid[0, 3:]), minutes, "minutes a speaker", "speakers")
+    _bars(figure.add_subplot(grid[1, :]), found.phones)
+    _histogram(figure.add_subplot(grid[2, :2]), found.level_db, "level, dBFS", "cuts")
+    _histogram(figure.add_subplot(grid[2, 2:4]), found.peak_db, "peak, dBFS", "cuts")
+    _histogram(figure.add_subplot(grid[2, 4:]), [100 * share for share in found.pause], "silence, % of a cut", "cuts")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _histogram(axis: Any, values: list[float], label: str) -> None:
+def _histogram(axis: Any, values: list[float], label: str, counted: str) -> None:
     axis.set_xlabel(label)
+    axis.set_ylabel(counted)
+    axis.locator_params(axis="x", nbins=6)
     axis.spines[["top", "right"]].set_visible(False)
     if not values:
         axis.text(0.5, 0.5, "nothing measured", ha="center", transform=axis.transAxes)
@@ -216,16 +220,17 @@ def _histogram(axis: Any, values: list[float], label: str) -> None:
 
 
 def _bars(axis: Any, phones: dict[str, float]) -> None:
-    axis.set_xlabel("share of the time, %")
+    axis.set_ylabel("phones, % of the time")
     axis.spines[["top", "right"]].set_visible(False)
     if not phones:
         axis.text(0.5, 0.5, "no phones", ha="center", transform=axis.transAxes)
         return
     total = sum(phones.values())
-    shown = sorted(phones, key=lambda phone: phones[phone])[-40:]
-    axis.barh(range(len(shown)), [100 * phones[phone] / total for phone in shown], color="#33658a")
+    shown = sorted(phones, key=lambda phone: -phones[phone])[:PHONES_DRAWN]
+    axis.bar(range(len(shown)), [100 * phones[phone] / total for phone in shown], color="#33658a")
+    axis.set_xlim(-0.7, len(shown) - 0.3)
     # A symbol is text and no formula, whatever signs it holds.
-    axis.set_yticks(range(len(shown)), shown, fontsize=5, parse_math=False)
+    axis.set_xticks(range(len(shown)), shown, fontsize=9, parse_math=False)
 
 
 _TEMPLATE = """<!doctype html>
@@ -243,7 +248,7 @@ _TEMPLATE = """<!doctype html>
 <table>
   <tr><th>split<th>hours<th>cuts<th>speakers
   {% for split, counts in splits %}
-  <tr><td>{{ split }}<td>{{ counts.hours }}<td>{{ counts.cuts }}<td>{{ counts.speakers }}
+  <tr><td>{{ split }}<td>{{ "%.2f" | format(counts.hours or 0) }}<td>{{ counts.cuts }}<td>{{ counts.speakers }}
   {% endfor %}
 </table>
 <table>
