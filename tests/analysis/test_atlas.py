@@ -1,7 +1,6 @@
 """The atlas: one page that needs nothing else, in a real browser, with the values that were captured."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -83,21 +82,6 @@ def test_a_capture_of_one_utterance_makes_a_page_too(captured: Captured) -> None
     page = atlas_html(one, made())
     assert "over 1 utterance of" in page
     assert "NaN" not in page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("there is no Chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api")
-    quiet = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    with playwright.sync_playwright() as engine:
-        chromium = engine.chromium.launch(
-            executable_path=found, args=[*quiet, "--disable-component-update", "--disable-sync"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
