@@ -49,6 +49,7 @@ class Options:
         max_length: steps of the longest input, if no teacher is given.
         batch_size: utterances a step.
         learning_rate: at its highest.
+        clip: largest norm of the gradient.
         out: where runs and the results go.
     """
 
@@ -63,6 +64,7 @@ class Options:
     max_length: int = 160
     batch_size: int = 24
     learning_rate: float = 1e-3
+    clip: float = 1.0
     out: Path = Path("runs/benchmarks/initialisations")
 
 
@@ -104,7 +106,13 @@ def maps_of_teacher(options: Options, corpus: Corpus) -> tuple[AudioTransformer,
 def run_of(options: Options, corpus: Corpus, model: AudioTransformerConfig, row: str, seed: int, steps: int) -> Run:
     """Make a pre-training run of a row; all else is the same for all."""
     parsed = parse_row(row)
-    training = PretrainingConfig(steps=steps, batch_size=options.batch_size, learning_rate=options.learning_rate)
+    training = PretrainingConfig(
+        steps=steps,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        clip=options.clip,
+        validate_every=max(1, steps // 5),
+    )
     maps = "per-layer" if options.per_layer else "shared"
     model = replace(model, attention=parsed.mechanism, attention_options=dict(parsed.options), maps=maps)
     return Run(model, training, corpus, seed)

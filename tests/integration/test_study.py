@@ -20,7 +20,8 @@ from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.config import PretrainingConfig
 from inattention.probing.config import ProbeConfig
 from inattention.study.config import StudyConfig
-from inattention.study.plan import make_plan, read_rows
+from inattention.study.plan import make_plan
+from inattention.study.rows import read_rows
 from inattention.study.run import run_study
 from inattention.timing.config import TimingConfig
 from speech import make_corpus

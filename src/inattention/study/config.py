@@ -21,8 +21,12 @@ class StudyConfig:
 
     Attributes:
         rows: what is compared: ``mel``, ``mel-no-cmvn``, and mechanisms with their options, such as
-            ``patterned@logits`` or ``qk@untrained``.
-        seeds: each pre-trained row is run once with each.
+            ``patterned@logits`` or ``qk@untrained``. A row may have settings of its own:
+            ``toeplitz@model.maps=per-layer``, ``qk@training.clip=1``.
+        seeds: rows are run once with each.
+        repeated: the rows that are run with every seed, the others with the first alone; all of them if left out.
+        learning_rates: ``NAME=RATE`` for rows, mechanisms or families that do not take the training's own rate, such
+            as ``hashing=5e-4``; what says most of a row counts.
         corpus: the folder of a prepared corpus; if left out, espeak is prepared as ``espeak`` says.
         espeak: the embedded corpus.
         model: the encoder; each row puts in its own attention.
@@ -33,6 +37,8 @@ class StudyConfig:
 
     rows: tuple[str, ...]
     seeds: tuple[int, ...] = (0,)
+    repeated: tuple[str, ...] = ()
+    learning_rates: tuple[str, ...] = ()
     corpus: Path | None = None
     espeak: EspeakConfig = field(default_factory=EspeakConfig)
     model: AudioTransformerConfig = field(default_factory=AudioTransformerConfig)

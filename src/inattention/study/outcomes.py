@@ -8,7 +8,8 @@ from inattention.corpora.base import Corpus
 from inattention.files import write_lines
 from inattention.provenance import provenance
 from inattention.study.config import StudyConfig
-from inattention.study.plan import OUTCOME, Step, read_rows
+from inattention.study.plan import OUTCOME, Step
+from inattention.study.rows import read_rows
 from inattention.study.steps import MAPS
 
 RESULTS = "results.jsonl"

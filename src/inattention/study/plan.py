@@ -6,19 +6,17 @@ or another probe setting leaves every other outcome as it is.
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
 from inattention import __version__, attention
-from inattention.attention.registry import nearest
-from inattention.attention.rows import Row, parse_row
+from inattention.attention.rows import Row
 from inattention.corpora.base import Corpus
-from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.run import Run
 from inattention.study.config import MEL_ROWS, StudyConfig
+from inattention.study.rows import model_of, parse_study_row, read_rates, read_rows, seeds_of, training_of
 from inattention.timing.machine import machine
 
 Kind = Literal["floor", "pretrain", "probe", "time"]
@@ -67,49 +65,28 @@ class Step:
         return (study / self.folder / OUTCOME).is_file()
 
 
-def read_rows(texts: Sequence[str]) -> list[str]:
-    """Give rows by their canonical names, each once.
-
-    Raises:
-        ValueError: for a row that does not exist; the message names the nearest.
-    """
-    rows = []
-    for text in texts:
-        if text in MEL_ROWS:
-            rows.append(text)
-            continue
-        mechanism = text.partition("@")[0]
-        known = [*MEL_ROWS, *attention.mechanisms()]
-        if mechanism not in known:
-            raise ValueError(f"there is no row {text!r}{nearest(mechanism, known)}")
-        rows.append(parse_row(text).name)
-    return list(dict.fromkeys(rows))
-
-
-def model_of(row: str, config: StudyConfig) -> AudioTransformerConfig:
-    """Give the settings of a row's encoder."""
-    parsed = parse_row(row)
-    return replace(config.model, attention=parsed.mechanism, attention_options=dict(parsed.options))
-
-
 def run_of(row: str, seed: int, config: StudyConfig, corpus: Corpus) -> Run:
     """Give a row's pre-training run; an untrained row makes no step."""
-    training = replace(config.training, steps=0) if parse_row(row).untrained else config.training
-    return Run(model_of(row, config), training, corpus, seed)
+    return Run(model_of(row, config), training_of(row, config), corpus, seed)
 
 
 def make_plan(config: StudyConfig, corpus: Corpus) -> list[Step]:
     """List all steps, each before those that need it.
 
     Raises:
-        ValueError: for a row that does not exist or cannot be built at this size.
+        ValueError: for a row that does not exist or cannot be built at this size, or a learning rate or repetition for
+            what is no row.
     """
     rows = read_rows(config.rows)
     features = asdict(config.model.features)
     floor = {"training": config.training.what_counts(), "features": features, "length": config.model.max_length}
     steps = [Step("floor", "", config.seeds[0], _key("floor", floor, corpus.key, config.seeds[0]))]
+    read_rates(config.learning_rates)
+    for row in read_rows(config.repeated):
+        if row not in rows:
+            raise ValueError(f"repeated names {row!r}, which is none of the study's rows")
     for seed in config.seeds:
-        for row in rows:
+        for row in (row for row in rows if seed in seeds_of(row, config)):
             needs, source = None, json.dumps(features)
             if row not in MEL_ROWS:
                 run = run_of(row, seed, config, corpus)
@@ -120,13 +97,14 @@ def make_plan(config: StudyConfig, corpus: Corpus) -> list[Step]:
                     max_length=run.model.max_length,
                     **run.model.attention_options,
                 )
-                source = _key("pretrain", run.account(), _all_options(parse_row(row)))
+                source = _key("pretrain", run.account(), _all_options(parse_study_row(row).row))
                 steps.append(Step("pretrain", row, seed, source))
                 needs = steps[-1].folder
             probes = {**config.probes.to_dict(), "seed": seed, "device": ""}
             steps.append(Step("probe", row, seed, _key("probe", source, probes, corpus.key, row), needs))
     timing = {**asdict(config.timing), "rows": (), "on": machine(config.timing.device, config.timing.threads)}
-    timed = [parse_row(row) for row in rows if row not in MEL_ROWS]
+    parsed = [parse_study_row(row) for row in rows if row not in MEL_ROWS]
+    timed = [it.row for it in parsed if not it.settings]
     steps += [
         Step("time", row.name, None, _key("time", timing, row.mechanism, _all_options(row)))
         for row in timed

@@ -8,19 +8,6 @@ from inattention.probing.config import ProbeConfig
 from inattention.study.config import MEL_ROWS, StudyConfig
 from inattention.timing.config import TimingConfig
 
-CORE_ROWS = (
-    *MEL_ROWS,
-    "qk",
-    "qk@identity",
-    "shared-qk",
-    "synthesizer-random",
-    "patterned",
-    "patterned@logits",
-    "uniform",
-    "none",
-    "patterned@untrained",
-)
-
 # The rows of the paper's Table 2, in its order; then what it lacks: controls, and other starts of its mechanisms.
 PAPER_ROWS = (
     "mel",
@@ -39,6 +26,26 @@ PAPER_ROWS = (
     "patterned@logits",
 )
 CONTROL_ROWS = ("mel-no-cmvn", "qk@identity", "patterned", "uniform", "none", "patterned@untrained")
+
+LAPTOP_ROWS = (
+    *PAPER_ROWS,
+    *CONTROL_ROWS,
+    "local",
+    "toeplitz",
+    "xbox@per-query",
+    "qk@identity@untrained",
+    "toeplitz@untrained",
+)
+REPEATED_ROWS = (
+    "mel",
+    "qk",
+    "qk@identity",
+    "shared-qk",
+    "synthesizer-random",
+    "patterned",
+    "patterned@logits",
+    "toeplitz",
+)
 
 PRESETS: dict[str, StudyConfig] = {
     # Everything at once, in minutes on two cores: the parts work; no claim about speech rests on it.
@@ -73,12 +80,16 @@ PRESETS: dict[str, StudyConfig] = {
         probes=ProbeConfig(labelled_utterances=120, step_batch_size=512),
         timing=TimingConfig(lengths=(500,), rounds=5, seconds=0.0, exponent_lengths=()),
     ),
-    # Hours on two cores, resumable: large enough that attention has learned something.
+    # Hours on two cores, resumable: long enough that attention has learned something. Meant for the queen corpus
+    # (--corpus); without one, espeak is the control with exact phones.
     "laptop": StudyConfig(
-        rows=CORE_ROWS,
-        espeak=EspeakConfig(hours=2, voices=40),
-        model=AudioTransformerConfig(width=192, feed_forward=768, max_length=160),
-        training=PretrainingConfig(steps=4000, batch_size=24, learning_rate=1e-3),
+        rows=LAPTOP_ROWS,
+        seeds=(0, 1, 2),
+        repeated=REPEATED_ROWS,
+        espeak=EspeakConfig(hours=3, voices=40),
+        model=AudioTransformerConfig(width=192, feed_forward=768, max_length=96, features=FeatureConfig(deltas=False)),
+        training=PretrainingConfig(steps=800, batch_size=16, clip=1.0, validate_every=80, held_out_draws=2),
+        probes=ProbeConfig(labelled_utterances=600, step_batch_size=512),
         timing=TimingConfig(lengths=(500, 1000)),
     ),
     # The paper's setting, leak and all, for GPUs and LibriSpeech: give the prepared corpus with --corpus.
