@@ -119,6 +119,70 @@ def test_rows_are_written_in_one_way() -> None:
         read_rows(["mel-no-cmv"])
 
 
+def test_a_study_goes_on_from_its_results_alone_and_trains_again_only_what_a_new_probe_needs(
+    study: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    config = replace(SMALL, corpus=corpus.folder)
+    cloned = tmp_path / "cloned"
+    cloned.mkdir()
+    (cloned / "results.jsonl").write_bytes((study / "results.jsonl").read_bytes())
+    known = {step.folder for step in make_plan(config, corpus)}
+    _, failures = run_study(config, cloned, jobs=1, progress=False)
+    assert not failures
+    wanted = [line for line in lines(study)[1:] if line["folder"] in known]
+    assert [{**line, "maps": None} for line in lines(cloned)[1:]] == [{**line, "maps": None} for line in wanted]
+    assert not list(cloned.glob("steps/*/model.safetensors"))
+    assert not list(cloned.glob("qk-0"))
+    fewer = replace(config, rows=("mel", "qk"), probes=replace(SMALL.probes, epochs=1))
+    _, failures = run_study(fewer, cloned, jobs=1, progress=False)
+    assert not failures
+    assert [path.parent.name.rsplit("-", 1)[0] for path in cloned.glob("steps/*/model.safetensors")] == [
+        "pretrain-qk-0"
+    ]
+    again = {line["row"]: line["outcome"]["held_out_l1"] for line in lines(cloned) if line["kind"] == "pretrain"}
+    before = {line["row"]: line["outcome"]["held_out_l1"] for line in lines(study) if line["kind"] == "pretrain"}
+    assert again["qk"] == before["qk"]
+
+
+def test_a_row_may_have_settings_a_learning_rate_and_seeds_of_its_own(corpus: Corpus, tmp_path: Path) -> None:
+    config = replace(
+        SMALL,
+        corpus=corpus.folder,
+        rows=("mel", "none", "none@model.maps=per-layer@training.steps=2", "qk@identity"),
+        seeds=(0, 1),
+        repeated=("none",),
+        learning_rates=("control=2e-3", "qk=5e-4", "qk@start=identity=3e-3"),
+    )
+    _, failures = run_study(config, tmp_path, jobs=2, progress=False)
+    assert not failures
+    found = {(it["row"], it["seed"]): it for it in lines(tmp_path) if it["kind"] == "pretrain"}
+    assert {(row, seed): it["learning_rate"] for (row, seed), it in found.items()} == {
+        ("none", 0): 2e-3,
+        ("none", 1): 2e-3,
+        ("none@model.maps=per-layer@training.steps=2", 0): 2e-3,
+        ("qk@identity", 0): 3e-3,
+    }
+    assert found["none@model.maps=per-layer@training.steps=2", 0]["outcome"]["steps"] == 2
+    model = AudioTransformer.from_pretrained(tmp_path / "none@model.maps=per-layer@training.steps=2-0")
+    assert model.config.maps == "per-layer"
+    assert {it["row"] for it in lines(tmp_path) if it["kind"] == "time"} == {"none", "qk@identity"}
+    report = (tmp_path / "report.html").read_text()
+    assert "Not there:" not in report
+    assert "one seed" in report
+    for wrong, why in (
+        ({"learning_rates": ("none",)}, "NAME=RATE"),
+        ({"learning_rates": ("none=0",)}, "above 0"),
+        ({"learning_rates": ("non=1e-3",)}, "perhaps 'none'"),
+        ({"learning_rates": ("none=1e-3", "none=2e-3")}, "given twice"),
+        ({"repeated": ("uniform",)}, "none of the study's rows"),
+        ({"rows": ("none@model.map=shared",)}, "perhaps 'maps'"),
+        ({"rows": ("none@model.features=1",)}, "no setting"),
+        ({"rows": ("none@model.share_layers=perhaps",)}, "takes a bool"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            make_plan(replace(config, **wrong), corpus)
+
+
 def test_one_failed_row_costs_no_other_and_says_so(corpus: Corpus, tmp_path: Path) -> None:
     config = replace(SMALL, corpus=corpus.folder, rows=("mel", "uniform"))
     step = next(step for step in make_plan(config, corpus) if step.kind == "pretrain")

@@ -22,13 +22,13 @@ def gaps(results: StudyResults) -> list[Markup]:
     failed = {it.step for it in results.failures}
     missing: dict[str, list[str]] = {}
     for info in results.infos:
-        for seed in results.seeds:
+        for seed in results.seeds_of(info.name):
             name = f"{info.name}-{seed}"
             if not info.is_mel and (info.name, seed) not in results.pretraining and f"pretrain {name}" not in failed:
                 missing.setdefault("pre-training", []).append(name)
             if (info.name, seed) not in results.probes and f"probe {name}" not in failed:
                 missing.setdefault("probes", []).append(name)
-        timed = info.is_mel or info.trained_name in results.timing or results.failed("time", info.trained_name)
+        timed = not info.is_timed or info.trained_name in results.timing or results.failed("time", info.trained_name)
         if not timed:
             missing.setdefault("timing", []).append(info.trained_name)
     if not results.floors:

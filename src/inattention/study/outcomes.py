@@ -57,7 +57,8 @@ def _line(step: Step, folder: Path) -> dict[str, Any]:
         curve = place / "curve.jsonl"
         line["curve"] = _read_lines(curve) if curve.is_file() else []
         line["maps"] = f"{step.folder}/{MAPS}" if (place / MAPS).is_file() else None
-        line["provenance"] = json.loads((place / "run.json").read_text(encoding="utf-8"))["provenance"]
+        run = json.loads((place / "run.json").read_text(encoding="utf-8"))
+        line |= {"learning_rate": run["training"]["learning_rate"], "provenance": run["provenance"]}
     return line
 
 

@@ -89,7 +89,7 @@ PRESETS: dict[str, StudyConfig] = {
         espeak=EspeakConfig(hours=3, voices=40),
         model=AudioTransformerConfig(width=192, feed_forward=768, max_length=96, features=FeatureConfig(deltas=False)),
         training=PretrainingConfig(steps=800, batch_size=16, clip=1.0, validate_every=80, held_out_draws=2),
-        probes=ProbeConfig(labelled_utterances=600, step_batch_size=512),
+        probes=ProbeConfig(labelled_utterances=600, step_batch_size=512, hidden_width=256),
         timing=TimingConfig(lengths=(500, 1000)),
     ),
     # The paper's setting, leak and all, for GPUs and LibriSpeech: give the prepared corpus with --corpus.

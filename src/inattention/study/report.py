@@ -158,8 +158,8 @@ def _draw(results: StudyResults) -> dict[str, str]:
 
 
 def _can_be_drawn(info: RowInfo) -> bool:
-    """Whether a row has a mechanism here that can be built at the size of a drawing; an untrained copy looks alike."""
-    if info.is_mel or info.untrained or info.card is None:
+    """Whether a row's mechanism is here and can be drawn; untrained copies and other settings look like the row."""
+    if info.is_mel or info.untrained or info.settings or info.card is None:
         return False
     try:
         pictures_of(parse_row(info.name))

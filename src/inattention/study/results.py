@@ -13,6 +13,7 @@ from inattention.attention import Card
 from inattention.probing.config import TASKS
 from inattention.study.config import MEL_ROWS
 from inattention.study.families import Family, arrange
+from inattention.study.rows import is_setting
 from inattention.timing.exponents import MixingExponent
 from inattention.timing.report import Product, TimedRow
 
@@ -35,6 +36,7 @@ class RowInfo:
         family: what it is grouped under.
         card: the mechanism's card; None for Mel, and for a mechanism that is not installed here.
         untrained: whether the encoder was left as it was started.
+        settings: what the row sets of its model and training, such as ``model.maps=per-layer``.
     """
 
     name: str
@@ -42,6 +44,12 @@ class RowInfo:
     family: Family
     card: Card | None
     untrained: bool
+    settings: tuple[str, ...] = ()
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether there is a time of its own: not for features, nor for what differs in more than its attention."""
+        return not self.is_mel and not self.settings
 
     @property
     def is_mel(self) -> bool:
@@ -78,6 +86,7 @@ class Pretraining:
     skipped: Mapping[str, str]
     curve: tuple[CurvePoint, ...]
     maps: Path | None
+    learning_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -209,7 +218,14 @@ class StudyResults:
         families = arrange(list(names.values()))
         places = list(families)
         infos = [
-            RowInfo(row, _label(row, card), families[names[row]], card, row.endswith(_UNTRAINED))
+            RowInfo(
+                row,
+                _label(row, card),
+                families[names[row]],
+                card,
+                row.endswith(_UNTRAINED),
+                tuple(part for part in row.split("@") if is_setting(part)),
+            )
             for row, card in cards.items()
         ]
         return tuple(sorted(infos, key=lambda info: (info.untrained, places.index(info.family.name))))
@@ -237,6 +253,11 @@ class StudyResults:
     def runs_of(self, row: str) -> list[Pretraining]:
         """A row's pre-training runs, by seed."""
         return [run for (name, _), run in sorted(self.pretraining.items()) if name == row]
+
+    def seeds_of(self, row: str) -> tuple[int, ...]:
+        """The seeds that a row is run with: all of them, or the first alone where others are repeated."""
+        repeated = self.config.get("repeated", [])
+        return self.seeds if not repeated or row in repeated else self.seeds[:1]
 
     def scores_of(self, row: str, task: str) -> list[Score]:
         """A row's scores in a task, by seed."""
@@ -279,6 +300,7 @@ def _read_pretraining(line: dict[str, Any], folder: Path) -> tuple[tuple[str, in
         held_out_l1=float(outcome["held_out_l1"]),
         mean_l1=float(outcome["mean_l1"]),
         seconds=float(outcome["seconds"]),
+        learning_rate=line.get("learning_rate"),
         skipped=dict(outcome["skipped"]),
         curve=tuple(curve),
         maps=folder / maps if maps else None,

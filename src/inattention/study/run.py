@@ -21,8 +21,9 @@ from inattention.files import owned, write_json
 from inattention.provenance import provenance
 from inattention.study.config import StudyConfig
 from inattention.study.executors import Executor, make_executor
-from inattention.study.outcomes import fraction_done, write_results
+from inattention.study.outcomes import RESULTS, fraction_done, write_results
 from inattention.study.plan import Step, make_plan
+from inattention.study.restore import MODEL, restore
 from inattention.study.steps import measure_times
 
 Failures = dict[str, str]
@@ -73,6 +74,9 @@ def _run_study(
         write_results(folder, config, preset, corpus, plan, failures)
 
     failures: Failures = {}
+    restored = restore(plan, folder)
+    if restored and progress:
+        print(f"{restored} outcomes are taken from {folder / RESULTS}", file=sys.stderr)
     todo = [step for step in plan if step.kind != "time" and not step.done(folder)]
     already = sum(step.done(folder) for step in plan)
     if already and progress:
@@ -150,7 +154,7 @@ def _ready(waiting: list[Step], todo: list[Step], folder: Path, failures: Failur
 def _link_models(plan: list[Step], folder: Path) -> None:
     """Give each trained model a name that people can say: ``patterned-0`` points at its step."""
     for step in plan:
-        if step.kind == "pretrain" and step.done(folder):
+        if step.kind == "pretrain" and (folder / step.folder / MODEL).is_file():
             link = folder / step.run_name
             with suppress(FileNotFoundError):
                 link.unlink()

@@ -40,6 +40,7 @@ class AccuracyRow:
         chance: accuracy by task of always saying the most frequent class.
         absent: why the loss ("loss") or a task's score is not there.
         seeds: how many of the study's seeds were probed.
+        learning_rate: of its pre-training.
         paper: what the paper reports.
         marks: what a reader of its numbers must know, such as that it collapsed.
     """
@@ -50,6 +51,7 @@ class AccuracyRow:
     chance: dict[str, float]
     absent: dict[str, Absence]
     seeds: int
+    learning_rate: float | None
     paper: PaperRow | None
     marks: tuple[str, ...]
 
@@ -90,7 +92,7 @@ def cost_rows(results: StudyResults, setting: tuple[int, int] | None) -> list[Co
     for info in results.infos:
         if info.untrained and info.trained_name in results.rows:
             continue
-        timing = results.timing.get(info.trained_name)
+        timing = results.timing.get(info.trained_name) if info.is_timed else None
         found = (
             {timed.mode: timed for timed in timing.timed if (timed.length, timed.batch) == setting} if timing else {}
         )
@@ -101,7 +103,7 @@ def cost_rows(results: StudyResults, setting: tuple[int, int] | None) -> list[Co
                 forward=found.get("forward"),
                 train=found.get("train"),
                 exponent=timing.exponent if timing else None,
-                absent="-" if info.is_mel else "failed" if results.failed("time", info.trained_name) else "missing",
+                absent=_why_untimed(results, info),
                 paper=paper_row(info.name),
             )
         )
@@ -144,6 +146,12 @@ def table1_csv(results: StudyResults) -> str:
     return _csv(lines)
 
 
+def _why_untimed(results: StudyResults, info: RowInfo) -> Absence:
+    if not info.is_timed:
+        return "-"
+    return "failed" if results.failed("time", info.trained_name) else "missing"
+
+
 def table2_csv(results: StudyResults) -> str:
     """Give Table 2 as CSV: a line a row; accuracies are shares of 1."""
     lines = []
@@ -153,6 +161,7 @@ def table2_csv(results: StudyResults) -> str:
             "label": row.info.label,
             "family": row.info.family.name,
             "seeds": row.seeds,
+            "learning_rate": row.learning_rate,
             "notes": "; ".join(row.marks),
             **_estimate_columns("held_out_l1", row.loss),
         }
@@ -207,8 +216,11 @@ def _accuracy_row(results: StudyResults, info: RowInfo) -> AccuracyRow:
     if reasons:
         some = "" if len(reasons) == len(runs) == 1 else f" ({len(reasons)} of {len(runs)} seeds)"
         marks.append(f"collapsed{some}: {reasons[0]}")
-    if 0 < seeds < len(results.seeds):
-        marks.append(f"{seeds} of {len(results.seeds)} seeds")
+    asked = len(results.seeds_of(info.name))
+    if 0 < seeds < asked:
+        marks.append(f"{seeds} of {asked} seeds")
+    elif asked < len(results.seeds):
+        marks.append("one seed")
     return AccuracyRow(
         info=info,
         loss=loss_over_seeds(runs),
@@ -216,6 +228,7 @@ def _accuracy_row(results: StudyResults, info: RowInfo) -> AccuracyRow:
         chance={task: scores[0].chance for task, scores in by_task.items() if scores},
         absent=absent,
         seeds=seeds,
+        learning_rate=runs[0].learning_rate if runs and runs[0].steps else None,
         paper=paper_row(info.name),
         marks=tuple(marks),
     )
