@@ -71,6 +71,10 @@ def test_every_row_comes_out_with_all_that_it_was_made_from(study: Path, corpus:
     trained = next(line for line in outcomes if (line["kind"], line["row"]) == ("pretrain", "patterned@logits"))
     assert [point["step"] for point in trained["curve"]] == [2, 4]
     assert (study / trained["maps"]).is_file()
+    timed = next(line for line in outcomes if (line["kind"], line["row"]) == ("time", "patterned@logits"))["outcome"]
+    own = timed["own"]
+    assert (own["length"], own["batch"], own["mode"]) == (40, 6, "train")
+    assert "training time, in steps of qk" in (study / "report.html").read_text()
     for name in ("table1.csv", "table2.csv", "report.html"):
         assert (study / name).stat().st_size > 100
 

@@ -60,6 +60,17 @@ def test_loss_curves_name_rows_and_reference_lines(results: StudyResults) -> Non
     assert {"qk", "patterned", "none", "predicting the mean", "seconds of training"} <= shown
 
 
+def test_a_row_with_steps_of_half_the_time_ends_at_half_the_time(results: StudyResults) -> None:
+    (qk,) = [(info, results.runs_of(info.name)) for info in results.infos if info.name == "qk"]
+
+    def last_tick(ratio: float) -> float:
+        svg = loss_svg([qk], {"predicting the mean": 0.8}, "loss", against="time", ratios={"qk": ratio})
+        assert "training time, in steps of qk" in words(svg)
+        return max(float(word) for word in words(svg) if word.replace(".", "").isdigit())
+
+    assert last_tick(0.5) == pytest.approx(last_tick(1.0) / 2, rel=0.3)
+
+
 def test_one_row_alone_and_one_without_an_interval_can_be_drawn(points: list[AccuracyPoint]) -> None:
     alone = AccuracyPoint(points[2].info, Estimate(0.5, None, None, 1), ratio=(1.0, 1.0, 1.0))
     assert "qk" in words(accuracy_time_svg([alone], "time", width=360, height=300))

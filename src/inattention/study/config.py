@@ -33,6 +33,8 @@ class StudyConfig:
         training: the pre-training.
         probes: the probes; each run's seed stands in for theirs.
         timing: what is timed; the study's rows stand in for its own.
+        time_own_size: also time a training step of each row at the study's own size, all rows taking turns, so that
+            held-out losses can be read at equal time whatever else the machine did while it trained.
     """
 
     rows: tuple[str, ...]
@@ -45,6 +47,7 @@ class StudyConfig:
     training: PretrainingConfig = field(default_factory=PretrainingConfig)
     probes: ProbeConfig = field(default_factory=ProbeConfig)
     timing: TimingConfig = field(default_factory=TimingConfig)
+    time_own_size: bool = True
 
     def __post_init__(self) -> None:
         if not self.rows:

@@ -8,7 +8,7 @@ import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from markupsafe import escape
@@ -25,6 +25,11 @@ from inattention.study.families import Family
 from inattention.study.placement import place_labels, stack_up
 from inattention.study.results import Pretraining, RowInfo
 
+AGAINST = {
+    "step": "optimiser steps",
+    "time": "training time, in steps of qk",
+    "seconds": "seconds of training",
+}
 # Times the highest reference line.
 _HIGHEST_LOSS = 1.3
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.6, 1.4, 1.6)), (0, (9, 2.5)))
@@ -115,7 +120,12 @@ def accuracy_time_svg(points: Sequence[AccuracyPoint], name: str, *, width: int,
 
 
 def loss_svg(
-    runs: Sequence[tuple[RowInfo, Sequence[Pretraining]]], references: Mapping[str, float], name: str, *, against: str
+    runs: Sequence[tuple[RowInfo, Sequence[Pretraining]]],
+    references: Mapping[str, float],
+    name: str,
+    *,
+    against: Literal["step", "time", "seconds"],
+    ratios: Mapping[str, float] | None = None,
 ) -> str:
     """Draw the held-out loss of each row, the mean over seeds in bold and each seed thin.
 
@@ -123,7 +133,8 @@ def loss_svg(
         runs: each row's runs, those without a curve left out.
         references: losses that are drawn as lines across, by what they are called.
         name: of the figure.
-        against: ``step`` or ``seconds``.
+        against: ``step``; ``time``, in steps of ``qk``; or ``seconds`` of the machine that trained.
+        ratios: time of a training step relative to ``qk``'s, by row, for ``time``.
     """
     with figure_of(400, 380) as figure:
         names = max(_extent(figure, text, fontsize=9)[0] for text in [*references, *(info.name for info, _ in runs)])
@@ -135,10 +146,11 @@ def loss_svg(
             colour, family = info.family.light, info.family.name
             dashes = _DASHES[used.setdefault(family, 0) % len(_DASHES)]
             used[family] += 1
+            ratio = ratios[info.name] if ratios and against == "time" else 1.0
             if len(of_row) > 1:
                 for run in of_row:
-                    axes.plot(*_curve([run], against), color=colour, linewidth=0.7, alpha=0.4)
-            x, y = _curve(of_row, against)
+                    axes.plot(*_curve([run], against, ratio), color=colour, linewidth=0.7, alpha=0.4)
+            x, y = _curve(of_row, against, ratio)
             if not x:
                 continue
             axes.plot(x, y, color=colour, linewidth=1.9, linestyle=dashes)
@@ -153,7 +165,7 @@ def loss_svg(
         seen = [y for line in axes.lines for y in np.ravel(line.get_ydata()) if y < roof]
         room = 0.04 * (max(seen) - min(seen))
         axes.set_ylim(min(seen) - room, max(seen) + room)
-        axes.set_xlabel("optimiser steps" if against == "step" else "seconds of training")
+        axes.set_xlabel(AGAINST[against])
         axes.set_ylabel("held-out masked L1")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         _label_ends(figure, axes, ends)
@@ -309,13 +321,15 @@ def _label_ends(figure: Figure, axes: Axes, ends: Mapping[str, tuple[float, floa
         figure.text(*_of(figure, frame[2] + 15, level), text, fontsize=9, va="center", color=colour)
 
 
-def _curve(runs: Sequence[Pretraining], against: str) -> tuple[list[float], list[float]]:
+def _curve(runs: Sequence[Pretraining], against: str, ratio: float) -> tuple[list[float], list[float]]:
     """The mean over runs, as far as all of them went and none had diverged to NaN."""
     x, y = [], []
     for points in zip(*(run.curve for run in runs), strict=False):
         loss = statistics.fmean(point.held_out_l1 for point in points)
         if math.isfinite(loss):
-            x.append(statistics.fmean(getattr(point, against) for point in points))
+            x.append(
+                statistics.fmean(point.seconds if against == "seconds" else ratio * point.step for point in points)
+            )
             y.append(loss)
     return x, y
 

@@ -6,7 +6,7 @@ or another probe setting leaves every other outcome as it is.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from inattention.corpora.base import Corpus
 from inattention.pretraining.run import Run
 from inattention.study.config import MEL_ROWS, StudyConfig
 from inattention.study.rows import model_of, parse_study_row, read_rates, read_rows, seeds_of, training_of
+from inattention.timing.config import TimingConfig
 from inattention.timing.machine import machine
 
 Kind = Literal["floor", "pretrain", "probe", "time"]
@@ -103,6 +104,8 @@ def make_plan(config: StudyConfig, corpus: Corpus) -> list[Step]:
             probes = {**config.probes.to_dict(), "seed": seed, "device": ""}
             steps.append(Step("probe", row, seed, _key("probe", source, probes, corpus.key, row), needs))
     timing = {**asdict(config.timing), "rows": (), "on": machine(config.timing.device, config.timing.threads)}
+    if config.time_own_size:
+        timing["own"] = asdict(own_size(config))
     parsed = [parse_study_row(row) for row in rows if row not in MEL_ROWS]
     timed = [it.row for it in parsed if not it.settings]
     steps += [
@@ -111,6 +114,24 @@ def make_plan(config: StudyConfig, corpus: Corpus) -> list[Step]:
         if not row.untrained
     ]
     return steps
+
+
+def own_size(config: StudyConfig) -> TimingConfig:
+    """Give the settings of timing a training step at the study's own size, on one thread as its runs are trained."""
+    model = config.model
+    return replace(
+        config.timing,
+        rows=(),
+        width=model.width,
+        heads=model.heads,
+        layers=model.layers,
+        feed_forward=model.feed_forward,
+        lengths=(model.max_length,),
+        batch_sizes=(config.training.batch_size,),
+        modes=("train",),
+        exponent_lengths=(),
+        threads=1,
+    )
 
 
 def _all_options(row: Row) -> dict[str, Any]:

@@ -58,6 +58,7 @@ PRESETS: dict[str, StudyConfig] = {
         ),
         probes=ProbeConfig(hidden_width=192, step_batch_size=512, epochs=100, patience=1),
         timing=TimingConfig(layers=1, lengths=(500,), rounds=3, seconds=0.0, exponent_lengths=()),
+        time_own_size=False,
     ),
     # Within 40 minutes on two cores: what pre-training adds to an encoder, where labels are few. Each learning row
     # that may turn out best stands beside its own untrained copy.

@@ -27,6 +27,7 @@ from inattention.files import write_bytes, write_text
 from inattention.study import account, wording
 from inattention.study.differences import comparisons
 from inattention.study.figures import (
+    AGAINST,
     AccuracyPoint,
     accuracy_svg,
     accuracy_time_svg,
@@ -150,8 +151,12 @@ def _draw(results: StudyResults) -> dict[str, str]:
         references = {"predicting the mean": runs[0][1][0].mean_l1}
         if results.floor is not None:
             references["neighbour regression"] = results.floor
-        for against in ("step", "seconds"):
-            drawn[f"loss-{against}"] = loss_svg(runs, references, f"loss-{against}", against=against)
+        drawn["loss-step"] = loss_svg(runs, references, "loss-step", against="step")
+        ratios = results.step_times()
+        if timed := [(info, of_row) for info, of_row in runs if info.name in ratios]:
+            drawn["loss-time"] = loss_svg(timed, references, "loss-time", against="time", ratios=ratios)
+        else:
+            drawn["loss-time"] = loss_svg(runs, references, "loss-time", against="seconds")
     if rows := [info.name for info in results.infos if _can_be_drawn(info)]:
         drawn["mechanisms"] = sheet_svg(rows)
     return drawn
@@ -276,6 +281,7 @@ def _page(results: StudyResults, drawn: dict[str, str], maps: Sequence[LearnedMa
         task_titles=TASK_TITLES,
         tasks=results.tasks,
         leaks=account.leaks(results.config),
+        step_times=results.step_times(),
         gaps=account.gaps(results),
         command=account.command(results),
         citation=CITATION,
@@ -306,5 +312,5 @@ def _description(name: str, results: StudyResults) -> str:
     if kind == "time":
         return f"{task}: accuracy of each row against its forward time relative to qk, as in tables 1 and 2."
     best = min((run for run in results.pretraining.values() if run.curve), key=lambda run: run.held_out_l1)
-    against = "optimiser steps" if rest == "step" else "seconds of training"
+    against = AGAINST["step" if rest == "step" else "time" if results.step_times() else "seconds"]
     return f"Held-out masked L1 of each row against {against}; the lowest ends at {best.held_out_l1:.3f} ({best.row})."

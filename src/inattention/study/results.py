@@ -113,7 +113,7 @@ class Probes:
 
 @dataclass(frozen=True)
 class Timing:
-    """One row's times, and what they were taken on."""
+    """One row's times, and what they were taken on; `own` is that of a training step at the study's own size."""
 
     row: str
     timed: tuple[TimedRow, ...]
@@ -122,6 +122,7 @@ class Timing:
     machine: Mapping[str, Any]
     versions: Mapping[str, Any]
     config: Mapping[str, Any]
+    own: TimedRow | None = None
 
 
 @dataclass(frozen=True)
@@ -264,6 +265,10 @@ class StudyResults:
         found = [probes for (name, _), probes in sorted(self.probes.items()) if name == row]
         return [probes.scores[task] for probes in found if task in probes.scores]
 
+    def step_times(self) -> dict[str, float]:
+        """Times of a training step at the study's own size relative to ``qk``'s, by row, for rows that have one."""
+        return {name: timing.own.ratio for name, timing in self.timing.items() if timing.own}
+
     def failed(self, kind: str, row: str) -> str | None:
         """Say how a step of a row failed; None if none did."""
         for failure in self.failures:
@@ -337,6 +342,7 @@ def _read_timing(line: dict[str, Any], folder: Path) -> tuple[str, Timing]:
         machine=dict(outcome["machine"]),
         versions=dict(outcome["versions"]),
         config=dict(outcome["config"]),
+        own=_record(TimedRow, outcome["own"]) if outcome.get("own") else None,
     )
     return timing.row, timing
 

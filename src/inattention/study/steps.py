@@ -14,7 +14,7 @@ from inattention.files import write_bytes, write_json
 from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.run import Run, neighbour_floor, pretrain
 from inattention.study.config import MEL_ROWS, StudyConfig
-from inattention.study.plan import OUTCOME, Step, run_of
+from inattention.study.plan import OUTCOME, Step, own_size, run_of
 
 MAPS = "maps.safetensors"
 STEPS_DRAWN = 128  # maps are kept for drawing up to this length
@@ -47,7 +47,9 @@ def measure_times(steps: list[Step], config: StudyConfig, study: Path, *, progre
     """Time rows side by side in one run, beside the baseline; each row's outcome is kept as its own."""
     from inattention.timing.run import measure_rows
 
-    report = measure_rows(replace(config.timing, rows=tuple(step.row for step in steps)), progress=progress)
+    rows = tuple(step.row for step in steps)
+    report = measure_rows(replace(config.timing, rows=rows), progress=progress)
+    own = measure_rows(replace(own_size(config), rows=rows), progress=progress).rows if config.time_own_size else ()
     shared = {
         "machine": report.machine,
         "versions": report.versions,
@@ -57,7 +59,8 @@ def measure_times(steps: list[Step], config: StudyConfig, study: Path, *, progre
     for step in steps:
         exponent = next((asdict(it) for it in report.exponents if it.row == step.row), None)
         timed = [asdict(row) for row in report.rows if row.row == step.row]
-        _keep(study / step.folder, {"timed": timed, "exponent": exponent, **shared})
+        own_time = next((asdict(row) for row in own if row.row == step.row), None)
+        _keep(study / step.folder, {"timed": timed, "own": own_time, "exponent": exponent, **shared})
 
 
 def keep_maps(run: Run, folder: Path) -> None:
