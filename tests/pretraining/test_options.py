@@ -55,6 +55,32 @@ def test_bfloat16_trains_as_float32_does_but_for_its_digits(corpus: Corpus, whol
     assert cli.main(small(corpus.folder, tmp_path / "run")) == 2  # it is another run
 
 
+@pytest.mark.parametrize("optimiser", ["adamw", "lamb"])
+def test_a_mechanisms_own_rate_moves_it_alone_further(corpus: Corpus, tmp_path: Path, optimiser: str) -> None:
+    def moved(rate: float) -> tuple[float, float]:
+        options = ("--row", "patterned", "--training.optimiser", optimiser, "--training.steps", "1")
+        rates = ("--training.learning-rate", "1e-4", "--training.attention-rate", str(rate))
+        before, after = tmp_path / "before", tmp_path / f"{optimiser}-{rate}"
+        assert cli.main(small(corpus.folder, before, "--row", "patterned", "--training.steps", "0")) == 0
+        assert cli.main(small(corpus.folder, after, *options, *rates)) == 0
+        start, end = (load_file(folder / "model.safetensors") for folder in (before, after))
+        shift = {name: (end[name] - start[name]).abs().mean().item() for name in start}
+        maps = [name for name in shift if "mechanisms" in name]
+        assert len(maps) == 1
+        return shift[maps[0]], sum(shift[name] for name in shift if name not in maps)
+
+    (usual, rest), (faster, same) = moved(1.0), moved(5.0)
+    assert usual > 0
+    assert faster == pytest.approx(5 * usual, rel=0.05)
+    assert same == pytest.approx(rest, rel=1e-4)
+
+
+def test_a_rate_that_cannot_be_is_refused(corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(small(corpus.folder, tmp_path / "run", "--training.attention-rate", "0"))
+    assert "attention_rate" in capsys.readouterr().err
+
+
 def test_pieces_hold_the_batch_and_count_all_of_its_cells(corpus: Corpus) -> None:
     run = Run(small_config(), PretrainingConfig(steps=1), corpus)
     batch = run.examples()[0, 0, list(corpus.cuts("train"))[:3]]

@@ -52,6 +52,8 @@ class PretrainingConfig:
         batch_size: utterances a step, over all devices together.
         optimiser: ``adamw`` or ``lamb``.
         learning_rate: at its highest, after the warm-up.
+        attention_rate: of the attention mechanism's own parameters (maps, query and key projections), in units of
+            ``learning_rate``.
         warmup: share of the steps over which the rate rises linearly; it then falls linearly to zero.
         weight_decay: on weights of two dimensions and more.
         epsilon: of the optimiser.
@@ -82,6 +84,7 @@ class PretrainingConfig:
     batch_size: int = 24
     optimiser: Literal["adamw", "lamb"] = "adamw"
     learning_rate: float = 1e-3
+    attention_rate: float = 1.0
     warmup: float = 0.1
     weight_decay: float = 0.01
     epsilon: float = 1e-9
@@ -111,6 +114,8 @@ class PretrainingConfig:
             raise ValueError("stored features hold log-mel frames; the target 'linear' is computed from audio")
         if self.strategy == "fsdp" and self.optimiser == "lamb":
             raise ValueError("fsdp trains with adamw: LAMB's norms are not to be had from parts of weights")
+        if self.attention_rate <= 0:
+            raise ValueError("attention_rate must be above 0")
         if self.learning_rate <= 0 or not 0 <= self.warmup <= 1:
             raise ValueError("learning_rate must be above 0, and warmup a share of the steps")
         if self.optimiser not in ("adamw", "lamb"):
@@ -130,5 +135,7 @@ class PretrainingConfig:
         settings = asdict(self)
         for name in (*_WHERE_IT_RAN, *_HOW_IT_RAN):
             del settings[name]
+        if self.attention_rate == 1:  # the usual, which older accounts do not name
+            del settings["attention_rate"]
         settings["betas"] = list(self.betas)
         return settings

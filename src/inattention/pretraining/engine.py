@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from inattention.attention import AttentionMechanism
 from inattention.files import write_lines
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.devices import optimiser_state_by_model_order, spread
@@ -33,17 +34,27 @@ CURVE = "curve.jsonl"
 
 
 def make_optimiser(module: nn.Module, config: PretrainingConfig) -> Optimizer:
-    """Make the optimiser by name; biases and norms do not decay."""
+    """Make the optimiser by name; biases and norms do not decay, and mechanisms may have a rate of their own."""
     parameters = [p for p in module.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = _by_decay(parameters, config)
+    if config.attention_rate != 1:
+        mechanisms = [it for it in module.modules() if isinstance(it, AttentionMechanism)]
+        own = {id(parameter) for mechanism in mechanisms for parameter in mechanism.parameters()}
+        groups = _by_decay([p for p in parameters if id(p) not in own], config)
+        rate = config.attention_rate * config.learning_rate
+        groups += [{**group, "lr": rate} for group in _by_decay([p for p in parameters if id(p) in own], config)]
     if config.optimiser == "lamb":
         from pytorch_optimizer import Lamb
 
         return Lamb(groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon)
     return AdamW(groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon)
+
+
+def _by_decay(parameters: list[nn.Parameter], config: PretrainingConfig) -> list[dict[str, Any]]:
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 def rate_at(step: int, config: PretrainingConfig) -> float:

@@ -178,7 +178,11 @@ def _maps(results: StudyResults) -> list[LearnedMaps]:
     learned = [
         info
         for info in results.infos
-        if info.card and info.card.input_independent and not info.untrained and info.family.name != "control"
+        if info.card
+        and info.card.input_independent
+        and info.card.linear_map
+        and not info.untrained
+        and info.family.name != "control"
     ]
     return [_maps_of(info, results.runs_of(info.name)) for info in learned]
 

@@ -67,7 +67,8 @@ def keep_maps(run: Run, folder: Path) -> None:
     """Keep the learned maps of an input-independent mechanism before and after training, to be drawn."""
     before = run.fresh_model().encoder
     learned = any(p.requires_grad for p in before.encoder.mechanisms.parameters())
-    if learned and attention.card(run.model.attention).input_independent:
+    card = attention.card(run.model.attention)
+    if learned and card.input_independent and card.linear_map:
         maps = {"before": _maps(before), "after": _maps(AudioTransformer.from_pretrained(folder))}
         write_bytes(folder / MAPS, save(maps))
 
