@@ -25,6 +25,7 @@ from inattention.analysis.style import GRID, HALO, INK, MUTED, PAPER
 from inattention.attention.rows import parse_row
 from inattention.files import write_bytes, write_text
 from inattention.study import account, wording
+from inattention.study.claims import judge
 from inattention.study.differences import comparisons
 from inattention.study.figures import (
     AGAINST,
@@ -261,6 +262,8 @@ def _page(results: StudyResults, drawn: dict[str, str], maps: Sequence[LearnedMa
         corpus=results.corpus,
         opening=opening(results),
         findings=findings(results, accuracy, costs),
+        claims=judge(results),
+        collapsed=[row.info.name for row in accuracy if row.collapsed],
         accuracy=accuracy,
         costs=costs,
         chance=next((row.chance for row in accuracy if row.chance), {}),
