@@ -70,12 +70,12 @@ def test_claims_hold_where_numbers_are_the_papers(tmp_path: Path) -> None:
     found = judgements(study_with(tmp_path, as_the_paper_has_it))
     for text in (
         "Pre-training beats Mel by far (qk)",
-        "Sharing Q and K costs little on speakers, more on phones",
+        "Sharing Q and K costs little on speakers, more on phones (shared-qk)",
         "Hashing hurts most tasks",
         "Hashing hurts speakers by frame more than by utterance, where pooling makes up for it",
         "Sparse attention does better than hashing",
         "Synthesizers do better than hashing and sparse on average",
-        "Synthesizers miss shared Q and K on speakers by frame",
+        "Synthesizers miss shared-qk on speakers by frame",
         "The hand-made start beats the random one",
         "It does so most on speakers by frame",
         "On speakers by frame it beats qk",
@@ -131,7 +131,7 @@ def test_a_collapsed_row_supports_no_claim_and_is_named(tmp_path: Path) -> None:
             line["outcome"]["held_out_l1"] = line["outcome"]["mean_l1"]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     results = StudyResults.load(tmp_path)
-    assert "Sharing Q and K costs little on speakers, more on phones" not in judgements(results)
+    assert "Sharing Q and K costs little on speakers, more on phones (shared-qk)" not in judgements(results)
     page = write_report(tmp_path).read_text()
     assert "Rows that collapsed support no claim: <code>shared-qk</code>" in page
     assert "What the paper claims" in page

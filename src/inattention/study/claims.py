@@ -72,17 +72,22 @@ def _above_mel(of: Evidence) -> list[Claim]:
 
 
 def _sharing(of: Evidence) -> list[Claim]:
-    gaps = of.gaps(["qk"], ["shared-qk"])
+    better = of.baseline or "qk", of.better_start("shared-qk") or "shared-qk"
+    return [_sharing_of(of, *pair) for pair in dict.fromkeys([("qk", "shared-qk"), better])]
+
+
+def _sharing_of(of: Evidence, own: str, shared: str) -> Claim:
+    gaps = of.gaps([own], [shared])
     speakers, phones = ([gaps[task] for task in tasks if task in gaps] for tasks in (SPEAKERS, PHONES))
     more = mean(phones) - mean(speakers) if speakers and phones else None
-    text = "Sharing Q and K costs little on speakers, more on phones"
+    text = Markup("Sharing Q and K costs little on speakers, more on phones ({})").format(code(shared))
     verdict: Judgement = judged(more)
     if verdict == "holds" and all_above(phones) != "holds":
         verdict = "cannot be told"  # it costs nothing on phones either, as far as can be seen
     said = Markup("{} less {}: {}. Phones less speakers: {}").format(
-        code("qk"), code("shared-qk"), _by_task(gaps), told(more)
+        code(own), code(shared), _by_task(gaps), told(more)
     )
-    return [Claim(text, verdict, said)]
+    return Claim(text, verdict, said)
 
 
 def _hashing(of: Evidence) -> list[Claim]:
@@ -126,9 +131,11 @@ def _families(of: Evidence) -> list[Claim]:
             average = mean(list(gaps.values()))
             said = Markup("mean over tasks {}; {}").format(told(average), _by_task(gaps))
             claims.append(Claim(text, judged(average), said))
-    frame = of.gap("speaker-frame", ["shared-qk"], synthesizers)
-    said = Markup("{} less Synthesizers: {}").format(code("shared-qk"), told(frame))
-    return [*claims, Claim("Synthesizers miss shared Q and K on speakers by frame", judged(frame), said)]
+    for shared in dict.fromkeys(["shared-qk", of.better_start("shared-qk") or "shared-qk"]):
+        frame = of.gap("speaker-frame", [shared], synthesizers)
+        text = Markup("Synthesizers miss {} on speakers by frame").format(code(shared))
+        claims.append(Claim(text, judged(frame), Markup(told(frame))))
+    return claims
 
 
 def _hand_made(of: Evidence) -> list[Claim]:
@@ -189,7 +196,9 @@ def _time(of: Evidence) -> list[Claim]:
 def _controls(of: Evidence) -> list[Claim]:
     claims = []
     controls = [row for row in CONTROLS if row in of.rows]
-    for row in dict.fromkeys(["qk", of.baseline or "qk", "shared-qk", HAND_MADE, "patterned", "toeplitz"]):
+    for row in dict.fromkeys(
+        ["qk", of.baseline or "qk", of.better_start("shared-qk") or "shared-qk", HAND_MADE, "patterned", "toeplitz"]
+    ):
         found = []
         for task in of.results.tasks:
             known = {name: it.points for name in controls if (it := of.accuracy(task, name))}

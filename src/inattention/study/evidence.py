@@ -103,8 +103,13 @@ class Evidence:
     @cached_property
     def baseline(self) -> str | None:
         """Query-key attention from the start that has the lower held-out loss on dev."""
-        losses = {name: row.loss.mean for name, row in self.rows.items() if name in ("qk", "qk@identity") and row.loss}
-        return min(losses, key=lambda name: losses[name]) if losses else None
+        return self.better_start("qk")
+
+    def better_start(self, mechanism: str) -> str | None:
+        """Give a mechanism's row, from its usual start or the identity, that has the lower held-out loss on dev."""
+        rows = [self.rows[name] for name in (mechanism, f"{mechanism}@identity") if name in self.rows]
+        losses = {row.info.name: row.loss.mean for row in rows if row.loss and not row.collapsed}
+        return min(losses, key=lambda name: losses[name], default=None)
 
     @cached_property
     def seed_deviation(self) -> dict[str, float]:

@@ -29,13 +29,13 @@ CONTROL_ROWS = ("mel-no-cmvn", "qk@identity", "patterned", "uniform", "none", "p
 
 # Those first that say whether the size is right: what is run is in this order, what is shown by family.
 _FIRST_ROWS = ("mel", "qk@identity", "none", "toeplitz", "patterned", "qk", "patterned@logits")
-_FURTHER_ROWS = ("local", "xbox@per-query", "qk@identity@untrained", "toeplitz@untrained")
+_FURTHER_ROWS = ("local", "shared-qk@identity", "xbox@per-query", "qk@identity@untrained", "toeplitz@untrained")
 LAPTOP_ROWS = tuple(dict.fromkeys((*_FIRST_ROWS, *PAPER_ROWS, *CONTROL_ROWS, *_FURTHER_ROWS)))
 REPEATED_ROWS = (
     "mel",
     "qk",
     "qk@identity",
-    "shared-qk",
+    "shared-qk@identity",
     "synthesizer-random",
     "patterned",
     "patterned@logits",
