@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from inattention import cli
 from inattention.corpora.base import Corpus
+from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.devices import placement
 from inattention.pretraining.examples import split
@@ -73,6 +74,18 @@ def test_a_mechanisms_own_rate_moves_it_alone_further(corpus: Corpus, tmp_path: 
     assert usual > 0
     assert faster == pytest.approx(5 * usual, rel=0.05)
     assert same == pytest.approx(rest, rel=1e-4)
+
+
+def test_models_are_kept_on_the_way_and_change_nothing(corpus: Corpus, whole: Path, tmp_path: Path) -> None:
+    assert cli.main(small(corpus.folder, tmp_path / "run", "--training.snapshots", "3")) == 0
+    kept = sorted((tmp_path / "run" / "snapshots").iterdir())
+    assert [folder.name for folder in kept] == ["step-000002", "step-000004", "step-000006"]
+    assert torch.equal(weights(tmp_path / "run"), weights(whole))
+    on_the_way = [weights(folder) for folder in kept]
+    assert not any(torch.equal(it, weights(whole)) for it in on_the_way)
+    assert AudioTransformer.from_pretrained(kept[1]).config == AudioTransformer.from_pretrained(whole).config
+    with pytest.raises(SystemExit):
+        cli.main(small(corpus.folder, tmp_path / "run", "--training.snapshots", "-1"))
 
 
 def test_a_rate_that_cannot_be_is_refused(corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -169,7 +169,7 @@ def _moments(
     from inattention.analysis.heads import counts_of
 
     moments = [] if before is None else [Moment(0, counts_of(before))]
-    for snapshot in config.snapshots:
+    for snapshot in config.snapshots or sorted((Path(model) / "snapshots").glob("step-*")):
         steps = _steps_of(str(snapshot))
         if steps is None:
             raise ValueError(f"{snapshot} has no outcome.json that says after how many steps it was kept")

@@ -18,7 +18,8 @@ class AnalysisConfig:
         layer: whose maps are laid out by t-SNE and drawn before and after; 1 is the first, 0 the last.
         components: of PCA.
         perplexity: of t-SNE.
-        snapshots: models of the same run at earlier steps, for heads by category over training.
+        snapshots: models of the same run at earlier steps, for heads by category over training; if left out, those
+            that pre-training kept in the model's folder (``pretrain --training.snapshots``).
     """
 
     split: str = "dev"

@@ -40,7 +40,7 @@ class MaskingConfig:
 
 # What changes no outcome, or in its last digits only.
 _WHERE_IT_RAN = ("accelerator", "devices", "nodes", "strategy")
-_HOW_IT_RAN = ("checkpoint_minutes", "workers", "cache_megabytes", "accumulate", "stored_features")
+_HOW_IT_RAN = ("checkpoint_minutes", "workers", "cache_megabytes", "accumulate", "stored_features", "snapshots")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,7 @@ class PretrainingConfig:
         checkpoint_minutes: time between checkpoints.
         accumulate: pieces that a process's share of a batch goes through the model in, one after the other, for
             batches that memory does not hold; the step is that of the whole batch.
+        snapshots: models that are kept on the way, at even distances, in ``snapshots/``: how attention came about.
         workers: processes that prepare batches; 0 for none beside the main one.
         stored_features: read what ``inattention corpus features`` has stored, in place of computing it from audio;
             the numbers are the same.
@@ -96,6 +97,7 @@ class PretrainingConfig:
     held_out_draws: int = 4
     checkpoint_minutes: float = 2.0
     accumulate: int = 1
+    snapshots: int = 0
     workers: int = 0
     stored_features: bool = False
     cache_megabytes: int = 1024
@@ -112,6 +114,10 @@ class PretrainingConfig:
             raise ValueError("accumulate, devices and nodes must be at least 1")
         if self.stored_features and self.target == "linear":
             raise ValueError("stored features hold log-mel frames; the target 'linear' is computed from audio")
+        if self.snapshots < 0 or (self.snapshots and self.strategy == "fsdp"):
+            raise ValueError(
+                "snapshots must not be negative, and fsdp, which has no whole model on the way, keeps none"
+            )
         if self.strategy == "fsdp" and self.optimiser == "lamb":
             raise ValueError("fsdp trains with adamw: LAMB's norms are not to be had from parts of weights")
         if self.attention_rate <= 0:
@@ -122,6 +128,11 @@ class PretrainingConfig:
             raise ValueError(f"optimiser must be 'adamw' or 'lamb', not {self.optimiser!r}")
         if self.target not in ("log-mel", "input", "linear"):
             raise ValueError(f"target must be 'log-mel', 'input' or 'linear', not {self.target!r}")
+
+    @property
+    def snapshot_steps(self) -> tuple[int, ...]:
+        """The steps after which a model is kept on the way: neither the start nor the end, which are there anyway."""
+        return tuple(sorted({round(self.steps * n / (self.snapshots + 1)) for n in range(1, self.snapshots + 1)} - {0}))
 
     @property
     def validation_interval(self) -> int:

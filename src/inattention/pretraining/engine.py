@@ -21,7 +21,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from inattention.attention import AttentionMechanism
-from inattention.files import write_lines
+from inattention.files import write_json, write_lines
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.devices import optimiser_state_by_model_order, spread
 from inattention.pretraining.examples import Batch
@@ -31,6 +31,7 @@ from inattention.seeding import derive_seed
 
 CHECKPOINT, CHECKPOINT_BEFORE = "checkpoint.ckpt", "checkpoint-before.ckpt"
 CURVE = "curve.jsonl"
+SNAPSHOTS = "snapshots"
 
 
 def make_optimiser(module: nn.Module, config: PretrainingConfig) -> Optimizer:
@@ -276,6 +277,30 @@ class Checkpoints(Callback):
                 os.replace(self.folder / CHECKPOINT, self.folder / CHECKPOINT_BEFORE)
             os.replace(temporary, self.folder / CHECKPOINT)
         self._last = time.monotonic()
+        self.curve.go()
+
+
+class Snapshots(Callback):
+    """Whole models kept on the way, each as `AudioTransformer.from_pretrained` takes it."""
+
+    def __init__(self, folder: Path, config: PretrainingConfig, curve: Curve) -> None:
+        self.folder = folder / SNAPSHOTS
+        self.steps = config.snapshot_steps
+        self.curve = curve
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the model if it is time. Where a stopped run goes on from before it, the same bits are written again."""
+        model = pl_module.model
+        if trainer.global_step not in self.steps or batch.piece < batch.pieces - 1 or not trainer.is_global_zero:
+            return
+        assert isinstance(model, MaskedAcousticModel)
+        self.curve.stop()
+        place = self.folder / f"step-{trainer.global_step:06d}"
+        place.mkdir(parents=True, exist_ok=True)
+        model.encoder.save_pretrained(place)
+        write_json(place / "outcome.json", {"steps": trainer.global_step})
         self.curve.go()
 
 

@@ -5,6 +5,7 @@ run.json                         model, settings, corpus, seed, versions: all th
 outcome.json                     held-out loss with its baselines, steps, seconds, what was skipped
 curve.jsonl                      the held-out loss against steps and seconds
 checkpoint.ckpt                  where to go on
+snapshots/step-000200/, ...      the encoder on the way, if asked for
 logs/                            CSV and TensorBoard
 """
 
@@ -211,7 +212,7 @@ def fit(
 
         from inattention.pretraining.data import PretrainingData
         from inattention.pretraining.devices import CheckpointFile, placement
-        from inattention.pretraining.engine import Checkpoints, Curve, Pretraining, Progress
+        from inattention.pretraining.engine import Checkpoints, Curve, Pretraining, Progress, Snapshots
 
         settings = run.training
         module = Pretraining(model, settings, run.seed)
@@ -234,6 +235,7 @@ def fit(
             enable_progress_bar=progress,
             log_every_n_steps=max(1, min(50, settings.steps // 20)),
             callbacks=[curve, Checkpoints(folder, settings, curve, stop)]
+            + ([Snapshots(folder, settings, curve)] if settings.snapshots else [])
             + ([Progress(title, refresh_rate=5)] if progress else []),
             plugins=[CheckpointFile()],
             logger=[

@@ -82,10 +82,15 @@ PRESETS: dict[str, StudyConfig] = {
         rows=LAPTOP_ROWS,
         seeds=(0, 1, 2),
         repeated=REPEATED_ROWS,
-        learning_rates=("qk@identity=5e-4",),  # chosen on dev: results/queen/learning_rates.json
+        learning_rates=(
+            "qk@identity=5e-4",
+            "shared-qk@identity=5e-4",
+        ),  # chosen on dev: results/queen/learning_rates.json
         espeak=EspeakConfig(hours=3, voices=40),
         model=AudioTransformerConfig(width=192, feed_forward=768, max_length=96, features=FeatureConfig(deltas=False)),
-        training=PretrainingConfig(steps=800, batch_size=16, clip=1.0, validate_every=80, held_out_draws=2),
+        training=PretrainingConfig(
+            steps=800, batch_size=16, clip=1.0, validate_every=80, held_out_draws=2, snapshots=4
+        ),
         probes=ProbeConfig(labelled_utterances=600, step_batch_size=512, hidden_width=256),
         timing=TimingConfig(lengths=(500, 1000)),
     ),
