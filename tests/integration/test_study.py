@@ -246,6 +246,25 @@ def test_a_study_killed_in_mid_run_goes_on_and_ends_the_same(corpus: Corpus, stu
     assert {name: whole[name] for name in pieced} == pieced
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_study_that_is_asked_to_end_writes_checkpoints_first(corpus: Corpus, tmp_path: Path, number: int) -> None:
+    words = [
+        *("study", "--corpus", str(corpus.folder), "--out", str(tmp_path), "--only", "none", "--jobs", "1"),
+        *("--model.width", "24", "--model.feed-forward", "24", "--model.layers", "1", "--model.max-length", "40"),
+        *("--training.steps", "20000", "--training.validate-every", "5", "--training.checkpoint-minutes", "60"),
+    ]
+    process = subprocess.Popen([sys.executable, "-m", "inattention.cli", *words], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("steps/*/curve.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert said.strip().endswith("stopped; the same command goes on where it was")
+    assert "leaked" not in said
+    assert len(list(tmp_path.glob("steps/pretrain-none-0-*/checkpoint.ckpt"))) == 1
+
+
 PLUGIN = '''
 """The mean of a step and its neighbours: a stranger's mechanism."""
 import torch

@@ -6,12 +6,15 @@ steps/                                               every step's outcome, under
 study.json                                           the settings
 """
 
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 
 from tqdm import tqdm
 
@@ -83,7 +86,8 @@ def _run_study(
         print(f"{already} of {len(plan)} steps are done already", file=sys.stderr)
     if todo:
         workers = make_executor(executor, config, corpus, folder, jobs=jobs, todo=len(todo))
-        failures = _run_side_by_side(todo, config, folder, workers, keep, progress)
+        with _terminated_as_interrupted():
+            failures = _run_side_by_side(todo, config, folder, workers, keep, progress)
     _link_models(plan, folder)
     timing = [step for step in plan if step.kind == "time" and not step.done(folder)]
     if timing:
@@ -137,6 +141,23 @@ def _run_side_by_side(
     finally:
         executor.close()
     return failures
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Generator[None]:
+    """Take SIGTERM (a scheduler, a machine that goes down) as Ctrl-C: what is under way writes checkpoints first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _ready(waiting: list[Step], todo: list[Step], folder: Path, failures: Failures) -> Iterator[Step]:
