@@ -154,7 +154,7 @@ def test_a_row_may_have_settings_a_learning_rate_and_seeds_of_its_own(corpus: Co
         corpus=corpus.folder,
         rows=("mel", "none", "none@model.maps=per-layer@training.steps=2", "qk@identity"),
         seeds=(0, 1),
-        repeated=("none",),
+        repeated=("none", "patterned@init=logits"),
         learning_rates=("control=2e-3", "qk=5e-4", "qk@start=identity=3e-3"),
     )
     _, failures = run_study(config, tmp_path, jobs=2, progress=False)
@@ -178,7 +178,7 @@ def test_a_row_may_have_settings_a_learning_rate_and_seeds_of_its_own(corpus: Co
         ({"learning_rates": ("none=0",)}, "above 0"),
         ({"learning_rates": ("non=1e-3",)}, "perhaps 'none'"),
         ({"learning_rates": ("none=1e-3", "none=2e-3")}, "given twice"),
-        ({"repeated": ("uniform",)}, "none of the study's rows"),
+        ({"repeated": ("unifrm",)}, "perhaps 'uniform'"),
         ({"rows": ("none@model.map=shared",)}, "perhaps 'maps'"),
         ({"rows": ("none@model.features=1",)}, "no setting"),
         ({"rows": ("none@model.share_layers=perhaps",)}, "takes a bool"),

@@ -209,6 +209,42 @@ def test_interval_is_that_of_a_plain_loop_over_utterances(monkeypatch: pytest.Mo
     assert (low, high) == pytest.approx((np.quantile(accuracies, 0.025), np.quantile(accuracies, 0.975)))
 
 
+def test_balanced_interval_is_that_of_a_plain_loop_over_utterances_and_classes() -> None:
+    rng = np.random.default_rng(2)
+    items, classes = rng.integers(1, 90, size=30), rng.integers(0, 3, size=30)
+    correct = rng.binomial(items, np.array([0.9, 0.5, 0.1])[classes])
+    accuracies = []
+    for draw in np.random.default_rng(5).integers(30, size=(300, 30)):
+        of_class = [[u for u in draw if classes[u] == c] for c in range(3)]
+        shares = [sum(correct[u] for u in of) / sum(items[u] for u in of) for of in of_class if of]
+        accuracies.append(sum(shares) / len(shares))
+    low, high = accuracy_interval(correct, items, draws=300, seed=5, classes=classes)
+    assert (low, high) == pytest.approx((np.quantile(accuracies, 0.025), np.quantile(accuracies, 0.975)))
+
+
+def test_balanced_speakers_change_speakers_alone_and_their_chance_is_one_in_so_many(
+    corpus: Corpus, report: ProbeReport
+) -> None:
+    balanced = probe(MelSource(SMALL), corpus, replace(QUICK, balanced_speakers=True), progress=False)
+    assert balanced["speaker-frame"].chance == balanced["speaker-utterance"].chance == pytest.approx(1 / 3)
+    assert balanced["speaker-utterance"].accuracy == 1
+    assert balanced["phone-1-hidden"] == report["phone-1-hidden"]
+
+
+def test_few_labelled_utterances_are_those_with_all_labels(spoiled: Callable[..., Corpus], mel: MelSource) -> None:
+    def spoil(made: dict[str, Utterance]) -> None:
+        for name in sorted(made)[::2]:
+            made[name] = replace(made[name], speaker=None)
+
+    few = replace(
+        QUICK, tasks=("speaker-utterance", "phone-1-hidden"), labelled_utterances=4
+    )  # of 6, which 3 have both
+    found = probe(mel, spoiled(spoil), few, progress=False)
+    assert found["speaker-utterance"].utterances["train"] == found["phone-1-hidden"].utterances["train"] == 3
+    alone = probe(mel, spoiled(spoil), replace(few, tasks=("phone-1-hidden",)), progress=False)
+    assert alone["phone-1-hidden"].utterances["train"] == 4
+
+
 def test_interval_covers_the_truth_about_95_times_in_100() -> None:
     # Steps of an utterance share its luck; an interval over steps would cover the truth far less often.
     rng = np.random.default_rng(0)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ import torch.nn.functional as F
 from inattention.probing import training
 from inattention.probing.config import TASKS, ProbeConfig
 from inattention.probing.labels import Examples
-from inattention.probing.training import Table, score, train
+from inattention.probing.training import Table, accuracy_of, score, train
 
 QUICK = ProbeConfig(hidden_width=32, epochs=20, step_batch_size=50, utterance_batch_size=50, learning_rate=0.01)
 
@@ -47,6 +49,26 @@ def test_constant_features_give_the_majority_class(task: str) -> None:
     trained = train(task, splits[0], splits[1], 3, QUICK, progress=False)
     correct, _ = score(trained.probe, splits[2])
     assert torch.equal(correct, labels == 1)
+
+
+def test_balanced_speakers_are_heard_however_little_they_say() -> None:
+    def split(seed: int) -> Table:
+        generator = torch.Generator().manual_seed(seed)
+        labels = (torch.arange(600) % 20 == 0).long()  # one step in twenty is the second speaker's
+        return table((labels + torch.randn(600, generator=generator))[:, None, None], labels)
+
+    train_, dev, test = (split(seed) for seed in range(3))
+    found = {}
+    for balanced in (False, True):
+        config = replace(QUICK, balanced_speakers=balanced)
+        correct, _ = score(train("speaker-frame", train_, dev, 2, config, progress=False).probe, test)
+        found[balanced] = accuracy_of(correct.numpy(), test.examples.labels, balanced=True)
+    assert found[False] < 0.55
+    assert 0.64 < found[True] < 0.74  # the best that there is: half a deviation to each side, 0.69
+    configs = [replace(QUICK, balanced_speakers=balanced) for balanced in (False, True)]
+    phones = [train("phone-1-hidden", train_, dev, 2, config, progress=False).probe for config in configs]
+    states = (probe.state_dict().values() for probe in phones)
+    assert all(torch.equal(one, other) for one, other in zip(*states, strict=True))
 
 
 @pytest.mark.parametrize("right", [0, 2])
@@ -139,7 +161,7 @@ def test_training_goes_on_while_dev_loss_falls_by_a_hundredth(monkeypatch: pytes
 
     def scripted(*_: object) -> tuple[torch.Tensor, float]:
         accuracy, loss = next(told)
-        return torch.arange(10) < round(10 * accuracy), loss
+        return torch.arange(20) < round(20 * accuracy), loss
 
     monkeypatch.setattr(training, "score", scripted)
     data = separable(20, seed=0)

@@ -19,8 +19,10 @@ class ProbeConfig:
             are learned with the probe.
         labels: `center` gives each step the phone at its centre; `repeated` is the paper's form, in which a step
             stands for each frame stacked in it, with the phone at that frame's centre.
-        labelled_utterances: of the train split that probes learn from, the first so many (their order is mixed); 0 for
-            all of them. Few labels ask more of the features.
+        labelled_utterances: of the train split that probes learn from, the first so many (their order is mixed) that
+            have every label that the tasks ask for; 0 for all that have any. Few labels ask more of the features.
+        balanced_speakers: speakers count alike, however much each says: mistakes are weighted so in training, and the
+            accuracy is the mean over speakers. For corpora in which one speaker has most of the lines.
         epochs: the most passes over the train split.
         patience: passes in which neither the accuracy nor the loss on dev gets better, after which a probe of steps
             stops.
@@ -43,6 +45,7 @@ class ProbeConfig:
     layer: Literal["last", "weighted"] = "last"
     labels: Literal["center", "repeated"] = "center"
     labelled_utterances: int = 0
+    balanced_speakers: bool = False
     epochs: int = 200
     patience: int = 2
     utterance_patience: int = 20
@@ -83,6 +86,10 @@ class ProbeConfig:
             raise ValueError(f"averaging must lie in [0, 1), not {self.averaging}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, as {self.seed} is")
+
+    def balanced(self, task: Task) -> bool:
+        """Whether all classes of a task count alike."""
+        return self.balanced_speakers and task.startswith("speaker")
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain data for JSON."""

@@ -16,7 +16,7 @@ from inattention.probing.config import ProbeConfig, Task
 from inattention.probing.features import ProbeError, Skip, SplitFeatures, extract, utterance_means
 from inattention.probing.labels import Examples, phone_examples, speaker_examples, speakers_of
 from inattention.probing.sources import Source
-from inattention.probing.training import Table, score, train
+from inattention.probing.training import Table, accuracy_of, score, train
 from inattention.seeding import derive_seed
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class TaskResult:
 
     Attributes:
         task: its name.
-        accuracy: share of test items it gets right.
+        accuracy: share of test items it gets right or, for balanced speakers, the mean of that over speakers.
         low: where the 95 % interval begins (bootstrap over test utterances).
         high: where it ends.
         chance: accuracy on test of always saying the class that is most frequent in train.
@@ -125,11 +125,18 @@ def probe(source: Source, corpus: Corpus, config: ProbeConfig, progress: bool = 
     limits = {"train": config.labelled_utterances or None}
     unlabelled = dict.fromkeys(SPLITS, 0)
 
+    kinds = {task.partition("-")[0] for task in config.tasks}
+
     def labelled(split: str, cuts: Iterable["Cut"]) -> Iterator["Cut"]:
+        # Of few, each should have all labels that are asked for; of all, any label is of use.
         for cut in cuts:
-            if any(s.speaker is not None or (s.alignment or {}).get("phone") for s in cut.supervisions):
+            has = {
+                "speaker": any(s.speaker is not None for s in cut.supervisions),
+                "phone": any((s.alignment or {}).get("phone") for s in cut.supervisions),
+            }
+            if all(has[kind] for kind in kinds) if limits.get(split) else any(has.values()):
                 yield cut
-            else:
+            elif not any(has.values()):
                 unlabelled[split] += 1
 
     with tempfile.TemporaryDirectory(prefix="inattention-probe-") as folder:
@@ -160,7 +167,12 @@ def probe(source: Source, corpus: Corpus, config: ProbeConfig, progress: bool = 
 
 
 def accuracy_interval(
-    correct: Int[np.ndarray, " utterances"], items: Int[np.ndarray, " utterances"], *, draws: int, seed: int
+    correct: Int[np.ndarray, " utterances"],
+    items: Int[np.ndarray, " utterances"],
+    *,
+    draws: int,
+    seed: int,
+    classes: Int[np.ndarray, " utterances"] | None = None,
 ) -> tuple[float, float]:
     """Give a 95 % interval of an accuracy by drawing utterances with replacement, as many as there are.
 
@@ -172,13 +184,19 @@ def accuracy_interval(
         items: of each utterance.
         draws: how many times.
         seed: of the draws.
+        classes: the class of each utterance, if the accuracy is the mean over classes: those that a draw holds.
     """
     rng = np.random.default_rng(seed)
     accuracies = []
     at_once = max(1, BOOTSTRAP_CHUNK // len(items))
+    groups = np.zeros(len(items), dtype=np.int64) if classes is None else classes
+    member = np.eye(groups.max() + 1)[groups]
     for first in range(0, draws, at_once):
         drawn = rng.integers(len(items), size=(min(at_once, draws - first), len(items)))
-        accuracies.append(correct[drawn].sum(1) / items[drawn].sum(1))
+        times = np.stack([np.bincount(draw, minlength=len(items)) for draw in drawn])
+        right, all_items = times @ (correct[:, None] * member), times @ (items[:, None] * member)
+        there = all_items > 0
+        accuracies.append((right / np.maximum(all_items, 1)).sum(1, where=there) / there.sum(1))
     low, high = np.quantile(np.concatenate(accuracies), [0.025, 0.975])
     return float(low), float(high)
 
@@ -222,17 +240,23 @@ def _run_task(task: Task, tables: dict[str, Table], classes: int, config: ProbeC
     trained = train(task, tables["train"], tables["dev"], classes, config, progress=progress)
     test = tables["test"].examples
     right, _ = score(trained.probe, tables["test"])
+    balanced = config.balanced(task)
     low, high = accuracy_interval(
-        *per_utterance(right, test), draws=config.bootstrap_draws, seed=derive_seed(config.seed, "bootstrap")
+        *per_utterance(right, test),
+        draws=config.bootstrap_draws,
+        seed=derive_seed(config.seed, "bootstrap"),
+        classes=class_of_utterance(test) if balanced else None,
     )
     examples = {split: table.examples for split, table in tables.items()}
     mix = trained.probe.mix.logits
     return TaskResult(
         task=task,
-        accuracy=right.double().mean().item(),
+        accuracy=accuracy_of(right.numpy(), test.labels, balanced=balanced),
         low=low,
         high=high,
-        chance=float((test.labels == np.bincount(examples["train"].labels).argmax()).mean()),
+        chance=accuracy_of(
+            test.labels == np.bincount(examples["train"].labels).argmax(), test.labels, balanced=balanced
+        ),
         dev_accuracy=trained.dev_accuracy,
         best_epoch=trained.best_epoch,
         epochs=trained.epochs,
@@ -252,6 +276,12 @@ def per_utterance(
     items = np.bincount(examples.utterances)
     correct = np.bincount(examples.utterances, weights=right.numpy()).astype(np.int64)
     return correct[items > 0], items[items > 0]
+
+
+def class_of_utterance(examples: Examples) -> Int[np.ndarray, " utterances"]:
+    """Give the class of each utterance that has items, all of which share it."""
+    _, first = np.unique(examples.utterances, return_index=True)
+    return examples.labels[first]
 
 
 def _check(features: dict[str, SplitFeatures]) -> None:

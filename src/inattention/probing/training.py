@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
@@ -69,6 +70,8 @@ def train(task: Task, train: Table, dev: Table, classes: int, config: ProbeConfi
         probe = build(task, layers=layers, width=width, classes=classes, hidden_width=config.hidden_width)
     probe.to(device_of(config))
     averaged = copy.deepcopy(probe).requires_grad_(False)
+    weights = class_weights(train.examples.labels, classes) if config.balanced(task) else torch.ones(classes)
+    weights = weights.to(device_of(config))
     optimizer = torch.optim.Adam(probe.parameters(), lr=config.learning_rate, fused=True)
     generator = torch.Generator().manual_seed(seed)
     best, best_epoch, best_state = (-1.0, 0.0), 0, {}
@@ -84,14 +87,15 @@ def train(task: Task, train: Table, dev: Table, classes: int, config: ProbeConfi
     )
     for epoch in bar:
         for features, labels in _batches(train, batch_size, generator):
-            loss = F.cross_entropy(probe(features.to(device_of(config))), labels.to(device_of(config)))
+            logits = probe(features.to(device_of(config)))
+            loss = F.cross_entropy(logits, labels.to(device_of(config)), weight=weights)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             updates += 1
             _average(averaged, probe, min(config.averaging, (updates - 1) / (updates + 9)))
-        correct, dev_loss = score(averaged, dev)
-        accuracy = correct.double().mean().item()
+        correct, dev_loss = score(averaged, dev, weights)
+        accuracy = accuracy_of(correct.numpy(), dev.examples.labels, balanced=config.balanced(task))
         if (accuracy, -dev_loss) > best:
             best, best_epoch, last_gain = (accuracy, -dev_loss), epoch, epoch
             best_state = {name: tensor.clone() for name, tensor in averaged.state_dict().items()}
@@ -119,17 +123,46 @@ def _average(averaged: Probe, probe: Probe, decay: float) -> None:
         average.lerp_(newest, 1 - decay)
 
 
+def class_weights(labels: Int[np.ndarray, " items"], classes: int) -> Float[Tensor, " classes"]:
+    """Give each class the weight that makes all that occur count alike; their mean over items is 1.
+
+    >>> class_weights(np.array([0, 0, 0, 2]), 3).tolist()
+    [0.6666666865348816, 0.0, 2.0]
+    """
+    counts = np.bincount(labels, minlength=classes)
+    weights = len(labels) / (np.maximum(counts, 1) * np.count_nonzero(counts))
+    return torch.from_numpy(np.where(counts > 0, weights, 0.0)).float()
+
+
+def accuracy_of(
+    correct: Bool[np.ndarray, " items"], labels: Int[np.ndarray, " items"], *, balanced: bool = False
+) -> float:
+    """Give the share of items that are right or, balanced, the mean of the shares of each class.
+
+    >>> accuracy_of(np.array([True, True, True, False]), np.array([0, 0, 0, 2]), balanced=True)
+    0.5
+    """
+    if not balanced:
+        return float(correct.mean())
+    counts = np.bincount(labels)
+    right = np.bincount(labels, weights=correct)
+    return float((right[counts > 0] / counts[counts > 0]).mean())
+
+
 @torch.inference_mode()
-def score(probe: Probe, table: Table) -> tuple[Bool[Tensor, " items"], float]:
-    """Say which items a probe gets right, and its mean loss."""
+def score(
+    probe: Probe, table: Table, weights: Float[Tensor, " classes"] | None = None
+) -> tuple[Bool[Tensor, " items"], float]:
+    """Say which items a probe gets right, and its mean loss, weighted by class if weights are given."""
     device = next(probe.parameters()).device
-    correct, loss = [], 0.0
+    correct, loss, weight = [], 0.0, 0.0
     rows, labels = torch.from_numpy(table.examples.rows), torch.from_numpy(table.examples.labels)
     for some_rows, some_labels in zip(rows.split(SCORE_BATCH), labels.split(SCORE_BATCH), strict=True):
         logits, wanted = probe(table.features[some_rows].to(device)), some_labels.to(device)
-        loss += F.cross_entropy(logits, wanted, reduction="sum").item()
+        loss += F.cross_entropy(logits, wanted, weight=weights, reduction="sum").item()
+        weight += len(wanted) if weights is None else weights[wanted].sum().item()
         correct.append((logits.argmax(-1) == wanted).cpu())
-    return torch.cat(correct), loss / len(rows)
+    return torch.cat(correct), loss / max(weight, 1e-9)
 
 
 def device_of(config: ProbeConfig) -> torch.device:

@@ -24,7 +24,8 @@ class StudyConfig:
             ``patterned@logits`` or ``qk@untrained``. A row may have settings of its own:
             ``toeplitz@model.maps=per-layer``, ``qk@training.clip=1``.
         seeds: rows are run once with each.
-        repeated: the rows that are run with every seed, the others with the first alone; all of them if left out.
+        repeated: the rows that are run with every seed, as far as they are in the study, the others with the first
+            alone; all rows if left out.
         learning_rates: ``NAME=RATE`` for rows, mechanisms or families that do not take the training's own rate, such
             as ``hashing=5e-4``; what says most of a row counts.
         corpus: the folder of a prepared corpus; if left out, espeak is prepared as ``espeak`` says.

@@ -24,7 +24,7 @@ def write_results(
         "preset": preset,
         "rows": read_rows(config.rows),
         "seeds": list(config.seeds),
-        "config": config.to_dict(),
+        "config": {**config.to_dict(), "repeated": read_rows(config.repeated)},
         "corpus": corpus.info,
         "provenance": provenance(),
         "failures": [{"step": step, "error": error} for step, error in failures.items()],

@@ -82,10 +82,7 @@ def make_plan(config: StudyConfig, corpus: Corpus) -> list[Step]:
     features = asdict(config.model.features)
     floor = {"training": config.training.what_counts(), "features": features, "length": config.model.max_length}
     steps = [Step("floor", "", config.seeds[0], _key("floor", floor, corpus.key, config.seeds[0]))]
-    read_rates(config.learning_rates)
-    for row in read_rows(config.repeated):
-        if row not in rows:
-            raise ValueError(f"repeated names {row!r}, which is none of the study's rows")
+    read_rates(config.learning_rates)  # says what is wrong with any, even where no row needs it
     for seed in config.seeds:
         for row in (row for row in rows if seed in seeds_of(row, config)):
             needs, source = None, json.dumps(features)
