@@ -236,12 +236,11 @@ def test_few_labelled_utterances_are_those_with_all_labels(spoiled: Callable[...
         for name in sorted(made)[::2]:
             made[name] = replace(made[name], speaker=None)
 
-    few = replace(
-        QUICK, tasks=("speaker-utterance", "phone-1-hidden"), labelled_utterances=4
-    )  # of 6, which 3 have both
-    found = probe(mel, spoiled(spoil), few, progress=False)
+    corpus = spoiled(spoil)  # 6 in train, of which 3 have both
+    few = replace(QUICK, tasks=("speaker-utterance", "phone-1-hidden"), labelled_utterances=4)
+    found = probe(mel, corpus, few, progress=False)
     assert found["speaker-utterance"].utterances["train"] == found["phone-1-hidden"].utterances["train"] == 3
-    alone = probe(mel, spoiled(spoil), replace(few, tasks=("phone-1-hidden",)), progress=False)
+    alone = probe(mel, corpus, replace(few, tasks=("phone-1-hidden",)), progress=False)
     assert alone["phone-1-hidden"].utterances["train"] == 4
 
 
