@@ -1,4 +1,4 @@
-"""`toeplitz-free` and `toeplitz-convolution`: where they equal `toeplitz`, and what they add."""
+"""What is built on `toeplitz`: where it equals `toeplitz`, and what it adds."""
 
 import pytest
 import torch
@@ -36,6 +36,15 @@ def test_free_heads_that_cannot_be_are_refused(options: dict, why: str) -> None:
         build("toeplitz-free", width=24, heads=12, max_length=30, **options)
     with pytest.raises(ValueError, match="max_length"):
         build("toeplitz-free", width=24, heads=12)
+
+
+def test_free_maps_may_start_where_toeplitz_does() -> None:
+    start = build("patterned", width=24, heads=12, max_length=40, init="bumps")
+    plain = build("toeplitz", width=24, heads=12)
+    torch.testing.assert_close(start.weights(HIDDEN, VALID), plain.weights(HIDDEN, VALID), atol=2e-3, rtol=0)
+    assert sum(parameter.numel() for parameter in start.parameters()) == 12 * 40 * 40
+    with pytest.raises(ValueError, match="two ways to start"):
+        build("patterned", width=24, heads=12, max_length=40, init="bumps", categories="diagonal=12")
 
 
 def test_the_convolution_starts_at_nothing_and_then_adds_its_own_weights() -> None:

@@ -8,6 +8,8 @@ Putting them in as *log-weights* makes the layer start at the very maps that Fig
 decreasing=1, sparse=5 are the counts of Fig. 2(a) and, for twelve heads, the authors' own split. The diagonal maps are
 taken in the order of `DIAGONALS`, then further offsets, +2, -2, +3, and so on.
 
+``init="bumps"`` starts every head as `toeplitz` does, diagonals of many offsets and widths, and leaves the maps free.
+
 ``init`` may also name a file of maps, such as those derived from a trained encoder: they are put in as log-weights,
 brought to ``max_length`` as `inattention.attention.map_files` says.
 """
@@ -21,12 +23,13 @@ from inattention.attention.fixed_maps import FixedMaps
 from inattention.attention.map_files import FLOOR, SUFFIX, log_weights, maps_for, names_file
 from inattention.attention.registry import nearest, register
 from inattention.attention.synthesizer_random import cut
+from inattention.attention.toeplitz import bumps, spread, starts
 
 DIAGONALS = ("self", "next", "previous", "past", "future")
 PATTERNS = (*DIAGONALS, "increasing", "decreasing")
 # `mixed` is what no category fits: like the sparse heads, such heads start at random.
 CATEGORIES = ("diagonal", "increasing", "decreasing", "sparse", "mixed")
-INITS = ("log-weights", "logits")
+INITS = ("log-weights", "logits", "bumps")
 
 
 def hand_made_map(pattern: str, length: int) -> Float[Tensor, "length length"]:
@@ -124,12 +127,13 @@ def _pattern(category: str, number: int) -> str:
         citation="Wu et al. 2021, Input-independent Attention Weights Are Expressive Enough",
         options={
             "init": "'log-weights': the softmax starts at the hand-made maps; 'logits': the maps are the logits, "
-            "as the authors ran it; or a safetensors file of maps, which are put in as log-weights",
+            "as the authors ran it; 'bumps': the softmax starts at the diagonals of many widths that toeplitz starts "
+            "at; or a safetensors file of maps, which are put in as log-weights",
             "categories": "how many heads start from a map of each category, such as "
             "diagonal=5,increasing=1,decreasing=1,sparse=5 (Fig. 2a); '' for the authors' split",
         },
         files=("init",),
-        variants={"logits": {"init": "logits"}, "log-weights": {"init": "log-weights"}},
+        variants={"logits": {"init": "logits"}, "log-weights": {"init": "log-weights"}, "bumps": {"init": "bumps"}},
         fields=("none before",),
         training_cost="O(T² d H)",
         inference_cost="O(T² d H), none of it to make the weights",
@@ -168,9 +172,16 @@ class Patterned(FixedMaps):
             return
         if init not in INITS:
             raise ValueError(
-                f"init must be 'log-weights', 'logits', or a file of maps that ends in {SUFFIX}, not {init!r}"
+                f"init must be 'log-weights', 'logits', 'bumps', or a file of maps that ends in {SUFFIX}, not {init!r}"
                 f"{nearest(init, INITS)}"
             )
+        if init == "bumps":
+            if categories:
+                raise ValueError(f"categories={categories!r} and init='bumps' are two ways to start: give one")
+            offset, bump_width = torch.tensor(starts(heads)).unbind(1)
+            near = spread(bumps(offset, bump_width, 1 - max_length, max_length - 1), max_length)
+            self.maps = nn.Parameter((near / near.sum(-1, keepdim=True) + FLOOR / max_length).log())
+            return
         random = torch.randn(heads, max_length, max_length)
         maps = []
         for head, pattern in enumerate(patterns_of(categories, heads) if categories else patterns_for(heads)):
