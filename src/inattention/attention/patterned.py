@@ -29,6 +29,7 @@ DIAGONALS = ("self", "next", "previous", "past", "future")
 PATTERNS = (*DIAGONALS, "increasing", "decreasing")
 # `mixed` is what no category fits: like the sparse heads, such heads start at random.
 CATEGORIES = ("diagonal", "increasing", "decreasing", "sparse", "mixed")
+BUMP_FLOOR = 1e-5  # what every key counts beside a bump of height 1, as in toeplitz
 INITS = ("log-weights", "logits", "bumps")
 
 
@@ -179,8 +180,8 @@ class Patterned(FixedMaps):
             if categories:
                 raise ValueError(f"categories={categories!r} and init='bumps' are two ways to start: give one")
             offset, bump_width = torch.tensor(starts(heads)).unbind(1)
-            near = spread(bumps(offset, bump_width, 1 - max_length, max_length - 1), max_length)
-            self.maps = nn.Parameter((near / near.sum(-1, keepdim=True) + FLOOR / max_length).log())
+            near = bumps(offset, bump_width, 1 - max_length, max_length - 1)
+            self.maps = nn.Parameter(spread((BUMP_FLOOR + near).log(), max_length).contiguous())
             return
         random = torch.randn(heads, max_length, max_length)
         maps = []
