@@ -187,6 +187,14 @@ def test_a_row_may_have_settings_a_learning_rate_and_seeds_of_its_own(corpus: Co
             make_plan(replace(config, **wrong), corpus)
 
 
+def test_a_study_that_is_not_timed_has_all_else_and_lacks_nothing(corpus: Corpus, tmp_path: Path) -> None:
+    config = replace(SMALL, corpus=corpus.folder, rows=("mel", "none"), timed=False)
+    report, failures = run_study(config, tmp_path, jobs=1, progress=False)
+    assert not failures
+    assert {line["kind"] for line in lines(tmp_path)} == {"study", "floor", "pretrain", "probe"}
+    assert "Not there" not in report.read_text()
+
+
 def test_one_failed_row_costs_no_other_and_says_so(corpus: Corpus, tmp_path: Path) -> None:
     config = replace(SMALL, corpus=corpus.folder, rows=("mel", "uniform"))
     step = next(step for step in make_plan(config, corpus) if step.kind == "pretrain")

@@ -28,7 +28,8 @@ def gaps(results: StudyResults) -> list[Markup]:
                 missing.setdefault("pre-training", []).append(name)
             if (info.name, seed) not in results.probes and f"probe {name}" not in failed:
                 missing.setdefault("probes", []).append(name)
-        timed = not info.is_timed or info.trained_name in results.timing or results.failed("time", info.trained_name)
+        wanted = results.config.get("timed", True) and info.is_timed
+        timed = not wanted or info.trained_name in results.timing or results.failed("time", info.trained_name)
         if not timed:
             missing.setdefault("timing", []).append(info.trained_name)
     if not results.floors:

@@ -33,6 +33,7 @@ class StudyConfig:
         model: the encoder; each row puts in its own attention.
         training: the pre-training.
         probes: the probes; each run's seed stands in for theirs.
+        timed: whether rows are timed: where another study has their times, there is no need to.
         timing: what is timed; the study's rows stand in for its own.
         time_own_size: also time a training step of each row at the study's own size, all rows taking turns, so that
             held-out losses can be read at equal time whatever else the machine did while it trained.
@@ -47,6 +48,7 @@ class StudyConfig:
     model: AudioTransformerConfig = field(default_factory=AudioTransformerConfig)
     training: PretrainingConfig = field(default_factory=PretrainingConfig)
     probes: ProbeConfig = field(default_factory=ProbeConfig)
+    timed: bool = True
     timing: TimingConfig = field(default_factory=TimingConfig)
     time_own_size: bool = True
 

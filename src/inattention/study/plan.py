@@ -104,7 +104,7 @@ def make_plan(config: StudyConfig, corpus: Corpus) -> list[Step]:
     if config.time_own_size:
         timing["own"] = asdict(own_size(config))
     parsed = [parse_study_row(row) for row in rows if row not in MEL_ROWS]
-    timed = [it.row for it in parsed if not it.settings]
+    timed = [it.row for it in parsed if config.timed and not it.settings]
     steps += [
         Step("time", row.name, None, _key("time", timing, row.mechanism, _all_options(row)))
         for row in timed
