@@ -49,6 +49,36 @@ def judge(results: StudyResults) -> list[Claim]:
     return [claim for claim in claims if claim.judgement != "not measured"]
 
 
+def as_markdown(claims: Sequence[Claim]) -> str:
+    """Lay claims out as two tables for where HTML is not rendered: judged ones of the paper, and open questions."""
+    lines = ["# Claim by claim", ""]
+    for heading, of_paper in (("What the paper claims", True), ("What it could not say", False)):
+        some = [claim for claim in claims if claim.paper == of_paper]
+        if some:
+            judged_ = any(claim.judgement for claim in some)
+            head = ["claim", "judgement", "evidence"] if judged_ else ["question", "answer"]
+            lines += [f"## {heading}", "", _line(head), _line(["---"] * len(head))]
+            for claim in some:
+                cells = [_plain(claim.text), _plain(claim.evidence)]
+                lines.append(_line([cells[0], claim.judgement or "", cells[1]] if judged_ else cells))
+            lines.append("")
+    lines += [
+        "Differences are in points of accuracy, with 95 % intervals that add those of both sides; where a row has one",
+        "seed, its interval is widened by the deviation between seeds of the rows that have several. *Holds* and *does",
+        "not hold* are said where the interval lies on one side; rows that collapsed support no claim.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _plain(text: str) -> str:
+    marked = text.replace("<code>", "`").replace("</code>", "`")
+    return Markup(marked).unescape() if isinstance(text, Markup) else marked
+
+
 def told(gap: Gap | None) -> str:
     """A difference with its interval, in points."""
     return f"{signed(gap.points)} [{signed(gap.low)}, {signed(gap.high)}]" if gap else "not measured"

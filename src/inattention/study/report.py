@@ -1,6 +1,7 @@
 """The study's report: two tables, figures and words in one HTML file that needs nothing else.
 
 table1.csv, table2.csv    the tables
+claims.md                 the paper's claims, judged
 figures/                  each figure by itself, as SVG or PNG
 report.html               all of it, to be read, printed or sent
 """
@@ -25,7 +26,7 @@ from inattention.analysis.style import GRID, HALO, INK, MUTED, PAPER
 from inattention.attention.rows import parse_row
 from inattention.files import write_bytes, write_text
 from inattention.study import account, wording
-from inattention.study.claims import judge
+from inattention.study.claims import Claim, as_markdown, judge
 from inattention.study.differences import comparisons
 from inattention.study.figures import (
     AGAINST,
@@ -50,6 +51,7 @@ from inattention.study.tables import (
 )
 
 REPORT = "report.html"
+CLAIMS = "claims.md"
 FIGURES = "figures"
 # Sizes in pixels of the page; the second is shown on narrow screens.
 _TIME_FIGURE_SIZES = {"wide": (880, 440), "narrow": (360, 520)}
@@ -108,12 +110,15 @@ def write_report(folder: str | Path) -> Path:
     results = StudyResults.load(folder)
     folder = results.folder
     drawn, maps = _draw(results), _maps(results)
-    page = _page(results, drawn, maps)
+    claims = judge(results)
+    page = _page(results, drawn, maps, claims)
     files = {f"{name}.svg": svg.encode() for name, svg in drawn.items()}
     files |= {f"maps-{it.info.name}.png": it.sheet for it in maps if it.sheet}
     _write_figures(folder / FIGURES, files)
     write_text(folder / "table1.csv", table1_csv(results))
     write_text(folder / "table2.csv", table2_csv(results))
+    if claims:
+        write_text(folder / CLAIMS, as_markdown(claims))
     write_text(folder / REPORT, page)
     return folder / REPORT
 
@@ -231,7 +236,7 @@ def _data(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _page(results: StudyResults, drawn: dict[str, str], maps: Sequence[LearnedMaps]) -> str:
+def _page(results: StudyResults, drawn: dict[str, str], maps: Sequence[LearnedMaps], claims: Sequence[Claim]) -> str:
     """Fill the template."""
     accuracy, setting = accuracy_rows(results), _setting(results)
     costs = cost_rows(results, setting)
@@ -262,7 +267,7 @@ def _page(results: StudyResults, drawn: dict[str, str], maps: Sequence[LearnedMa
         corpus=results.corpus,
         opening=opening(results),
         findings=findings(results, accuracy, costs),
-        claims=judge(results),
+        claims=claims,
         collapsed=[row.info.name for row in accuracy if row.collapsed],
         accuracy=accuracy,
         costs=costs,

@@ -147,7 +147,7 @@ def table1_csv(results: StudyResults) -> str:
 
 
 def _why_untimed(results: StudyResults, info: RowInfo) -> Absence:
-    if not info.is_timed:
+    if not info.is_timed or not results.config.get("timed", True):
         return "-"
     return "failed" if results.failed("time", info.trained_name) else "missing"
 
