@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from inattention.model.config import AudioTransformerConfig as AudioTransformerConfig
     from inattention.model.transformer import AudioTransformer as AudioTransformer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["AudioTransformer", "AudioTransformerConfig", "attention"]
 
 _HOME = {
