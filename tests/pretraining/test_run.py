@@ -1,13 +1,18 @@
 """A pre-training run: real training, in any number of pieces the same, and clear about what it cannot do."""
 
 import json
+import math
 import os
 import signal
+import statistics
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from lhotse import CutSet, MonoCut
 from safetensors.torch import load_file, save_file
 
 from inattention.corpora.base import Corpus
@@ -175,6 +180,20 @@ def test_batches_go_on_from_any_place_and_each_pass_sees_every_cut_once(corpus: 
     halves = [batches((0, 0), 9, rank, 2) for rank in (0, 1)]
     for one, first, second in zip(whole, *halves, strict=True):
         assert sorted(first[2] + second[2]) == sorted(one[2])
+
+
+def test_short_and_long_utterances_come_all_through_a_pass(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lasting = np.exp(rng.normal(0, 1, 4000))  # a few long ones hold most of the seconds
+    cuts = CutSet.from_cuts(MonoCut(f"cut-{i}", 0.0, float(d), 0, recording=None) for i, d in enumerate(lasting))
+    stream = iter(EndlessBatches(cuts, batch_size=8, count=4000, seed=0))
+    whole_pass = [batch for _, _, batch in takewhile(lambda it: it[0] == 0, stream)]
+    assert sum(map(len, whole_pass)) == 4000
+    means = [statistics.fmean(math.log(cut.duration) for cut in batch) for batch in whole_pass]
+    quarters = [statistics.fmean(means[i : i + 125]) for i in range(0, 500, 125)]
+    assert max(map(abs, quarters)) < 0.4  # a deviation of 1, over 125 batches of like lengths, is 0.09
+    inside = [statistics.pstdev(math.log(cut.duration) for cut in batch) for batch in whole_pass]
+    assert statistics.fmean(inside) < 0.2
 
 
 def test_the_neighbour_floor_is_nothing_on_the_leaking_task_alone(run: Run) -> None:
