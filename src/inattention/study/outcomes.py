@@ -9,7 +9,7 @@ from inattention.files import write_lines
 from inattention.provenance import provenance
 from inattention.study.config import StudyConfig
 from inattention.study.plan import OUTCOME, Step
-from inattention.study.rows import read_rows
+from inattention.study.rows import read_rows, training_of
 from inattention.study.steps import MAPS
 
 RESULTS = "results.jsonl"
@@ -37,10 +37,10 @@ def write_results(
 def fraction_done(step: Step, config: StudyConfig, folder: Path) -> float:
     """Guess how far a running step is: pre-training tells by its curve, others do not."""
     curve = folder / step.folder / "curve.jsonl"
-    if step.kind != "pretrain" or not config.training.steps or not curve.is_file():
+    if step.kind != "pretrain" or not curve.is_file():
         return 0.0
-    points = _read_lines(curve)
-    return min(0.99, points[-1]["step"] / config.training.steps) if points else 0.0
+    points, steps = _read_lines(curve), training_of(step.row, config).steps
+    return min(0.99, points[-1]["step"] / steps) if points and steps else 0.0
 
 
 def _line(step: Step, folder: Path) -> dict[str, Any]:
