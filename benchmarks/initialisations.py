@@ -10,14 +10,18 @@ first. Runs are kept, and a stopped benchmark goes on with the same command.
 
 import json
 import math
+import multiprocessing
 import statistics
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 import tyro
 from scipy.stats import t as student_t
+from tqdm import tqdm
 
 from inattention.analysis.derive import derive_maps, write_maps
 from inattention.attention.rows import parse_row
@@ -50,6 +54,8 @@ class Options:
         batch_size: utterances a step.
         learning_rate: at its highest.
         clip: largest norm of the gradient.
+        stored_features: read what ``inattention corpus features`` has stored; the numbers are the same.
+        jobs: runs at once, a thread each.
         out: where runs and the results go.
     """
 
@@ -65,6 +71,8 @@ class Options:
     batch_size: int = 24
     learning_rate: float = 1e-3
     clip: float = 1.0
+    stored_features: bool = False
+    jobs: int = 2
     out: Path = Path("runs/benchmarks/initialisations")
 
 
@@ -73,10 +81,16 @@ def main(options: Options) -> None:
     corpus = open_corpus(options.corpus)
     teacher, derived = maps_of_teacher(options, corpus)
     rows = {"derived": f"patterned@init={options.out / 'maps.safetensors'}", **STARTS}
-    found = {
-        name: [held_out(options, corpus, teacher.config, name, row, seed) for seed in options.seeds]
-        for name, row in rows.items()
-    }
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.jobs, mp_context=spawn, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        todo = {
+            (name, seed): pool.submit(held_out, options, teacher.config, name, row, seed)
+            for seed in options.seeds
+            for name, row in rows.items()
+        }
+        done = tqdm(todo.items(), desc="initialisations", unit="run")
+        losses = {(name, seed): future.result() for (name, seed), future in done}
+    found = {name: [losses[name, seed] for seed in options.seeds] for name in rows}
     print(derived["table"])
     print(f"\nheld-out masked L1 after {options.steps} steps, {len(options.seeds)} seeds, 95 % t-interval\n")
     print(aligned(table(found)))
@@ -112,16 +126,17 @@ def run_of(options: Options, corpus: Corpus, model: AudioTransformerConfig, row:
         learning_rate=options.learning_rate,
         clip=options.clip,
         validate_every=max(1, steps // 5),
+        stored_features=options.stored_features,
     )
     maps = "per-layer" if options.per_layer else "shared"
     model = replace(model, attention=parsed.mechanism, attention_options=dict(parsed.options), maps=maps)
     return Run(model, training, corpus, seed)
 
 
-def held_out(options: Options, corpus: Corpus, model: AudioTransformerConfig, name: str, row: str, seed: int) -> float:
+def held_out(options: Options, model: AudioTransformerConfig, name: str, row: str, seed: int) -> float:
     """Pre-train from a start, and give the held-out loss; a run that is done is not done again."""
-    run = run_of(options, corpus, model, row, seed, options.steps)
-    return float(pretrain(run, options.out / f"{name}-{seed}")["held_out_l1"])
+    run = run_of(options, open_corpus(options.corpus), model, row, seed, options.steps)
+    return float(pretrain(run, options.out / f"{name}-{seed}", progress=False)["held_out_l1"])
 
 
 def table(found: dict[str, list[float]]) -> list[list[str]]:
