@@ -1,5 +1,8 @@
 """A student encoder held against its teacher: the mean absolute difference of their hidden states, layer by layer.
 
+What is slow in speech, such as who speaks, is a small part of what differs from step to step, and would be learned
+last. So in training the means over each utterance's steps are held against each other too, `SLOW` times as heavily.
+
 The training loop, its checkpoints and its progress are those of pre-training. What both encoders hear is the features
 as they are, nothing masked.
 """
@@ -15,6 +18,7 @@ from inattention.pretraining.examples import Batch
 from inattention.pretraining.run import Run
 
 CHECKPOINT_MINUTES = 2.0
+SLOW = 4.0  # what a step's share of its utterance's mean counts, beside the step itself
 
 
 class Distillation(nn.Module):
@@ -33,6 +37,8 @@ class Distillation(nn.Module):
     def forward(self, batch: Batch) -> tuple[Float[Tensor, ""], int]:
         """Give the sum of absolute differences over all layers' valid steps, and how many numbers there are.
 
+        In training, differences of utterances' means are added.
+
         Args:
             batch: with the clean input features as its target.
         """
@@ -43,8 +49,13 @@ class Distillation(nn.Module):
         got = self.student(features, valid, output_hidden_states=True).hidden_states
         assert wanted is not None
         assert got is not None
-        apart = torch.stack([(one[valid] - other[valid]).abs() for one, other in zip(got[1:], wanted[1:], strict=True)])
-        return apart.sum(), apart.numel()
+        # Steps that are no part of an utterance may hold anything, NaN included.
+        apart = [(one - other).where(valid[..., None], 0.0) for one, other in zip(got[1:], wanted[1:], strict=True)]
+        error = torch.stack([layer.abs().sum() for layer in apart]).sum()
+        if self.training:
+            slow = torch.stack([layer.sum(1).abs().sum() for layer in apart]).sum()  # a mean counts for all its steps
+            error = error + SLOW * slow
+        return error, len(apart) * int(valid.sum()) * apart[0].shape[-1]
 
 
 def distillation_run(
