@@ -50,7 +50,8 @@ def starts(heads: int) -> list[tuple[float, float]]:
     return [(offset * scale, width * scale) for (offset, width), scale in scaled]
 
 
-def _offset_and_width(head: int) -> str:
+def offset_and_width(head: int) -> str:
+    """Say where a head's bump starts, as drawings do."""
     offset, width = STARTS[head]
     return f"{offset:g} ± {width:g}".replace("-", "\N{MINUS SIGN}")
 
@@ -107,7 +108,7 @@ def _flops(time: int, width: int, heads: int, *, form: Form = "bumps", floor: fl
         inference_cost="O(T w d H), none of it to make the weights; table: O(T² d H)",
         flops=_flops,
         input_independent=True,
-        drawing=Drawing(heads={head: _offset_and_width(head) for head in (0, 1, 4, 5, 8, 10)}),
+        drawing=Drawing(heads={head: offset_and_width(head) for head in (0, 1, 4, 5, 8, 10)}),
     )
 )
 class Toeplitz(FixedMaps):

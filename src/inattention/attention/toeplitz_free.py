@@ -12,7 +12,7 @@ from inattention.attention.contract import Card, Drawing
 from inattention.attention.fixed_maps import FixedMaps
 from inattention.attention.registry import register
 from inattention.attention.synthesizer_random import cut
-from inattention.attention.toeplitz import bumps, spread, starts
+from inattention.attention.toeplitz import bumps, offset_and_width, spread, starts
 
 FREE_DEVIATION = 0.02  # of the free maps' logits, as of all weights of the encoder
 
@@ -33,7 +33,7 @@ FREE_DEVIATION = 0.02  # of the free maps' logits, as of all weights of the enco
         flops=lambda time, width, heads, **options: 2 * time**2 * width,
         input_independent=True,
         needs_max_length=True,
-        drawing=Drawing(heads={0: "bump", 1: "bump", 4: "bump", -1: "free"}),
+        drawing=Drawing(heads={**{head: offset_and_width(head) for head in (0, 1, 5, 8)}, -1: "free"}),
     )
 )
 class ToeplitzFree(FixedMaps):

@@ -5,6 +5,7 @@ cannot be told. What a claim needs and the study lacks makes it *not measured*.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -194,7 +195,8 @@ def _maps_stay(of: Evidence) -> list[Claim]:
     for name in ("patterned", HAND_MADE, "synthesizer-random"):
         run = next((run for run in of.results.runs_of(name) if run.maps and run.maps.is_file()), None)
         if run and run.maps:
-            shares[name] = float(moved(*load_maps(run.maps)).mean())
+            with suppress(ValueError):  # a broken file costs its share alone; the report says what is wrong with it
+                shares[name] = float(moved(*load_maps(run.maps)).mean())
     verdict: Judgement = "not measured"
     if HAND_MADE in shares:
         verdict = "holds" if shares[HAND_MADE] <= CLOSE else "does not hold"
