@@ -18,7 +18,7 @@ from inattention.pretraining.examples import Batch
 from inattention.pretraining.run import Run
 
 CHECKPOINT_MINUTES = 2.0
-SLOW = 8.0  # what a step's share of its utterance's mean counts, beside the step itself
+SLOW = 4.0  # what a step's share of its utterance's mean counts, beside the step itself
 
 
 class Distillation(nn.Module):
