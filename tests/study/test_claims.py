@@ -71,7 +71,7 @@ def test_claims_hold_where_numbers_are_the_papers(tmp_path: Path) -> None:
     found = judgements(study_with(tmp_path, as_the_paper_has_it))
     for text in (
         "Pre-training beats Mel by far (qk)",
-        "Sharing Q and K costs little on speakers, more on phones (shared-qk)",
+        "Sharing Q and K costs little on speakers, more on phones (shared-qk against qk)",
         "Hashing hurts most tasks",
         "Hashing hurts speakers by frame more than by utterance, where pooling makes up for it",
         "Sparse attention does better than hashing",
@@ -132,7 +132,7 @@ def test_a_collapsed_row_supports_no_claim_and_is_named(tmp_path: Path) -> None:
             line["outcome"]["held_out_l1"] = line["outcome"]["mean_l1"]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     results = StudyResults.load(tmp_path)
-    assert "Sharing Q and K costs little on speakers, more on phones (shared-qk)" not in judgements(results)
+    assert "Sharing Q and K costs little on speakers, more on phones (shared-qk against qk)" not in judgements(results)
     page = write_report(tmp_path).read_text()
     assert "Rows that collapsed support no claim: <code>shared-qk</code>" in page
     assert "What the paper claims" in page
@@ -154,11 +154,18 @@ def test_answers_name_rows_and_numbers(tmp_path: Path) -> None:
     assert "speakers by frame +7.0 [+5.6, +8.4] over <code>none</code>" in above
 
 
+def test_a_study_without_query_key_attention_has_its_claims_all_the_same(tmp_path: Path) -> None:
+    fake_study(tmp_path, rows=("mel", "patterned@logits"))
+    found = judgements(StudyResults.load(tmp_path))
+    assert found["Pre-training beats Mel by far (patterned@logits)"]
+    assert "20 % less time in training (at most 0.85 of it)" in found
+    assert "Similar memory in training" not in found
+
+
 def test_differences_add_as_independent_intervals_do() -> None:
     gap = Gap(10, 7, 13) - Gap(4, 0, 8)
     assert (gap.points, gap.high - gap.points) == (6, 5)
     assert mean([Gap(0, -3, 3), Gap(2, -2, 6)]).high == pytest.approx(1 + 2.5)
-    assert (-Gap(1, 0.5, 2)).low == -2
     assert all_above([Gap(1, 0.5, 2), Gap(1, -1, 3)]) == "cannot be told"
     assert all_above([]) == most([]) == "not measured"
     assert most([True, True, False]) == "holds"

@@ -70,8 +70,7 @@ def train(task: Task, train: Table, dev: Table, classes: int, config: ProbeConfi
         probe = build(task, layers=layers, width=width, classes=classes, hidden_width=config.hidden_width)
     probe.to(device_of(config))
     averaged = copy.deepcopy(probe).requires_grad_(False)
-    weights = class_weights(train.examples.labels, classes) if config.balanced(task) else torch.ones(classes)
-    weights = weights.to(device_of(config))
+    weights = class_weights(train.examples.labels, classes).to(device_of(config)) if config.balanced(task) else None
     optimizer = torch.optim.Adam(probe.parameters(), lr=config.learning_rate, fused=True)
     generator = torch.Generator().manual_seed(seed)
     best, best_epoch, best_state = (-1.0, 0.0), 0, {}

@@ -111,7 +111,9 @@ def _sharing_of(of: Evidence, own: str, shared: str) -> Claim:
     gaps = of.gaps([own], [shared])
     speakers, phones = ([gaps[task] for task in tasks if task in gaps] for tasks in (SPEAKERS, PHONES))
     more = mean(phones) - mean(speakers) if speakers and phones else None
-    text = Markup("Sharing Q and K costs little on speakers, more on phones ({})").format(code(shared))
+    text = Markup("Sharing Q and K costs little on speakers, more on phones ({} against {})").format(
+        code(shared), code(own)
+    )
     verdict: Judgement = judged(more)
     if verdict == "holds" and all_above(phones) != "holds":
         verdict = "cannot be told"  # it costs nothing on phones either, as far as can be seen
@@ -122,7 +124,7 @@ def _sharing_of(of: Evidence, own: str, shared: str) -> Claim:
 
 
 def _hashing(of: Evidence) -> list[Claim]:
-    rows = of.of_family("hashing", mechanisms=HASHING)
+    rows = of.sound(HASHING)
     if not rows or not of.baseline:
         return []
     base = of.baseline
@@ -149,9 +151,9 @@ def _hashing_time(of: Evidence) -> list[Claim]:
 
 
 def _families(of: Evidence) -> list[Claim]:
-    hashing = of.of_family("hashing", mechanisms=HASHING)
-    sparse = of.of_family("sparse", mechanisms=SPARSE)
-    synthesizers = of.of_family("synthesizer", mechanisms=SYNTHESIZERS)
+    hashing = of.sound(HASHING)
+    sparse = of.sound(SPARSE)
+    synthesizers = of.sound(SYNTHESIZERS)
     claims = []
     for text, ones, others in (
         ("Sparse attention does better than hashing", sparse, hashing),
@@ -217,9 +219,9 @@ def _time(of: Evidence) -> list[Claim]:
             it.ratio, it.ratio_low, it.ratio_high, code("qk")
         )
         claims.append(Claim(f"20 % less time in {word} (at most {LESS_TIME} of it)", verdict, said))
-    base = of.costs(500)["qk"].train
-    if base:
-        share = (row.train.peak_bytes + row.train.weight_bytes) / (base.peak_bytes + base.weight_bytes)
+    base = of.costs(500).get("qk")
+    if base and base.train:
+        share = (row.train.peak_bytes + row.train.weight_bytes) / (base.train.peak_bytes + base.train.weight_bytes)
         verdict = "holds" if abs(share - 1) <= SIMILAR else "does not hold"
         claims.append(Claim("Similar memory in training", verdict, Markup(f"{share:.2f} of it, with weights")))
     return claims

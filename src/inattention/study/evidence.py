@@ -10,7 +10,7 @@ standard deviation over seeds.
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -40,9 +40,6 @@ class Gap:
 
     def __truediv__(self, number: float) -> "Gap":
         return Gap(self.points / number, self.low / number, self.high / number)
-
-    def __neg__(self) -> "Gap":
-        return Gap(-self.points, -self.high, -self.low)
 
     def _with(self, other: "Gap", points: float) -> "Gap":
         half = math.hypot((self.high - self.low) / 2, (other.high - other.low) / 2)
@@ -89,16 +86,9 @@ class Evidence:
         found = {task: self.gap(task, ones, others) for task in self.results.tasks}
         return {task: gap for task, gap in found.items() if gap}
 
-    def of_family(self, family: str, *, mechanisms: Sequence[str] = ()) -> list[str]:
-        """List a family's trained rows that did not collapse: of some mechanisms, or of all."""
-        return [
-            name
-            for name, row in self.rows.items()
-            if row.info.family.name == family
-            and not (row.info.untrained or row.info.settings or row.collapsed)
-            and (not mechanisms or name in mechanisms)
-            and row.info.card
-        ]
+    def sound(self, names: Sequence[str]) -> list[str]:
+        """Give those rows that the study has and that did not collapse."""
+        return [name for name in names if name in self.rows and name not in self.collapsed]
 
     @cached_property
     def baseline(self) -> str | None:
@@ -164,16 +154,15 @@ def judged(gap: Gap | None) -> Judgement:
     return gap.above if gap else "not measured"
 
 
-def most(parts: Sequence[bool | None], enough: float = 0.5) -> Judgement:
-    """Whether more than a share of parts is true, as far as they are known.
+def most(parts: Sequence[bool | None]) -> Judgement:
+    """Whether more than half of the parts are true, as far as they are known.
 
     >>> most([True, True, None]), most([True, None, None]), most([False, False, None])
     ('holds', 'cannot be told', 'does not hold')
     """
     if not parts:
         return "not measured"
-    need = enough * len(parts)
-    if sum(part is True for part in parts) > need:
+    half = len(parts) / 2
+    if sum(part is True for part in parts) > half:
         return "holds"
-    possible: Callable[[bool | None], bool] = lambda part: part is not False  # noqa: E731
-    return "cannot be told" if sum(map(possible, parts)) > need else "does not hold"
+    return "cannot be told" if sum(part is not False for part in parts) > half else "does not hold"

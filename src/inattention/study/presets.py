@@ -82,10 +82,8 @@ PRESETS: dict[str, StudyConfig] = {
         rows=LAPTOP_ROWS,
         seeds=(0, 1, 2),
         repeated=REPEATED_ROWS,
-        learning_rates=(
-            "qk@identity=5e-4",
-            "shared-qk@identity=5e-4",
-        ),  # chosen on dev: results/queen/learning_rates.json
+        # Chosen on dev: results/queen/learning_rates.json.
+        learning_rates=("qk@identity=5e-4", "shared-qk@identity=5e-4"),
         espeak=EspeakConfig(hours=3, voices=40),
         model=AudioTransformerConfig(width=192, feed_forward=768, max_length=96, features=FeatureConfig(deltas=False)),
         training=PretrainingConfig(
