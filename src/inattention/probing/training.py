@@ -128,9 +128,12 @@ def class_weights(labels: Int[np.ndarray, " items"], classes: int) -> Float[Tens
     >>> class_weights(np.array([0, 0, 0, 2]), 3).tolist()
     [0.6666666865348816, 0.0, 2.0]
     """
-    counts = np.bincount(labels, minlength=classes)
-    weights = len(labels) / (np.maximum(counts, 1) * np.count_nonzero(counts))
-    return torch.from_numpy(np.where(counts > 0, weights, 0.0)).float()
+    from sklearn.utils.class_weight import compute_class_weight
+
+    present = np.unique(labels)
+    weights = torch.zeros(classes)
+    weights[present] = torch.from_numpy(compute_class_weight("balanced", classes=present, y=labels)).float()
+    return weights
 
 
 def accuracy_of(
