@@ -137,6 +137,7 @@ def test_a_collapsed_row_supports_no_claim_and_is_named(tmp_path: Path) -> None:
     assert "Rows that collapsed support no claim: <code>shared-qk</code>" in page
     assert "What the paper claims" in page
     assert "What it could not say" in page
+    assert "<strong>One seed</strong>: they say nothing" in page
     written = (tmp_path / "claims.md").read_text()
     assert "| Hashing hurts most tasks | holds | `sign-alsh`, " in written
     assert not re.search(r"<\w|&\w+;", written)
