@@ -35,6 +35,7 @@ REPEATED_ROWS = (
     "mel",
     "qk",
     "qk@identity",
+    "shared-qk",
     "shared-qk@identity",
     "synthesizer-random",
     "patterned",
