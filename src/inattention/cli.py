@@ -18,6 +18,7 @@ from inattention.cli_options import complain, flat, nearest, parse, value_of, wi
 EXAMPLES = """examples:
   inattention study --preset smoke                       the whole study in minutes, from nothing to report.html
   inattention study --preset laptop --only qk patterned  two rows of a longer one
+  inattention compare results/queen results/queen-leak   the same rows, with and without a leak
   inattention mechanisms                                 what can be compared
   inattention mechanisms --draw masks.png                what each of them looks at, in one picture
   inattention corpus prepare espeak --hours 1 --voices 40 --out corpora/espeak
@@ -101,6 +102,32 @@ def study(arguments: list[str]) -> int:
         print(f"failed: {step}: {reason}", file=sys.stderr)
     print(f"\nreport: {report}")
     return 1 if failures else 0
+
+
+def compare(arguments: list[str]) -> int:
+    """Hold studies side by side: the same rows under another task, corpus or seed."""
+    import tyro
+
+    @dataclass(frozen=True, kw_only=True)
+    class Compare:
+        """Hold studies side by side, or all rows of a study against one of them. Prints Markdown.
+
+        Attributes:
+            studies: folders of studies.
+            against: the row that all others of its study are held against; else each row of a later study is held
+                against that of the first.
+            only: the rows wanted; all that can be compared if left out.
+        """
+
+        studies: Annotated[tuple[Path, ...], tyro.conf.Positional]
+        against: str | None = None
+        only: tuple[str, ...] = ()
+
+    options = parse(Compare, "compare", arguments)
+    from inattention.study.beside import as_table, beside
+
+    print(as_table(beside(options.studies, against=options.against, rows=options.only)), end="")
+    return 0
 
 
 def mechanisms(arguments: list[str]) -> int:
@@ -342,6 +369,7 @@ def convert(arguments: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "study": study,
+    "compare": compare,
     "mechanisms": mechanisms,
     "corpus": corpus,
     "pretrain": pretrain,

@@ -171,3 +171,22 @@ def test_differences_add_as_independent_intervals_do() -> None:
     assert all_above([]) == most([]) == "not measured"
     assert most([True, True, False]) == "holds"
     assert most([True, False, False]) == "does not hold"
+
+
+@pytest.mark.parametrize(("others", "judgement"), [(3, "holds"), (4, "does not hold")])
+def test_four_cases_are_judged_from_analyzed_query_key_encoders(tmp_path: Path, others: int, judgement: str) -> None:
+    results = study_with(tmp_path, as_the_paper_has_it)
+    heads = ["diagonal"] * (70 - others) + ["sparse"] * 2 + ["mixed"] * others
+    for model in ("qk@identity-0", "patterned-0"):  # the claim is about attention that looks at its input
+        (tmp_path / model / "atlas").mkdir(parents=True)
+        table = "layer,head,category\n" + "".join(f"1,{i},{name}\n" for i, name in enumerate(heads))
+        (tmp_path / model / "atlas" / "measures.csv").write_text(table)
+    text = "All maps fall into four cases (qk@identity-0; at most 5 % of heads in none)"
+    found = {str(Markup(claim.text).striptags()): claim for claim in judge(results)}
+    assert found[text].judgement == judgement
+    assert sum("four cases" in name for name in found) == 1
+    assert f"{70 - others} diagonal, 0 increasing, 0 decreasing and 2 sparse, and {others} in none" in str(
+        found[text].evidence
+    )
+    (tmp_path / "qk@identity-0" / "atlas" / "measures.csv").write_text("category\nround\n")
+    assert text not in judgements(results)

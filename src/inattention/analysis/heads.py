@@ -4,6 +4,7 @@ import csv
 import io
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,19 @@ def as_csv(heads: list[Head]) -> str:
             + [_written(it.of_mean[name]) for name in MEASURES]
         )
     return out.getvalue()
+
+
+def read_categories(path: Path) -> list[str]:
+    """Give the category of each head from a table that `as_csv` made.
+
+    Raises:
+        ValueError: if it is no such table; the message names it.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        found = [line.get("category") or "" for line in csv.DictReader(file)]
+    if not found or not set(found) <= set(CATEGORIES):
+        raise ValueError(f"{path} is no table of heads, as `inattention analyze` writes it")
+    return found
 
 
 def _number(value: float) -> float | None:

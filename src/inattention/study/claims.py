@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from inattention.analysis.command import DEFAULT_FOLDER, MEASURES_CSV
+from inattention.analysis.heads import read_categories
 from inattention.analysis.maps import load_maps, moved
+from inattention.analysis.measures import CATEGORIES
 from inattention.study.evidence import PHONES, SPEAKERS, Evidence, Gap, Judgement, all_above, judged, mean, most
 from inattention.study.results import StudyResults
 from inattention.study.wording import TASK_WORDS, code, listing, signed
@@ -22,6 +25,8 @@ HAND_MADE = "patterned@logits"
 CONTROLS = ("none", "uniform", "local")
 # "Close to where they started": at most this share of a map's weight lies elsewhere after training.
 CLOSE = 0.25
+# "All maps fall into four cases": at most this share of heads in none of them.
+FEW = 0.05
 # "20 % less time", "similar memory": as far as measurements of the same thing differ from day to day.
 LESS_TIME, SIMILAR = 0.85, 0.1
 
@@ -207,6 +212,29 @@ def _maps_stay(of: Evidence) -> list[Claim]:
     return [Claim(text, verdict, Markup("weight elsewhere after training: {}").format(said))]
 
 
+def _four_cases(of: Evidence) -> list[Claim]:
+    claims = []
+    for run in of.results.pretraining.values():
+        table = of.results.folder / f"{run.row}-{run.seed}" / DEFAULT_FOLDER / MEASURES_CSV
+        if run.row not in of.sound([run.row]) or run.row.partition("@")[0] != "qk" or not table.is_file():
+            continue
+        try:
+            found = read_categories(table)
+        except ValueError:  # a broken file costs its claim alone
+            continue
+        *cases, other = (found.count(name) for name in CATEGORIES)
+        text = Markup("All maps fall into four cases ({}; at most {:.0f} % of heads in none)")
+        said = [f"{count} {name}" for count, name in zip(cases, CATEGORIES, strict=False)]
+        claims.append(
+            Claim(
+                text.format(code(f"{run.row}-{run.seed}"), 100 * FEW),
+                "holds" if other <= FEW * len(found) else "does not hold",
+                Markup("of {} heads: {}, and {} in none").format(len(found), listing(said), other),
+            )
+        )
+    return claims
+
+
 def _time(of: Evidence) -> list[Claim]:
     row = of.costs(500).get(HAND_MADE)
     if not row or not row.forward or not row.train:
@@ -316,6 +344,7 @@ _PAPER: tuple[Callable[[Evidence], list[Claim]], ...] = (
     _families,
     _hand_made,
     _maps_stay,
+    _four_cases,
     _time,
 )
 _BEYOND: tuple[Callable[[Evidence], list[Claim]], ...] = (_controls, _starts, _noise, _speed_of_learning)

@@ -187,7 +187,7 @@ def terminal_table(folder: str | Path) -> str:
         [
             row.info.name,
             f"{row.loss.mean:.3f}" if row.loss else row.absent["loss"],
-            *(_text(row.scores[task]) or row.absent[task] for task in results.tasks),
+            *(as_percent(row.scores[task]) or row.absent[task] for task in results.tasks),
             "; ".join(mark.partition(":")[0] for mark in row.marks),
         ]
         for row in accuracy_rows(results)
@@ -264,8 +264,8 @@ def _cell(value: object) -> object:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
-def _text(estimate: Estimate | None) -> str:
-    """An accuracy and its interval in percent, for the terminal."""
+def as_percent(estimate: Estimate | None) -> str:
+    """An accuracy and its interval in percent, such as ``43.3 [42.3, 44.3]``; empty if there is none."""
     if estimate is None:
         return ""
     if estimate.low is None or estimate.high is None:
