@@ -7,7 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("inattention", "torch", "lightning", "lhotse", "numpy", "scipy", "pytorch-optimizer", "espeakng-loader")
+from inattention import __version__
+
+PACKAGES = ("torch", "lightning", "lhotse", "numpy", "scipy", "pytorch-optimizer", "espeakng-loader")
 
 
 def provenance() -> dict[str, Any]:
@@ -18,7 +20,8 @@ def provenance() -> dict[str, Any]:
     """
     commit, modified = _commit(Path(__file__).parent)
     return {
-        "packages": {name: _version(name) for name in PACKAGES},
+        # Ours by the code that runs: an installation in place keeps the number that it was installed with.
+        "packages": {"inattention": __version__, **{name: _version(name) for name in PACKAGES}},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markupsafe import Markup
@@ -177,10 +178,12 @@ def test_differences_add_as_independent_intervals_do() -> None:
 def test_four_cases_are_judged_from_analyzed_query_key_encoders(tmp_path: Path, others: int, judgement: str) -> None:
     results = study_with(tmp_path, as_the_paper_has_it)
     heads = ["diagonal"] * (70 - others) + ["sparse"] * 2 + ["mixed"] * others
-    for model in ("qk@identity-0", "patterned-0"):  # the claim is about attention that looks at its input
-        (tmp_path / model / "atlas").mkdir(parents=True)
-        table = "layer,head,category\n" + "".join(f"1,{i},{name}\n" for i, name in enumerate(heads))
-        (tmp_path / model / "atlas" / "measures.csv").write_text(table)
+    table = "layer,head,category\n" + "".join(f"1,{i},{name}\n" for i, name in enumerate(heads))
+    for row in ("qk@identity", "patterned"):  # the claim is about attention that looks at its input
+        folder = results.pretraining[row, 0].folder
+        assert folder is not None
+        (folder / "atlas").mkdir(parents=True)
+        (folder / "atlas" / "measures.csv").write_text(table)
     text = "All maps fall into four cases (qk@identity-0; at most 5 % of heads in none)"
     found = {str(Markup(claim.text).striptags()): claim for claim in judge(results)}
     assert found[text].judgement == judgement
@@ -188,5 +191,31 @@ def test_four_cases_are_judged_from_analyzed_query_key_encoders(tmp_path: Path, 
     assert f"{70 - others} diagonal, 0 increasing, 0 decreasing and 2 sparse, and {others} in none" in str(
         found[text].evidence
     )
-    (tmp_path / "qk@identity-0" / "atlas" / "measures.csv").write_text("category\nround\n")
+    folder = results.pretraining["qk@identity", 0].folder
+    assert folder is not None
+    (folder / "atlas" / "measures.csv").write_text("category\nround\n")
     assert text not in judgements(results)
+
+
+def test_memory_is_held_against_query_key_attention_where_all_layers_were_measured(tmp_path: Path) -> None:
+    def change(line: dict[str, Any]) -> None:
+        if line["kind"] == "time":
+            more = 1.2 if line["row"] == "patterned@logits" else 1
+            train = next(it for it in line["outcome"]["timed"] if (it["mode"], it["length"]) == ("train", 500))
+            train |= {"peak_bytes": int(90e6 * more), "weight_bytes": int(10e6 * more)}
+            line["outcome"]["own"] = {**train, "peak_bytes": 80_000_000, "weight_bytes": int(10e6 * more)}
+            line["outcome"]["config"]["layers"] = layers
+
+    found = {}
+    for layers in (6, 2):
+        folder = fake_study(tmp_path / str(layers), rows=("qk", "patterned@logits"))
+        path = folder / "results.jsonl"
+        lines = [json.loads(text) for text in path.read_text().splitlines()]
+        for line in lines:
+            change(line)
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        claims = judge(StudyResults.load(folder))
+        found[layers] = {claim.text.split("at ")[1]: claim.judgement for claim in claims if "memory" in claim.text}
+    own, long = "the study's own size (", "500 steps ("
+    assert {name.split("at most")[0]: it for name, it in found[6].items()} == {own: "holds", long: "does not hold"}
+    assert {name.split("at most")[0]: it for name, it in found[2].items()} == {own: "holds"}

@@ -215,8 +215,10 @@ def _maps_stay(of: Evidence) -> list[Claim]:
 def _four_cases(of: Evidence) -> list[Claim]:
     claims = []
     for run in of.results.pretraining.values():
-        table = of.results.folder / f"{run.row}-{run.seed}" / DEFAULT_FOLDER / MEASURES_CSV
-        if run.row not in of.sound([run.row]) or run.row.partition("@")[0] != "qk" or not table.is_file():
+        if run.folder is None or run.row not in of.sound([run.row]) or run.row.partition("@")[0] != "qk":
+            continue
+        table = run.folder / DEFAULT_FOLDER / MEASURES_CSV
+        if not table.is_file():
             continue
         try:
             found = read_categories(table)
@@ -247,11 +249,27 @@ def _time(of: Evidence) -> list[Claim]:
             it.ratio, it.ratio_low, it.ratio_high, code("qk")
         )
         claims.append(Claim(f"20 % less time in {word} (at most {LESS_TIME} of it)", verdict, said))
-    base = of.costs(500).get("qk")
-    if base and base.train:
-        share = (row.train.peak_bytes + row.train.weight_bytes) / (base.train.peak_bytes + base.train.weight_bytes)
-        verdict = "holds" if abs(share - 1) <= SIMILAR else "does not hold"
-        claims.append(Claim("Similar memory in training", verdict, Markup(f"{share:.2f} of it, with weights")))
+    return claims
+
+
+def _memory(of: Evidence) -> list[Claim]:
+    row, base = of.results.timing.get(HAND_MADE), of.results.timing.get("qk")
+    if not row or not base:
+        return []
+    pairs = {"the study's own size": (row.own, base.own)}
+    # All layers share one set of weights and maps, which weigh more beside the activations of fewer layers.
+    if base.config["layers"] >= of.results.config.get("model", {}).get("layers", 0):
+        pairs["500 steps"] = tuple(
+            next((it for it in timed if (it.mode, it.length) == ("train", 500)), None)
+            for timed in (row.timed, base.timed)
+        )
+    claims = []
+    for where, (one, other) in pairs.items():
+        if one and other:
+            share = (one.peak_bytes + one.weight_bytes) / (other.peak_bytes + other.weight_bytes)
+            text = f"Similar memory in training, at {where} (at most {100 * SIMILAR:.0f} % more)"
+            verdict: Judgement = "holds" if share <= 1 + SIMILAR else "does not hold"
+            claims.append(Claim(text, verdict, Markup(f"{share:.2f} of it, with weights")))
     return claims
 
 
@@ -346,5 +364,6 @@ _PAPER: tuple[Callable[[Evidence], list[Claim]], ...] = (
     _maps_stay,
     _four_cases,
     _time,
+    _memory,
 )
 _BEYOND: tuple[Callable[[Evidence], list[Claim]], ...] = (_controls, _starts, _noise, _speed_of_learning)

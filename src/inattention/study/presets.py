@@ -91,7 +91,7 @@ PRESETS: dict[str, StudyConfig] = {
             steps=800, batch_size=16, clip=1.0, validate_every=80, held_out_draws=2, snapshots=4
         ),
         probes=ProbeConfig(labelled_utterances=800, balanced_speakers=True, step_batch_size=512, hidden_width=256),
-        # Two of the layers, which are all alike: a third of the time, and the same ratios.
+        # Two of the layers, which are all alike: a third of the time, and ratios that hardly differ.
         timing=TimingConfig(layers=2, lengths=(500, 1000), exponent_lengths=()),
     ),
     # The paper's setting, leak and all, for GPUs and LibriSpeech: give the prepared corpus with --corpus.

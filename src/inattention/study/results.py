@@ -87,6 +87,7 @@ class Pretraining:
     curve: tuple[CurvePoint, ...]
     maps: Path | None
     learning_rate: float | None = None
+    folder: Path | None = None  # with the model, where it is at hand
 
 
 @dataclass(frozen=True)
@@ -309,6 +310,7 @@ def _read_pretraining(line: dict[str, Any], folder: Path) -> tuple[tuple[str, in
         skipped=dict(outcome["skipped"]),
         curve=tuple(curve),
         maps=folder / maps if maps else None,
+        folder=folder / line["folder"] if line.get("folder") else None,
     )
     return (run.row, run.seed), run
 
