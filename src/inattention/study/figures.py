@@ -249,21 +249,35 @@ def _draw_score(axes: Axes, point: AccuracyPoint, place: int, chance: float) -> 
 
 
 def _limits(axes: Axes, timed: Sequence[AccuracyPoint], across: Sequence[AccuracyPoint], *, right: float) -> None:
-    """Room around the points, and all of their intervals; at the right for labels."""
+    """Room around the points, and all of their intervals; at the right for labels.
+
+    Lines across count too, but for those so far off that they would press all points together.
+    """
     xs = [part for point in timed if point.ratio for part in point.ratio]
-    ys = [part for point in (*timed, *across) if point.score for part in _percent(point.score)]
+    ys = [part for point in timed if point.score for part in _percent(point.score)]
+    reach = max(ys) - min(ys) + 5
+    for point in across:
+        assert point.score is not None
+        if min(ys) - reach < 100 * point.score.mean < max(ys) + reach:
+            ys += _percent(point.score)
     wide, high = max(xs) - min(xs), max(ys) - min(ys)
     axes.set_xlim(min(xs) - 0.12 * wide - 0.02, max(xs) + right * wide + 0.02)
     axes.set_ylim(max(min(ys) - 0.05 * high - 0.5, 0), min(max(ys) + 0.08 * high + 0.5, 101.5))
 
 
 def _draw_across(axes: Axes, across: Sequence[AccuracyPoint]) -> list[tuple[str, float]]:
-    """Draw rows without a time as lines; give what to call each and where."""
+    """Draw rows without a time as lines; give what to call each and where. What is out of sight is told at the edge."""
     lines = []
+    low, high = axes.get_ylim()
     for point in across:
         assert point.score is not None
-        axes.axhline(100 * point.score.mean, color=point.info.family.light, linewidth=1, linestyle=(0, (4, 2.5)))
-        lines.append((point.info.name, 100 * point.score.mean))
+        y = 100 * point.score.mean
+        if low <= y <= high:
+            axes.axhline(y, color=point.info.family.light, linewidth=1, linestyle=(0, (4, 2.5)))
+            lines.append((point.info.name, y))
+        else:
+            arrow = "\N{UPWARDS ARROW}" if y > high else "\N{DOWNWARDS ARROW}"
+            lines.append((f"{point.info.name} {y:.1f} {arrow}", high if y > high else low))
     return lines
 
 

@@ -15,8 +15,10 @@ from inattention.study.results import StudyResults
 from inattention.study.tables import AccuracyRow, CostRow
 from inattention.study.wording import TASK_WORDS, code, counted, listing, percent
 
-# So many are spoken of; tables have them all.
+# So many are spoken of, and that with the lowest loss; tables have them all.
 _SPOKEN_OF = 2
+# Where no more rows than this are above another, they are named.
+_FEW = 6
 
 
 def findings(
@@ -29,10 +31,11 @@ def findings(
         accuracy: its Table 2.
         costs: its Table 1 in the setting that counts.
     """
+    spoken_of = _spoken_of(results, accuracy)
     parts = [
-        ("Time", _time(costs)),
+        ("Time", _time(costs, spoken_of)),
         ("Masked loss", _loss(results, accuracy)),
-        ("Against query-key attention", _against_qk(accuracy, results.tasks)),
+        ("Against query-key attention", _against_qk(accuracy, results.tasks, spoken_of)),
         ("What pre-training added", _against_untrained(accuracy, results.tasks)),
         ("Against Mel", _against_mel(accuracy, results.tasks)),
         ("Collapsed", _collapsed(accuracy)),
@@ -64,10 +67,18 @@ def comparison(one: AccuracyRow, other: AccuracyRow, tasks: Sequence[str]) -> Ma
     return Markup("; ").join(clauses)
 
 
-def _time(costs: Sequence[CostRow]) -> list[Markup]:
+def _spoken_of(results: StudyResults, accuracy: Sequence[AccuracyRow]) -> list[str]:
+    """Pick the rows that sentences are about: the paper's own, and whatever has the lowest held-out loss."""
+    names = [info.name for info in subjects(results.infos)]
+    losses = {row.info.name: row.loss.mean for row in accuracy if row.info.name in names and row.loss}
+    lowest = min(losses, key=lambda name: losses[name], default=None)
+    return list(dict.fromkeys([*names[:_SPOKEN_OF], *([lowest] if lowest else [])]))
+
+
+def _time(costs: Sequence[CostRow], spoken_of: Sequence[str]) -> list[Markup]:
     by_name = {row.info.name: row for row in costs}
     said = []
-    for info in subjects([row.info for row in costs])[:_SPOKEN_OF]:
+    for info in (by_name[name].info for name in spoken_of if name in by_name):
         row = by_name[info.name]
         timed = [(words, it) for words, it in (("forward", row.forward), ("in a training step", row.train)) if it]
         ratios = [f"{words} {it.ratio:.2f} ({it.ratio_low:.2f} to {it.ratio_high:.2f})" for words, it in timed]
@@ -107,15 +118,14 @@ def _loss(results: StudyResults, accuracy: Sequence[AccuracyRow]) -> list[Markup
     return [text, Markup("{} of {} trained rows {} below it; {}").format(below, len(losses), end, others)]
 
 
-def _against_qk(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) -> list[Markup]:
+def _against_qk(accuracy: Sequence[AccuracyRow], tasks: Sequence[str], spoken_of: Sequence[str]) -> list[Markup]:
     by_name = {row.info.name: row for row in accuracy}
     references = [by_name[info.name] for info in baselines([row.info for row in accuracy])]
     said = []
-    for info in subjects([row.info for row in accuracy])[:_SPOKEN_OF]:
+    for one in (by_name[name] for name in spoken_of):
         for other in references:
-            one = by_name[info.name]
             if any(compare(one.scores[task], other.scores[task]) for task in tasks):
-                names = code(info.name), code(other.info.name)
+                names = code(one.info.name), code(other.info.name)
                 said.append(Markup("{} against {}: {}.").format(*names, comparison(one, other, tasks)))
     return said
 
@@ -137,21 +147,22 @@ def _against_untrained(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) ->
 def _against_mel(accuracy: Sequence[AccuracyRow], tasks: Sequence[str]) -> list[Markup]:
     mels = [row for row in accuracy if row.info.is_mel]
     encoders = [row for row in accuracy if not row.info.is_mel and not row.info.untrained]
-    said = []
-    for task in tasks:
-        best = max((mel.scores[task] for mel in mels), key=lambda score: score.mean if score else -1.0, default=None)
-        verdicts = {row.info.name: compare(row.scores[task], best) for row in encoders}
-        measured = [row for row, verdict in verdicts.items() if verdict]
-        above = [row for row in measured if verdicts[row] == "higher"]
-        below = sum(verdicts[row] == "lower" for row in measured)
-        if measured:
-            names = Markup(" ({})").format(listing([code(row) for row in above])) if above else ""
-            numbers = TASK_WORDS[task], len(above), len(measured), names, below
-            said.append(Markup("{}, {} of {} above{} and {} below").format(*numbers))
-    if not said:
-        return []
-    which = "the better form of Mel" if len(mels) > 1 else code(mels[0].info.name)
-    return [Markup("Pre-trained encoders against {}, intervals apart: {}.").format(which, Markup("; ").join(said))]
+    paragraphs = []
+    for mel in mels:
+        said = []
+        for task in tasks:
+            verdicts = {row.info.name: compare(row.scores[task], mel.scores[task]) for row in encoders}
+            measured = [row for row, verdict in verdicts.items() if verdict]
+            above = [row for row in measured if verdicts[row] == "higher"]
+            below = sum(verdicts[row] == "lower" for row in measured)
+            if measured:
+                names = Markup(" ({})").format(listing([code(row) for row in above])) if 0 < len(above) <= _FEW else ""
+                numbers = TASK_WORDS[task], len(above), len(measured), names, below
+                said.append(Markup("{}, {} of {} above{} and {} below").format(*numbers))
+        if said:
+            head = Markup("Pre-trained encoders against {}, intervals apart: {}.")
+            paragraphs.append(head.format(code(mel.info.name), Markup("; ").join(said)))
+    return paragraphs
 
 
 def _collapsed(accuracy: Sequence[AccuracyRow]) -> list[Markup]:
