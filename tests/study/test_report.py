@@ -347,3 +347,14 @@ def test_labels_of_the_figures_lie_inside_them_and_apart(browser: Any, report: P
             high = min(bottom, other[3]) - max(top, other[1])
             assert wide < 2 or high < 5  # line boxes are taller than letters
     page.close()
+
+
+def test_a_row_that_starts_from_a_file_in_a_folder_is_drawn_too(tmp_path: Path) -> None:
+    row = "patterned@init=../elsewhere/maps.safetensors"
+    folder = fake_study(tmp_path / "study", rows=("mel", "qk", "patterned"))
+    path = folder / "results.jsonl"
+    path.write_text(path.read_text().replace('"patterned"', f'"{row}"'))
+    page = write_report(folder).read_text()
+    assert f"<code>{row}</code>" in page
+    assert (folder / "figures" / "maps-patterned@init=..%2Felsewhere%2Fmaps.safetensors.png").is_file()
+    assert [it.name for it in tmp_path.iterdir()] == ["study"]

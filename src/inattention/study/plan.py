@@ -25,6 +25,16 @@ OUTCOME = "outcome.json"
 LONGEST_NAME = 150  # of a row in a folder's name, which file systems end at 255 bytes
 
 
+def file_name(row: str) -> str:
+    """Give a row's name as a part of a file's: a path in a row must not become folders, nor its name too long.
+
+    >>> file_name("patterned@init=../maps.safetensors")
+    'patterned@init=..%2Fmaps.safetensors'
+    """
+    name = quote(row, safe="@=,+ ")
+    return name if len(name) <= LONGEST_NAME else f"{name[:40]}...{name[40 - LONGEST_NAME :]}"
+
+
 @dataclass(frozen=True)
 class Step:
     """One piece of work with an outcome of its own.
@@ -50,10 +60,8 @@ class Step:
 
     @property
     def run_name(self) -> str:
-        """The row and its seed, as folders of models are called: a path in a row must not become folders."""
-        row = quote(self.row, safe="@=,+ ")
-        if len(row) > LONGEST_NAME:
-            row = f"{row[:40]}...{row[40 - LONGEST_NAME :]}"
+        """The row and its seed, as folders of models are called."""
+        row = file_name(self.row)
         return row if self.seed is None or not row else f"{row}-{self.seed}"
 
     @property

@@ -38,6 +38,7 @@ from inattention.study.figures import (
     marker_path,
 )
 from inattention.study.paper import CITATION
+from inattention.study.plan import file_name
 from inattention.study.results import Pretraining, RowInfo, StudyResults
 from inattention.study.summary import findings, opening
 from inattention.study.tables import (
@@ -113,7 +114,7 @@ def write_report(folder: str | Path) -> Path:
     claims = judge(results)
     page = _page(results, drawn, maps, claims)
     files = {f"{name}.svg": svg.encode() for name, svg in drawn.items()}
-    files |= {f"maps-{it.info.name}.png": it.sheet for it in maps if it.sheet}
+    files |= {f"maps-{file_name(it.info.name)}.png": it.sheet for it in maps if it.sheet}
     _write_figures(folder / FIGURES, files)
     write_text(folder / "table1.csv", table1_csv(results))
     write_text(folder / "table2.csv", table2_csv(results))
@@ -195,7 +196,7 @@ def _maps(results: StudyResults) -> list[LearnedMaps]:
 
 def _atlases(results: StudyResults) -> list[tuple[str, str]]:
     """List the atlases that `inattention analyze` left beside trained models: the model's name, and its address."""
-    names = [f"{row}-{seed}" for row, seed in results.pretraining]
+    names = [f"{file_name(row)}-{seed}" for row, seed in results.pretraining]
     found = [(name, f"{name}/{DEFAULT_FOLDER}/{ATLAS}") for name in names]
     return [(name, quote(path)) for name, path in found if (results.folder / path).is_file()]
 
