@@ -94,7 +94,8 @@ def as_table(lines: Sequence[Beside]) -> str:
     held = " and ".join(dict.fromkeys(f"`{line.against}`" for line in lines if line.against))
     return (
         f"{_markdown([head, *measured])}\n\n"
-        f"Less {held}, in points, with 95 % intervals that add those of both sides:\n\n{_markdown([head, *compared])}\n\n"
+        f"Less {held}, in points, with 95 % intervals that add those of both sides:\n\n"
+        f"{_markdown([head, *compared])}\n\n"
         "Where no row of a study has several seeds, intervals are over test utterances alone.\n"
     )
 
