@@ -261,7 +261,10 @@ def test_a_study_that_is_asked_to_end_writes_checkpoints_first(corpus: Corpus, t
         *("--model.width", "24", "--model.feed-forward", "24", "--model.layers", "1", "--model.max-length", "40"),
         *("--training.steps", "20000", "--training.validate-every", "5", "--training.checkpoint-minutes", "60"),
     ]
-    process = subprocess.Popen([sys.executable, "-m", "inattention.cli", *words], stderr=subprocess.PIPE, text=True)
+    # Where tests run in the background of a script, Ctrl-C is ignored, and what they start inherits that.
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from inattention import cli; "
+    command = [sys.executable, "-c", f"{start}raise SystemExit(cli.main())", *words]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("steps/*/curve.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.1)
