@@ -71,6 +71,7 @@ def _spoken_of(results: StudyResults, accuracy: Sequence[AccuracyRow]) -> list[s
     """Pick the rows that sentences are about: the paper's own, and whatever has the lowest held-out loss."""
     names = [info.name for info in subjects(results.infos)]
     losses = {row.info.name: row.loss.mean for row in accuracy if row.info.name in names and row.loss}
+    losses = {name: loss for name, loss in losses.items() if math.isfinite(loss)}
     lowest = min(losses, key=lambda name: losses[name], default=None)
     return list(dict.fromkeys([*names[:_SPOKEN_OF], *([lowest] if lowest else [])]))
 
