@@ -77,6 +77,24 @@ def test_report_is_plain_data(report: ProbeReport) -> None:
     assert data["tasks"][0]["layer_weights"] is None
 
 
+def test_counts_of_test_utterances_add_up_to_the_accuracy(report: ProbeReport) -> None:
+    for result in report.tasks:
+        counts = result.counts
+        assert len(set(counts.utterances)) == len(counts.correct) == len(counts.items) == result.utterances["test"]
+        assert sum(counts.items) == result.items["test"]
+        assert sum(counts.correct) / sum(counts.items) == pytest.approx(result.accuracy)
+
+
+def test_balanced_speakers_count_alike_in_the_counts(corpus: Corpus, mel: MelSource) -> None:
+    settings = replace(QUICK, tasks=("speaker-frame",), balanced_speakers=True)
+    result = probe(mel, corpus, settings, progress=False)["speaker-frame"]
+    counts = result.counts
+    assert counts.classes is not None
+    of_speaker = [np.array(counts.classes) == speaker for speaker in range(result.classes)]
+    correct, items = np.array(counts.correct), np.array(counts.items)
+    assert np.mean([correct[of].sum() / items[of].sum() for of in of_speaker]) == pytest.approx(result.accuracy)
+
+
 def test_same_seed_gives_the_same_report(corpus: Corpus, report: ProbeReport) -> None:
     assert probe(MelSource(SMALL), corpus, QUICK, progress=False).to_dict() == report.to_dict()
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from inattention.attention.patterned import hand_made_map, patterns_for
 from inattention.probing.config import TASKS
-from inattention.probing.run import ProbeReport, TaskResult
+from inattention.probing.run import ProbeReport, TaskResult, UtteranceCounts
 from inattention.study.paper import PAPER
 from inattention.study.presets import preset
 from inattention.timing.exponents import MixingExponent
@@ -183,13 +183,20 @@ def _probes(row: str, rng: np.random.Generator) -> dict[str, Any]:
         accuracy = float(np.clip(accuracy + rng.normal(0, 0.02), 0, 1))
         half = 1.96 * float(np.sqrt(accuracy * (1 - accuracy) / (items if per_utterance else items / 8)))
         low, high = max(accuracy - half, 0.0), min(accuracy + half, 1.0)
+        of_each = items // TEST_UTTERANCES
+        counts = UtteranceCounts(
+            utterances=tuple(f"voice-{number:04}" for number in range(TEST_UTTERANCES)),
+            correct=tuple(rng.binomial(of_each, accuracy, TEST_UTTERANCES).tolist()),
+            items=(of_each,) * TEST_UTTERANCES,
+            classes=None,
+        )
         tasks.append(
             TaskResult(
                 task=task, accuracy=accuracy, low=low, high=high, chance=chance, dev_accuracy=accuracy, best_epoch=9,
                 epochs=12, classes=CLASSES[task], items={"train": 9 * items, "dev": items, "test": items},
                 utterances={"train": 180, "dev": 20, "test": TEST_UTTERANCES},
                 unlabelled={"train": 0, "dev": 0, "test": 0}, skipped={"train": (), "dev": (), "test": ()},
-                layer_weights=None,
+                layer_weights=None, counts=counts,
             )
         )  # fmt: skip
     return ProbeReport(

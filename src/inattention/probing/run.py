@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,23 @@ BOOTSTRAP_CHUNK = 4_000_000
 
 
 @dataclass(frozen=True)
+class UtteranceCounts:
+    """Test results per utterance, from which differences between encoders are bootstrapped.
+
+    Attributes:
+        utterances: ids of the test utterances that have at least one item.
+        correct: number of correctly classified items of each.
+        items: number of items of each.
+        classes: class of each where the accuracy is a mean over classes (balanced speakers); None elsewhere.
+    """
+
+    utterances: tuple[str, ...]
+    correct: tuple[int, ...]
+    items: tuple[int, ...]
+    classes: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
 class TaskResult:
     """What one probe found.
 
@@ -47,6 +64,7 @@ class TaskResult:
         unlabelled: in each split, items left out because no label covers their time.
         skipped: in each split, utterances left out of this task, and why.
         layer_weights: of the hidden states, where they are learned.
+        counts: correct and all items of each test utterance.
     """
 
     task: Task
@@ -63,10 +81,16 @@ class TaskResult:
     unlabelled: dict[str, int]
     skipped: dict[str, tuple[Skip, ...]]
     layer_weights: tuple[float, ...] | None
+    counts: UtteranceCounts
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data for JSON; only some of the utterances left out are named, all are counted."""
-        return {**vars(self), "skipped": _skips(self.skipped), "layer_weights": _list(self.layer_weights)}
+        """Return plain data for JSON; only some of the skipped utterances are named, all are counted."""
+        return {
+            **vars(self),
+            "skipped": _skips(self.skipped),
+            "layer_weights": _list(self.layer_weights),
+            "counts": asdict(self.counts),
+        }
 
 
 @dataclass(frozen=True)
@@ -233,19 +257,20 @@ def _run_tasks(
         for split, table in tables[task].items():
             if not len(table.examples.labels):
                 raise ProbeError(_nothing(task, split, table.examples))
-    return [_run_task(task, tables[task], len(classes[task]), config, progress) for task in config.tasks]
+    return [_run_task(task, tables[task], len(classes[task]), features["test"].ids, config, progress) for task in config.tasks]
 
 
-def _run_task(task: Task, tables: dict[str, Table], classes: int, config: ProbeConfig, progress: bool) -> TaskResult:
+def _run_task(
+    task: Task, tables: dict[str, Table], classes: int, ids: Sequence[str], config: ProbeConfig, progress: bool
+) -> TaskResult:
     trained = train(task, tables["train"], tables["dev"], classes, config, progress=progress)
     test = tables["test"].examples
     right, _ = score(trained.probe, tables["test"])
     balanced = config.balanced(task)
+    correct, items = per_utterance(right, test)
+    class_of = class_of_utterance(test) if balanced else None
     low, high = accuracy_interval(
-        *per_utterance(right, test),
-        draws=config.bootstrap_draws,
-        seed=derive_seed(config.seed, "bootstrap"),
-        classes=class_of_utterance(test) if balanced else None,
+        correct, items, draws=config.bootstrap_draws, seed=derive_seed(config.seed, "bootstrap"), classes=class_of
     )
     examples = {split: table.examples for split, table in tables.items()}
     mix = trained.probe.mix.logits
@@ -266,6 +291,12 @@ def _run_task(task: Task, tables: dict[str, Table], classes: int, config: ProbeC
         unlabelled={split: e.unlabelled for split, e in examples.items()},
         skipped={split: e.skipped for split, e in examples.items()},
         layer_weights=tuple(mix.detach().softmax(0).tolist()) if len(mix) > 1 else None,
+        counts=UtteranceCounts(
+            utterances=tuple(ids[number] for number in np.unique(test.utterances)),
+            correct=tuple(correct.tolist()),
+            items=tuple(items.tolist()),
+            classes=None if class_of is None else tuple(class_of.tolist()),
+        ),
     )
 
 
