@@ -29,10 +29,10 @@ from pathlib import Path
 import numpy as np
 
 from inattention.audio.cuts import cut_waveform
-from inattention.corpora.alignment import SAMPLING_RATE, Aligned, Aligner, Phone, Refused
-from inattention.corpora.alignment_rule import RULE, Rule
-from inattention.corpora.base import SPLITS, open_corpus
-from inattention.corpora.espeak import EspeakConfig, prepare
+from inattention.corpora.core.corpus import SPLITS, open_corpus
+from inattention.corpora.labels.acceptance import RULE, Rule
+from inattention.corpora.labels.alignment import SAMPLING_RATE, Aligned, Aligner, Phone, Refused
+from inattention.corpora.readers.espeak.reader import EspeakConfig, prepare
 
 SIZES = {"small": (0.05, 12, 40), "full": (1.0, 100, 1000)}  # hours and voices of eSpeak; utterances of a corpus
 RATE = 11_025

@@ -20,10 +20,10 @@ import tyro
 from claims import Checked, table
 
 from inattention.audio.config import FeatureConfig
-from inattention.corpora import espeak
-from inattention.corpora.base import Corpus, cuts_path, open_corpus
-from inattention.corpora.espeak import EspeakConfig
-from inattention.corpora.features import store_features
+from inattention.corpora.core.corpus import Corpus, cuts_path, open_corpus
+from inattention.corpora.core.stored_features import store_features
+from inattention.corpora.readers.espeak import reader as espeak
+from inattention.corpora.readers.espeak.reader import EspeakConfig
 from inattention.files import write_json
 from inattention.provenance import provenance
 from inattention.timing.machine import machine

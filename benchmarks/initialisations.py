@@ -23,9 +23,9 @@ import tyro
 from scipy.stats import t as student_t
 from tqdm import tqdm
 
-from inattention.analysis.derive import derive_maps, write_maps
 from inattention.attention.rows import parse_row
-from inattention.corpora.base import Corpus, open_corpus
+from inattention.conversion.derive import derive_maps, write_maps
+from inattention.corpora.core.corpus import Corpus, open_corpus
 from inattention.files import write_json
 from inattention.model.config import AudioTransformerConfig
 from inattention.model.transformer import AudioTransformer

@@ -18,13 +18,13 @@ from typing import Any
 import torch
 import tyro
 
-from inattention.corpora.base import open_corpus
+from inattention.corpora.core.corpus import open_corpus
 from inattention.files import write_json
 from inattention.pretraining.run import pretrain
 from inattention.provenance import provenance
-from inattention.study.plan import Step, run_of
-from inattention.study.presets import preset
-from inattention.study.rows import read_rows
+from inattention.study.planning.plan import Step, run_of
+from inattention.study.planning.presets import preset
+from inattention.study.planning.rows import read_rows
 from inattention.timing.report import aligned
 
 REPRESENTATIVES = (

@@ -10,8 +10,8 @@ import soundfile
 import torch
 from safetensors import safe_open
 
-from inattention.model.extraction import extract_folder
-from inattention.model.extraction_folder import INDEX_FILE, ExtractionError
+from inattention.encoders.extraction.folder import INDEX_FILE, ExtractionError
+from inattention.encoders.extraction.run import extract_folder
 
 RATE = 16_000
 

@@ -8,7 +8,7 @@ import soundfile
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 from lhotse.supervision import AlignmentItem
 
-from inattention.corpora.base import FORMAT, SPLITS, Corpus, open_corpus
+from inattention.corpora.core.corpus import FORMAT, SPLITS, Corpus, open_corpus
 
 RATE = 16_000
 PHONES = ("sil", "aa", "iy", "s")

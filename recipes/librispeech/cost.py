@@ -19,7 +19,7 @@ from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.examples import Batch, target_size
 from inattention.pretraining.objective import MaskedAcousticModel, share_of_mean
-from inattention.study.presets import preset
+from inattention.study.planning.presets import preset
 from inattention.timing.flops import counted_flops
 from inattention.timing.memory import peak_bytes
 

@@ -18,8 +18,8 @@ from inattention.analysis.capture import (
     merge,
 )
 from inattention.analysis.measures import CATEGORIES, measure
-from inattention.analysis.sources import Crop, EncoderMaps, MapSource, as_source
-from inattention.corpora.base import Corpus
+from inattention.corpora.core.corpus import Corpus
+from inattention.encoders.base import Crop, EncoderMaps, MapSource, as_source
 from small_models import small_model
 from speech import make_corpus
 

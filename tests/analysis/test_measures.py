@@ -12,7 +12,7 @@ from inattention.analysis.measures import (
     measure,
     usual_category,
 )
-from inattention.attention.patterned import hand_made_map
+from inattention.attention.mechanisms.patterned import hand_made_map
 from made_maps import MADE, make, normalised
 
 TIME = 64

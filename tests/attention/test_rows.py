@@ -3,7 +3,7 @@
 import pytest
 
 from inattention.attention import card, mechanisms
-from inattention.attention.contract import AttentionMechanism, Card
+from inattention.attention.base import AttentionMechanism, Card
 from inattention.attention.registry import _MECHANISMS, register
 from inattention.attention.rows import Row, parse_row
 

@@ -7,7 +7,7 @@ from lhotse import MonoCut, MultiCut, Recording
 from lhotse.cut import Cut
 
 from inattention.audio.cuts import cut_waveform
-from inattention.audio.files import AudioError
+from inattention.audio.reader import AudioError
 
 RATE = 16_000
 

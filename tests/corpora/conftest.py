@@ -1,6 +1,6 @@
 import pytest
 
-from inattention.corpora.espeak import EspeakConfig, prepare
+from inattention.corpora.readers.espeak.reader import EspeakConfig, prepare
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 import pytest
 
-from inattention.corpora.base import CorpusError
 from inattention.corpora.commands import describe, prepare_command, show_command
-from inattention.corpora.espeak import CAVEAT, EspeakConfig, prepare
+from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.readers.espeak.reader import CAVEAT, EspeakConfig, prepare
 from inattention.corpora.registry import CORPORA, corpus_kind
 
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inattention.corpora.base import CorpusError
-from inattention.corpora.cpc import CLASSES, CpcLabels
-from inattention.corpora.ctm import parse_ctm
-from inattention.corpora.cuts import cut_from
-from inattention.corpora.inspection import Bad, inspect
-from inattention.corpora.textgrid import parse_textgrid
-from inattention.corpora.tree import decode_text
+from inattention.corpora.core.audio_facts import Bad, inspect
+from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.core.cut_building import cut_from
+from inattention.corpora.core.file_tree import decode_text
+from inattention.corpora.labels.cpc import CLASSES, CpcLabels
+from inattention.corpora.labels.ctm import parse_ctm
+from inattention.corpora.labels.textgrid import parse_textgrid
 
 from . import inputs
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fuzz.runner import MAKERS, PARSERS, fuzz, made
-from inattention.corpora.base import CorpusError
+from inattention.corpora.core.corpus import CorpusError
 
 
 @pytest.mark.parametrize("kind", MAKERS)

@@ -7,14 +7,14 @@ import pytest
 import soundfile
 
 from inattention.cli import main
-from inattention.corpora.base import SPLITS, open_corpus
-from inattention.corpora.espeak import EspeakConfig
-from inattention.corpora.espeak import prepare as prepare_espeak
+from inattention.corpora.core.corpus import SPLITS, open_corpus
+from inattention.corpora.readers.espeak.reader import EspeakConfig
+from inattention.corpora.readers.espeak.reader import prepare as prepare_espeak
 from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig
 from inattention.probing.config import ProbeConfig
-from inattention.study.config import StudyConfig
-from inattention.study.run import run_study
+from inattention.study.execution.run import run_study
+from inattention.study.planning.config import StudyConfig
 from inattention.timing.config import TimingConfig
 from together import small, torchrun
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inattention import cli
-from inattention.attention.map_files import read_maps
+from inattention.attention.ops.map_files import read_maps
 from inattention.model.transformer import AudioTransformer
 from small_models import small_model
 from speech import make_corpus

@@ -14,15 +14,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from inattention.corpora.base import Corpus
+from inattention.corpora.core.corpus import Corpus
 from inattention.model.config import AudioTransformerConfig
 from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.config import PretrainingConfig
 from inattention.probing.config import ProbeConfig
-from inattention.study.config import StudyConfig
-from inattention.study.plan import make_plan
-from inattention.study.rows import read_rows
-from inattention.study.run import run_study
+from inattention.study.execution.run import run_study
+from inattention.study.planning.config import StudyConfig
+from inattention.study.planning.plan import make_plan
+from inattention.study.planning.rows import read_rows
 from inattention.timing.config import TimingConfig
 from speech import make_corpus
 
@@ -213,14 +213,14 @@ def test_a_study_killed_in_mid_run_goes_on_and_ends_the_same(corpus: Corpus, stu
         import sys; sys.path[:0] = {[str(Path(__file__).parents[1])]!r}
         from pathlib import Path
         from dataclasses import replace
-        from inattention.study.run import run_study
-        from inattention.study.config import StudyConfig
+        from inattention.study.execution.run import run_study
+        from inattention.study.planning.config import StudyConfig
         from inattention.model.config import AudioTransformerConfig
         from inattention.pretraining.config import MaskingConfig, PretrainingConfig
         from inattention.probing.config import ProbeConfig
         from inattention.timing.config import TimingConfig
         from inattention.audio.config import FeatureConfig
-        from inattention.corpora.espeak import EspeakConfig
+        from inattention.corpora.readers.espeak.reader import EspeakConfig
         from pathlib import PosixPath
         if __name__ == "__main__":
             run_study({replace(SMALL, corpus=corpus.folder)!r}, {str(tmp_path / "killed")!r}, jobs=2)

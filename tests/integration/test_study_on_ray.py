@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from inattention.corpora.base import Corpus
+from inattention.corpora.core.corpus import Corpus
 from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig
 from inattention.probing.config import ProbeConfig
-from inattention.study.config import StudyConfig
-from inattention.study.executors import ExecutorError, make_executor
-from inattention.study.plan import make_plan
-from inattention.study.run import run_study
-from inattention.study.steps import perform
+from inattention.study.execution.jobs import perform
+from inattention.study.execution.local import ExecutorError, make_executor
+from inattention.study.execution.run import run_study
+from inattention.study.planning.config import StudyConfig
+from inattention.study.planning.plan import make_plan
 from inattention.timing.config import TimingConfig
 from speech import make_corpus
 

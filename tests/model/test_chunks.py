@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inattention.attention.fixed_maps import FixedMaps
+from inattention.attention.ops.fixed_maps import FixedMaps
 from inattention.model.chunks import chunks, encode
 from small_models import small_input, small_model
 

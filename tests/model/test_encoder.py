@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from inattention import attention
-from inattention.attention.query_key import QueryKey
+from inattention.attention.mechanisms.query_key import QueryKey
 from inattention.model.encoder import Encoder, Layer, MultiHeadAttention, positions
 from inattention.model.transformer import AudioTransformer
 from small_models import small_config, small_input, small_model

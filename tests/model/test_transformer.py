@@ -12,7 +12,7 @@ import torch
 
 from inattention import attention
 from inattention.audio.features import features
-from inattention.audio.files import AudioError, load_audio
+from inattention.audio.reader import AudioError, load_audio
 from inattention.model.chunks import encode
 from inattention.model.transformer import AudioTransformer, ModelFolderError
 from small_models import SMALL_FEATURES, small_config, small_input, small_model

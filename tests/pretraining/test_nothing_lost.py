@@ -12,7 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 from inattention import cli
-from inattention.corpora.base import Corpus
+from inattention.corpora.core.corpus import Corpus
 from inattention.pretraining import engine
 from speech import make_corpus
 from together import small

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from inattention import cli
-from inattention.corpora.base import Corpus
+from inattention.corpora.core.corpus import Corpus
 from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.devices import placement

@@ -15,7 +15,7 @@ import torch
 from lhotse import CutSet, MonoCut
 from safetensors.torch import load_file, save_file
 
-from inattention.corpora.base import Corpus
+from inattention.corpora.core.corpus import Corpus
 from inattention.files import owned
 from inattention.model.config import AudioTransformerConfig
 from inattention.model.transformer import AudioTransformer

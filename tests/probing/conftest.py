@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from inattention.corpora.base import Corpus
-from inattention.probing.sources import MelSource
+from inattention.corpora.core.corpus import Corpus
+from inattention.encoders.ours import MelSource
 
 from .toy_corpus import SMALL, Utterance, utterances, write_corpus
 

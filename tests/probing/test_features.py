@@ -11,11 +11,11 @@ from inattention import AudioTransformer, AudioTransformerConfig
 from inattention.audio.config import FeatureConfig
 from inattention.audio.cuts import cut_waveform
 from inattention.audio.features import features as features_of
-from inattention.corpora.base import Corpus
+from inattention.corpora.core.corpus import Corpus
+from inattention.encoders.ours import EncoderSource, MelSource, Source
 from inattention.probing import features as features_module
 from inattention.probing.features import ProbeError, SplitFeatures, extract, utterance_means
 from inattention.probing.probes import UtteranceProbe
-from inattention.probing.sources import EncoderSource, MelSource, Source
 
 from .toy_corpus import RATE, SMALL, Utterance, speech
 

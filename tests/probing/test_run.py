@@ -8,12 +8,12 @@ import torch
 from lhotse.supervision import AlignmentItem
 
 from inattention import AudioTransformer, AudioTransformerConfig
-from inattention.corpora.base import Corpus
+from inattention.corpora.core.corpus import Corpus
+from inattention.encoders.ours import EncoderSource, MelSource
 from inattention.probing.command import left_out
 from inattention.probing.config import TASKS, ProbeConfig
 from inattention.probing.features import ProbeError
 from inattention.probing.run import ProbeReport, accuracy_interval, probe
-from inattention.probing.sources import EncoderSource, MelSource
 
 from .toy_corpus import PHONES, SECONDS, SMALL, SPEAKERS, Utterance, speech
 

@@ -12,7 +12,7 @@ from lhotse import AudioSource, MonoCut, Recording, SupervisionSegment
 from lhotse.supervision import AlignmentItem
 
 from inattention.audio.config import FeatureConfig
-from inattention.corpora.base import FORMAT, Corpus, open_corpus
+from inattention.corpora.core.corpus import FORMAT, Corpus, open_corpus
 
 RATE = 16_000
 PHONE_HZ = {"sil": 0, "ah": 2000, "s": 6000}

@@ -14,7 +14,7 @@ import pytest
 from inattention import cli
 from inattention.corpora.registry import CORPORA
 from inattention.pretraining.config import PretrainingConfig
-from inattention.study.presets import preset
+from inattention.study.planning.presets import preset
 from small_models import small_config
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "librispeech"

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from inattention.attention.patterned import hand_made_map, patterns_for
+from inattention.attention.mechanisms.patterned import hand_made_map, patterns_for
 from inattention.probing.config import TASKS
 from inattention.probing.run import ProbeReport, TaskResult, UtteranceCounts
-from inattention.study.paper import PAPER
-from inattention.study.presets import preset
+from inattention.study.planning.presets import preset
+from inattention.study.reporting.paper_results import PAPER
 from inattention.timing.exponents import MixingExponent
 from inattention.timing.report import Product, TimedRow
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from inattention.study.estimates import accuracy_over_seeds, collapsed, compare, loss_over_seeds
-from inattention.study.results import Pretraining, Score
+from inattention.study.records import Pretraining, Score
 
 RUN = Pretraining(
     row="qk",

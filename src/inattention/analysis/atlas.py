@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from inattention.analysis.capture import Captured, Single
 from inattention.analysis.figures import CATEGORY_COLOURS, Drawn
 from inattention.analysis.heads import Head, heads_of
-from inattention.analysis.maps import COLOURS, colour_stops, shrink
+from inattention.analysis.map_images import COLOURS, colour_stops, shrink
 from inattention.analysis.measures import CATEGORIES, MEASURES
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from inattention.analysis.measures import CATEGORIES, MEASURES, categorise, input_dependence, measure
-from inattention.analysis.sources import Crop, MapSource, as_source
 from inattention.audio.cuts import cut_waveform
-from inattention.corpora.base import Corpus
+from inattention.corpora.core.corpus import Corpus
+from inattention.encoders.base import Crop, MapSource, as_source
 from inattention.seeding import derive_seed
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from inattention.analysis.capture import Captured
-from inattention.analysis.maps import COLOURS, shades, shrink
+from inattention.analysis.map_images import COLOURS, shades, shrink
 from inattention.analysis.measures import CATEGORIES, categorise, measure
 from inattention.analysis.projection import Projection
-from inattention.analysis.style import GRID, INK, MUTED, PAPER, figure, png, svg
+from inattention.plotting import GRID, INK, MUTED, PAPER, figure, png, svg
 
 COLUMN, PAGE = 252.0, 510.0  # widths in points: a column of two, and both
 CATEGORY_COLOURS = dict(zip(CATEGORIES, ("#1a4d9e", "#c96a0a", "#8f1230", "#239a5c", "#85878e"), strict=True))

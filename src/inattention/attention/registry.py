@@ -10,8 +10,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
-from inattention.attention.contract import AttentionMechanism, Card
-from inattention.attention.map_files import digest, names_file
+from inattention.attention.base import AttentionMechanism, Card
+from inattention.attention.ops.map_files import digest, names_file
 
 ENTRY_POINT_GROUP = "inattention.mechanisms"
 
@@ -167,10 +167,10 @@ def _defaults(mechanism: type[AttentionMechanism]) -> dict[str, Any]:
 
 @cache
 def _discover() -> None:
-    """Import every module of this package, then every plug-in. A plug-in that fails is left out with a warning."""
-    package = import_module("inattention.attention")
+    """Import every module of `mechanisms`, then every plug-in. A plug-in that fails is left out with a warning."""
+    package = import_module("inattention.attention.mechanisms")
     for module in pkgutil.iter_modules(package.__path__):
-        import_module(f"inattention.attention.{module.name}")
+        import_module(f"inattention.attention.mechanisms.{module.name}")
     for point in entry_points(group=ENTRY_POINT_GROUP):
         try:
             point.load()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inattention.attention.map_files import names_file
+from inattention.attention.ops.map_files import names_file
 from inattention.attention.registry import card, nearest, options_of
 
 UNTRAINED = "untrained"

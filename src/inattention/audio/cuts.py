@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from inattention.audio.files import AudioError, check_samples, resample
 from inattention.audio.limits import DURATION_TOLERANCE_SECONDS
+from inattention.audio.reader import AudioError, check_samples, resample
 
 if TYPE_CHECKING:
     from lhotse import Recording

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inattention.audio.config import FeatureConfig
-from inattention.audio.files import check_samples
+from inattention.audio.reader import check_samples
 
 # A band that does not vary (digital silence) has nothing to scale: it becomes zero.
 SMALLEST_SPREAD = 1e-5

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from inattention.audio.config import FeatureConfig
-from inattention.corpora.base import SPLITS, Corpus, CorpusError, open_corpus
+from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError, open_corpus
 from inattention.corpora.registry import corpus_kind
 
 
@@ -42,7 +42,7 @@ def validate_command(folder: Path, *, workers: int | None = None, progress: bool
     Raises:
         CorpusError: There is no corpus in `folder`, or its audio is not there.
     """
-    from inattention.corpora.validation import validate
+    from inattention.corpora.core.validation import validate
 
     corpus = open_corpus(folder)
     corpus.cuts("train")  # says if the audio is elsewhere
@@ -62,7 +62,7 @@ def describe_command(
     Raises:
         CorpusError: There is no sound corpus in `folder`, or the drawing cannot be written.
     """
-    from inattention.corpora.description import as_text, measure, write_page
+    from inattention.corpora.core.description import as_text, measure, write_page
 
     if out is not None and out.suffix.lower() not in (".html", ".png"):
         raise CorpusError(f"{out} must end in .html or .png")
@@ -100,7 +100,7 @@ def features_command(folder: Path, config: FeatureConfig, *, workers: int | None
     Raises:
         CorpusError: There is no sound corpus in `folder`, or another process is storing its features.
     """
-    from inattention.corpora.features import features_folder, store_features
+    from inattention.corpora.core.stored_features import features_folder, store_features
 
     corpus = open_corpus(folder)
     info = store_features(corpus, config, workers=workers, progress=progress)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from inattention.corpora.base import Corpus, CorpusError
+from inattention.corpora.core.corpus import Corpus, CorpusError
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,21 @@ class CorpusKind:
 
 
 CORPORA: dict[str, CorpusKind] = {
-    "espeak": CorpusKind("inattention.corpora.espeak", "EspeakConfig", "Synthetic speech in many voices, from nothing"),
-    "librispeech": CorpusKind(
-        "inattention.corpora.librispeech", "LibriSpeechConfig", "LibriSpeech, as it is published"
+    "espeak": CorpusKind(
+        "inattention.corpora.readers.espeak.reader", "EspeakConfig", "Synthetic speech in many voices, from nothing"
     ),
-    "timit": CorpusKind("inattention.corpora.timit", "TimitConfig", "TIMIT, with its phones folded to 39"),
-    "folder": CorpusKind("inattention.corpora.folder", "FolderConfig", "Any folder of recordings"),
-    "cutset": CorpusKind("inattention.corpora.cutset", "CutSetConfig", "A lhotse CutSet, or a Shar folder"),
-    "hf": CorpusKind("inattention.corpora.huggingface", "HuggingFaceConfig", "An audio set for Hugging Face datasets"),
-    "queen": CorpusKind("inattention.corpora.queen", "QueenConfig", "Real acted English of a game from 1995, by apt"),
+    "librispeech": CorpusKind(
+        "inattention.corpora.readers.librispeech", "LibriSpeechConfig", "LibriSpeech, as it is published"
+    ),
+    "timit": CorpusKind("inattention.corpora.readers.timit", "TimitConfig", "TIMIT, with its phones folded to 39"),
+    "folder": CorpusKind("inattention.corpora.readers.folder", "FolderConfig", "Any folder of recordings"),
+    "cutset": CorpusKind("inattention.corpora.readers.cutset", "CutSetConfig", "A lhotse CutSet, or a Shar folder"),
+    "hf": CorpusKind(
+        "inattention.corpora.readers.huggingface", "HuggingFaceConfig", "An audio set for Hugging Face datasets"
+    ),
+    "queen": CorpusKind(
+        "inattention.corpora.readers.queen.reader", "QueenConfig", "Real acted English of a game from 1995, by apt"
+    ),
 }
 
 

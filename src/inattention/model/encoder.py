@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from inattention import attention
 from inattention.attention import AttentionMechanism
-from inattention.attention.steps import projection, split_heads, zero_invalid
+from inattention.attention.ops.padding import projection, split_heads, zero_invalid
 from inattention.model.config import AudioTransformerConfig
 
 # Steps that go through the feed-forward part at once on a CPU without gradients: enough for matrix products to run at

@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 from inattention.audio.config import FeatureConfig
 from inattention.audio.cuts import cut_waveform
 from inattention.audio.features import linear_target, log_mel, stack, statistics
-from inattention.audio.files import AudioError
-from inattention.corpora.features import read_frames
+from inattention.audio.reader import AudioError
+from inattention.corpora.core.stored_features import read_frames
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.masking import choose_corruption, choose_steps, corrupt, slots
 from inattention.seeding import derive_seed

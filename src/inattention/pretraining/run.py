@@ -24,9 +24,9 @@ import torch
 from torch import nn
 
 from inattention import attention
-from inattention.audio.files import AudioError
-from inattention.corpora.base import Corpus
-from inattention.corpora.features import stored_features
+from inattention.audio.reader import AudioError
+from inattention.corpora.core.corpus import Corpus
+from inattention.corpora.core.stored_features import stored_features
 from inattention.files import owned, write_json
 from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from inattention.probing.config import ProbeConfig
 
 if TYPE_CHECKING:
+    from inattention.encoders.ours import Source
     from inattention.probing.run import ProbeReport
-    from inattention.probing.sources import Source
 
 MEL, MEL_NO_CMVN = "mel", "mel-no-cmvn"
 RESULT_FILE = "probes.json"
@@ -29,7 +29,7 @@ def run_probe(model: str, corpus: Path, out: Path | None, config: ProbeConfig) -
     Raises:
         ValueError: if the model, the corpus or a setting cannot be used; the message says what and where.
     """
-    from inattention.corpora.base import open_corpus
+    from inattention.corpora.core.corpus import open_corpus
     from inattention.probing.features import ProbeError
     from inattention.probing.run import probe
 
@@ -56,8 +56,8 @@ def open_source(model: str, config: ProbeConfig) -> "Source":
         ModelFolderError: if it is no model.
     """
     from inattention.audio.config import FeatureConfig
+    from inattention.encoders.ours import EncoderSource, MelSource
     from inattention.model.transformer import AudioTransformer, ModelFolderError
-    from inattention.probing.sources import EncoderSource, MelSource
     from inattention.probing.training import device_of
 
     if model in (MEL, MEL_NO_CMVN):

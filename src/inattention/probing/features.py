@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from inattention.audio.cuts import cut_waveform
-from inattention.probing.sources import Source
+from inattention.encoders.ours import Source
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from lhotse.supervision import AlignmentItem
 
+from inattention.encoders.ours import Source
 from inattention.probing.features import Skip, SplitFeatures
-from inattention.probing.sources import Source
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from inattention.corpora.base import SPLITS, Corpus
+from inattention.corpora.core.corpus import SPLITS, Corpus
+from inattention.encoders.ours import Source
 from inattention.probing.config import ProbeConfig, Task
 from inattention.probing.features import ProbeError, Skip, SplitFeatures, extract, utterance_means
 from inattention.probing.labels import Examples, phone_examples, speaker_examples, speakers_of
-from inattention.probing.sources import Source
 from inattention.probing.training import Table, accuracy_of, score, train
 from inattention.seeding import derive_seed
 
@@ -257,7 +257,10 @@ def _run_tasks(
         for split, table in tables[task].items():
             if not len(table.examples.labels):
                 raise ProbeError(_nothing(task, split, table.examples))
-    return [_run_task(task, tables[task], len(classes[task]), features["test"].ids, config, progress) for task in config.tasks]
+    return [
+        _run_task(task, tables[task], len(classes[task]), features["test"].ids, config, progress)
+        for task in config.tasks
+    ]
 
 
 def _run_task(

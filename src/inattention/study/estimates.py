@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from inattention.study.results import Pretraining, Score
+from inattention.study.records import Pretraining, Score
 
 Verdict = Literal["higher", "lower", "overlapping"]
 NORMAL_95 = 1.959964

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from inattention.files import write_json, write_lines
-from inattention.study.outcomes import RESULTS
-from inattention.study.plan import OUTCOME, Step
+from inattention.study.planning.plan import OUTCOME, Step
+from inattention.study.store import RESULTS
 
 MODEL = "model.safetensors"
 

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from inattention import attention
 from inattention.attention import AttentionMechanism
+from inattention.attention.ops.padding import split_heads
 from inattention.attention.rows import Row
-from inattention.attention.steps import split_heads
 from inattention.timing.config import Mode, TimingConfig
 from inattention.timing.measure import Task, spread, take_turns
 

@@ -1,0 +1,40 @@
+"""`none`: every step looks at itself alone. A control: the encoder without any mixing over time."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from inattention.attention.base import AttentionMechanism, Card
+from inattention.attention.ops.padding import zero_invalid
+from inattention.attention.registry import register
+
+
+@register(
+    Card(
+        name="none",
+        label="Control: no mixing",
+        family="control",
+        citation="a control of this project",
+        training_cost="O(1)",
+        inference_cost="O(1)",
+        flops=lambda time, width, heads, **options: 0,
+        input_independent=True,
+    )
+)
+class NoMixing(AttentionMechanism):
+    """The identity map in every head; the value and output projections stay."""
+
+    def weights(
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch heads time time"]:
+        """The identity map, without the rows of invalid steps."""
+        return torch.diag_embed(valid.to(hidden.dtype))[:, None].expand(-1, self.heads, -1, -1)
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "batch time width"],
+        values: Float[Tensor, "batch heads time head_dim"],
+        valid: Bool[Tensor, "batch time"],
+    ) -> Float[Tensor, "batch heads time head_dim"]:
+        """The values as they are."""
+        return zero_invalid(values, valid)

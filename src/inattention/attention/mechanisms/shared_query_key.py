@@ -1,0 +1,100 @@
+"""`shared-qk`: softmax(Q Q' / sqrt d), one projection for queries and keys (Kitaev et al. 2020; paper, section 4.1)."""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from inattention.attention.base import AttentionMechanism, Card
+from inattention.attention.mechanisms.query_key import Start, fused, start_projection
+from inattention.attention.ops.padding import masked_softmax, projection, split_heads, zero_invalid
+from inattention.attention.registry import register
+
+Form = Literal["plain", "reformer"]
+
+
+@register(
+    Card(
+        name="shared-qk",
+        label="Baseline (Q)",
+        family="query-key",
+        citation="Kitaev et al. 2020, Reformer: The Efficient Transformer",
+        options={
+            "start": "'normal', N(0, 0.02), or 'identity', near the identity: each step first looks at its like",
+            "gain": "how much of the identity the identity start puts in",
+            "form": "'plain', as the paper ran it, or 'reformer': keys of unit length, self attended only when alone",
+        },
+        variants={"identity": {"start": "identity"}, "reformer": {"form": "reformer"}},
+        fields=("CV", "NLP"),
+        training_cost="O(T² d H)",
+        inference_cost="O(T² d H)",
+        flops=lambda time, width, heads, **options: 2 * time * width**2 + 4 * time**2 * width,
+        shares_qk=True,
+    )
+)
+class SharedQueryKey(AttentionMechanism):
+    """Attention by the scaled products of queries with one another.
+
+    >>> attention = SharedQueryKey(width=8, heads=2)
+    >>> hidden, valid = torch.randn(1, 5, 8), torch.ones(1, 5, dtype=torch.bool)
+    >>> attention.weights(hidden, valid).shape
+    torch.Size([1, 2, 5, 5])
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        heads: int,
+        max_length: int | None = None,
+        start: Start = "normal",
+        gain: float = 1.0,
+        form: Form = "plain",
+    ) -> None:
+        super().__init__(width=width, heads=heads, max_length=max_length)
+        if form not in ("plain", "reformer"):
+            raise ValueError(f"form must be 'plain' or 'reformer', not {form!r}")
+        self.form = form
+        self.query = projection(width, width)
+        start_projection(self.query, start, gain)
+
+    def weights(
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch heads time time"]:
+        """Softmax over valid keys of q·q / sqrt d."""
+        query, key = self._project(hidden, valid)
+        scores = query @ key.transpose(-1, -2) / math.sqrt(self.head_dim)
+        return masked_softmax(scores, self._allowed(valid).expand_as(scores))
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "batch time width"],
+        values: Float[Tensor, "batch heads time head_dim"],
+        valid: Bool[Tensor, "batch time"],
+    ) -> Float[Tensor, "batch heads time head_dim"]:
+        """The same by fused attention."""
+        query, key = self._project(hidden, valid)
+        if self.form == "plain":
+            return fused(query, key, values, valid)
+        # A row that may look nowhere (an invalid one) would be NaN; it looks at itself, which is zeroed.
+        allowed = (
+            self._allowed(valid)
+            | torch.eye(valid.shape[1], dtype=torch.bool, device=valid.device) & ~valid[:, None, :, None]
+        )
+        return F.scaled_dot_product_attention(query, key, zero_invalid(values, valid), attn_mask=allowed)
+
+    def _project(self, hidden: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        query = split_heads(self.query(zero_invalid(hidden, valid)), self.heads)
+        # Queries keep their length in Reformer's form, so only the direction of a key counts.
+        return query, (F.normalize(query, dim=-1) * math.sqrt(self.head_dim) if self.form == "reformer" else query)
+
+    def _allowed(self, valid: Tensor) -> Tensor:
+        """Which keys a query may attend to: (batch, 1, 1 or time, time)."""
+        if self.form == "plain":
+            return valid[:, None, None, :]
+        itself = torch.eye(valid.shape[1], dtype=torch.bool, device=valid.device)
+        alone = valid.sum(-1) <= 1
+        return (valid[:, None, :] & (~itself | alone[:, None, None]))[:, None]

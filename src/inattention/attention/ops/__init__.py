@@ -1,0 +1,1 @@
+"""Operations that several mechanisms share: fixed maps, banded products, hashing, windows, caching."""

@@ -1,0 +1,1 @@
+"""A trained encoder with another attention mechanism: derived maps, installation, distillation."""

@@ -1,0 +1,120 @@
+"""Fixed attention maps in a Hugging Face encoder: its self-attention is replaced, its values and output are kept.
+
+    source = HuggingFaceMaps(model)
+    derived = derive_maps(source, corpus, crop_steps=99)
+    replace_attention(model, derived.maps, max_length=400)
+
+Known are the encoders whose attention has `q_proj`, `k_proj`, `v_proj` and `out_proj` and gives back its output and
+its weights: wav2vec 2.0, HuBERT, Data2Vec, UniSpeech and their like. WavLM's hands a position bias from layer to layer
+besides, and is refused. `transformers` records attention weights by the class of a layer's attention, so a model with
+replaced attention gives none (`output_attentions`); each `FixedMapAttention` does, asked for by itself.
+"""
+
+import inspect
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from inattention.attention.mechanisms.patterned import Patterned
+from inattention.attention.ops.map_files import log_weights
+from inattention.attention.ops.padding import split_heads, zero_invalid
+
+_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "out_proj")
+
+
+class FixedMapAttention(nn.Module):
+    """Stands where an encoder layer's self-attention stood.
+
+    Args:
+        attention: whose values and output are taken over.
+        maps: rows are not negative and sum to 1.
+        max_length: the longest input in steps; maps are brought to it.
+    """
+
+    def __init__(self, attention: nn.Module, maps: Float[Tensor, "heads time time"], max_length: int) -> None:
+        super().__init__()
+        value, output = attention.v_proj, attention.out_proj
+        assert isinstance(value, nn.Linear)
+        assert isinstance(output, nn.Linear)
+        self.v_proj, self.out_proj, self.heads = value, output, len(maps)
+        self.mechanism = Patterned(width=value.out_features, heads=len(maps), max_length=max_length, init="logits")
+        self.mechanism.maps = nn.Parameter(log_weights(maps, max_length))
+        self.to(value.weight)
+        self.train(attention.training)
+
+    def forward(
+        self,
+        hidden_states: Float[Tensor, "batch time width"],
+        attention_mask: Tensor | None = None,
+        output_attentions: bool | None = False,
+        **kwargs: Any,
+    ) -> tuple[Float[Tensor, "batch time width"], Float[Tensor, "batch heads time time"] | None]:
+        """Mix values over time.
+
+        Args:
+            hidden_states: the layer's input.
+            attention_mask: as `transformers` hands it down: none, truth values or numbers to add, over keys.
+            output_attentions: give the weights too.
+            **kwargs: what else `transformers` hands down is not needed.
+        """
+        valid = valid_steps(attention_mask, hidden_states)
+        values = split_heads(self.v_proj(hidden_states), self.heads)
+        mixed = self.mechanism(hidden_states, values, valid)
+        weights = self.mechanism.weights(hidden_states, valid) if output_attentions else None
+        return self.out_proj(zero_invalid(mixed, valid).transpose(1, 2).flatten(2)), weights
+
+
+def valid_steps(mask: Tensor | None, hidden: Float[Tensor, "batch time width"]) -> Bool[Tensor, "batch time"]:
+    """Say which steps are real, from the mask in any of the forms that `transformers` makes.
+
+    Raises:
+        ValueError: for a mask of another form.
+    """
+    batch, time = hidden.shape[:2]
+    if mask is None:
+        return torch.ones(batch, time, dtype=torch.bool, device=hidden.device)
+    if mask.ndim == 4 and mask.shape[-1] == time:  # (batch, 1, queries, keys): the same keys for every query
+        mask = mask[:, 0, 0]
+    if mask.shape != (batch, time):
+        raise ValueError(f"an attention mask of {tuple(mask.shape)} is not known; (batch, time) or its extension is")
+    if mask.is_floating_point():
+        return mask == 0
+    return mask.bool()
+
+
+def replace_attention(model: nn.Module, maps: Float[Tensor, "layers heads time time"], *, max_length: int) -> int:
+    """Replace every self-attention of an encoder by fixed maps, in place.
+
+    Args:
+        model: such as ``Wav2Vec2Model`` or ``HubertModel``.
+        maps: for each layer.
+        max_length: the longest input in steps.
+
+    Returns:
+        How many parameters of queries and keys are gone.
+
+    Raises:
+        ValueError: if the encoder's attention is of another kind, or it has another number of layers or heads.
+    """
+    found = [
+        (parent, name, module)
+        for parent in model.modules()
+        for name, module in parent.named_children()
+        if all(isinstance(getattr(module, part, None), nn.Linear) for part in _PROJECTIONS)
+    ]
+    kind = type(model).__name__
+    if not found or any("position_bias" in inspect.signature(it.forward).parameters for *_, it in found):
+        raise ValueError(f"{kind}: its attention is none of {', '.join(_PROJECTIONS)} alone; it cannot be replaced")
+    heads = {int(module.num_heads) for *_, module in found}  # ty: ignore[invalid-argument-type]
+    if len(found) != len(maps) or heads != {maps.shape[1]}:
+        raise ValueError(
+            f"{kind} has {len(found)} layers of {', '.join(map(str, sorted(heads)))} heads; "
+            f"the maps are for {len(maps)} of {maps.shape[1]}"
+        )
+    gone = 0
+    for (parent, name, module), layer in zip(found, maps, strict=True):
+        gone += sum(p.numel() for part in _PROJECTIONS[:2] for p in getattr(module, part).parameters())
+        setattr(parent, name, FixedMapAttention(module, layer, max_length))
+    return gone

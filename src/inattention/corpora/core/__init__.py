@@ -1,0 +1,1 @@
+"""Prepared corpora: reading, writing, splitting, validating and describing them."""

@@ -1,0 +1,144 @@
+"""What stands below a folder of a user's: found without being led in a circle, and named so that it can be printed."""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inattention.corpora.core.corpus import CorpusError
+
+DEEPEST = 100
+
+
+@dataclass
+class Tree:
+    """The files below a folder.
+
+    Attributes:
+        root: The folder, absolute, with all links resolved.
+        files: Their paths relative to it, sorted, with their sizes.
+        bad: What could not be read, with the reason.
+    """
+
+    root: Path
+    files: dict[str, int] = field(default_factory=dict)
+    bad: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read_tree(folder: str | Path, suffixes: tuple[str, ...]) -> Tree:
+    """List the files below a folder that have one of some suffixes, in any case of letters.
+
+    Links are followed; a folder that was already read (a link may lead back) is not read again. A name that is no
+    plain file, such as a pipe or a device, would never end and is left out with a reason.
+
+    Raises:
+        CorpusError: There is no such folder.
+    """
+    root = Path(folder).expanduser().resolve()
+    if not root.is_dir():
+        raise CorpusError(f"there is no folder {root}: say with --path where the audio is")
+    tree = Tree(root)
+    seen: set[tuple[int, int]] = set()
+    _read(tree, "", suffixes, seen, 0)
+    tree.files = dict(sorted(tree.files.items(), key=lambda item: os.fsencode(item[0])))
+    return tree
+
+
+def _read(tree: Tree, below: str, suffixes: tuple[str, ...], seen: set[tuple[int, int]], depth: int) -> None:
+    here = os.path.join(tree.root, below) if below else str(tree.root)
+    try:
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:
+            tree.bad.append((printable(below), "leads to a folder that was read already"))
+            return
+        if depth > DEEPEST:
+            tree.bad.append((printable(below), f"is more than {DEEPEST} folders deep"))
+            return
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(here) as entries:
+            # Real folders before links to them, so that what is read twice is left out under the link's name.
+            found = sorted(entries, key=lambda entry: (entry.is_symlink(), os.fsencode(entry.name)))
+    except OSError as error:
+        tree.bad.append((printable(below) or ".", f"the folder cannot be read ({error.strerror})"))
+        return
+    for entry in found:
+        name = os.path.join(below, entry.name) if below else entry.name
+        wanted = os.path.splitext(entry.name)[1].lower() in suffixes
+        try:
+            if entry.is_dir():
+                _read(tree, name, suffixes, seen, depth + 1)
+            elif wanted:
+                status = entry.stat()
+                if stat.S_ISREG(status.st_mode):
+                    tree.files[name] = status.st_size
+                else:
+                    tree.bad.append((printable(name), "is no plain file"))
+        except OSError as error:
+            if wanted:
+                tree.bad.append((printable(name), f"cannot be read ({error.strerror})"))
+
+
+def printable(name: str) -> str:
+    r"""Give a file's name as text on one line: what is not UTF-8, and line ends and the like, are written as escapes.
+
+    >>> printable("one\ntwo")
+    'one\\ntwo'
+    """
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def fingerprint(tree: Tree, *, contents: tuple[str, ...] = ()) -> str:
+    """Give sixteen hex digits that are the same for the same files, wherever they stand.
+
+    Args:
+        tree: The files; names and sizes count.
+        contents: Suffixes of the files whose content counts too.
+    """
+    digest = hashlib.sha256()
+    for name, size in tree.files.items():
+        digest.update(f"{len(os.fsencode(name))} {size} ".encode() + os.fsencode(name))
+        if os.path.splitext(name)[1].lower() in contents:
+            digest.update(content_digest(os.path.join(tree.root, name)))
+    return digest.hexdigest()[:16]
+
+
+def content_digest(path: str | Path) -> bytes:
+    """Give the SHA-256 of a file's content; of nothing, if it cannot be read, which is said where it is used."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return hashlib.sha256().digest()
+
+
+def read_text(path: str | Path, most: int) -> str:
+    """Read a small text file: UTF-8, or UTF-16 with its mark.
+
+    Raises:
+        CorpusError: It is too large, cannot be read, or is no text.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its other end
+            raise CorpusError("is no plain file")
+        with open(path, "rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise CorpusError(f"cannot be read ({error.strerror})") from error
+    if len(data) > most:
+        raise CorpusError(f"is larger than {most} bytes")
+    return decode_text(data)
+
+
+def decode_text(data: bytes) -> str:
+    """Decode UTF-8, or UTF-16 with its mark.
+
+    Raises:
+        CorpusError: It is neither.
+    """
+    coding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return data.decode(coding)
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"is not text in {coding} (byte {error.start})") from None

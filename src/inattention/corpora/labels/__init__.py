@@ -1,0 +1,1 @@
+"""Phone labels: one file per format, and forced alignment of texts."""

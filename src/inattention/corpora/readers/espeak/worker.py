@@ -1,0 +1,150 @@
+"""The process that speaks: reads jobs on stdin, writes audio files, answers on stdout, one line of JSON each.
+
+Run by `inattention.corpora.workers.pool`. A job is a voice with its sentences; it speaks them one after the other until
+the voice's share of seconds is filled as nearly as whole utterances can.
+"""
+
+import hashlib
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from jaxtyping import Float, Int16
+from scipy.signal import resample_poly
+
+from inattention.corpora.core.phones import SILENCE, STOPS, UnknownPhoneError, phone_of_espeak
+from inattention.corpora.readers.espeak.engine import EspeakEngine, EspeakError, Speech
+
+_PAUSE_SECONDS = (0.1, 0.3)  # before and after each utterance
+_SHORTEST_CLOSURE_SECONDS = 0.005
+_CLOSURE_LEVEL = 0.01  # of the utterance's peak
+
+
+def main() -> None:
+    """Answer jobs until there are no more."""
+    engine: EspeakEngine | None = None
+    for line in sys.stdin:
+        try:
+            engine = engine or EspeakEngine()
+            answer = speak_job(engine, json.loads(line))
+        except (EspeakError, OSError, soundfile.SoundFileError) as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)
+
+
+def speak_job(engine: EspeakEngine, job: dict[str, Any]) -> dict[str, Any]:
+    """Speak a voice's sentences, write them, and tell their phones.
+
+    Returns:
+        `utterances`, each with id, text, number of samples and phones as (phone, first sample, end); `bad`, pairs of
+        an item and the reason why it was left out.
+    """
+    folder = Path(job["audio"])
+    folder.mkdir(parents=True, exist_ok=True)
+    rate = job["sampling_rate"]
+    utterances: list[dict[str, Any]] = []
+    bad: list[tuple[str, str]] = []
+    seconds = 0.0
+    for number, text in enumerate(job["texts"]):
+        name = f"{job['prefix']}-{number:05d}"
+        try:
+            samples, phones = speak_utterance(engine, job, name, text)
+        except (EspeakError, UnknownPhoneError) as error:
+            bad.append((name, f"{error} (text: {text!r})"))
+            continue
+        # Taken as long as that brings the voice nearer to its share, so that shares are met on average.
+        if len(utterances) >= job["at_least"] and seconds + len(samples) / rate / 2 > job["seconds"]:
+            break
+        soundfile.write(folder / f"{name}.flac", samples, rate, subtype="PCM_16")
+        utterances.append({"id": name, "text": text, "samples": len(samples), "phones": phones})
+        seconds += len(samples) / rate
+    return {"utterances": utterances, "bad": bad}
+
+
+def speak_utterance(
+    engine: EspeakEngine, job: dict[str, Any], name: str, text: str
+) -> tuple[Int16[np.ndarray, "samples"], list[tuple[str, int, int]]]:
+    """An utterance as it is written, with a pause at both ends, and its phones without gaps: (phone, first, end).
+
+    Raises:
+        EspeakError: eSpeak could not say it.
+        UnknownPhoneError: It holds a phoneme that the inventory has no place for.
+    """
+    # Seeded by name, so that an utterance depends on no other one.
+    seed = hashlib.sha256(f"{job['seed']} {name}".encode()).digest()
+    generator = np.random.default_rng(int.from_bytes(seed[:16], "little"))
+    tempo, pitch = generator.uniform(-1, 1, 2)
+    pauses = generator.uniform(*_PAUSE_SECONDS, 2)
+    speech = engine.speak(
+        text,
+        voice=job["voice"],
+        rate=round(job["words_per_minute"] * (1 + job["rate_spread"] * tempo)),
+        pitch=round(50 + job["pitch_spread"] * pitch),
+    )
+    if all(phone_of_espeak(mnemonic) == SILENCE for mnemonic, _ in speech.events):
+        raise EspeakError("eSpeak said nothing")
+    wave = np.frombuffer(speech.pcm, np.int16).astype(np.float64) / 32768
+    rate = job["sampling_rate"]
+    before, after = (round(pause * rate) for pause in pauses)
+    resampled = np.pad(resample(wave, engine.sampling_rate, rate), (before, after))
+    noise = generator.standard_normal(len(resampled)) * 10 ** (job["noise_dbfs"] / 20)
+    samples = np.round(np.clip(resampled + noise, -1, 1) * 32767).astype(np.int16)
+    scale = rate / engine.sampling_rate
+    spoken = [
+        (phone, before + round(first * scale), before + round(end * scale))
+        for phone, first, end in label(speech, wave, engine.sampling_rate)
+    ]
+    phones = _merged([(SILENCE, 0, before), *spoken, (SILENCE, spoken[-1][2], len(samples))])
+    return samples, phones
+
+
+def resample(wave: Float[np.ndarray, "samples"], old_rate: int, new_rate: int) -> Float[np.ndarray, "resampled"]:
+    """The same wave at another rate."""
+    common = math.gcd(old_rate, new_rate)
+    return resample_poly(wave, new_rate // common, old_rate // common)
+
+
+def label(speech: Speech, wave: Float[np.ndarray, "samples"], rate: int) -> list[tuple[str, int, int]]:
+    """The phones of what eSpeak said, each with its first sample and its end, without gaps.
+
+    eSpeak announces a stop when it bursts, and counts the closure before it to the phone before. A closure is part of
+    the stop: where a stop follows another phone and the signal is silent just before, the stop begins with the silence.
+
+    Raises:
+        UnknownPhoneError: A phoneme has no place in the inventory.
+    """
+    phones = [phone_of_espeak(mnemonic) for mnemonic, _ in speech.events]
+    ends = [first for _, first in speech.events[1:]] + [len(wave)]
+    segments = [(SILENCE, 0, speech.events[0][1])]
+    quiet = np.abs(wave) <= _CLOSURE_LEVEL * np.abs(wave).max()
+    for phone, (_, first), end in zip(phones, speech.events, ends, strict=True):
+        before, before_first, _ = segments[-1]
+        if phone in STOPS and before != SILENCE:
+            sounding = np.flatnonzero(~quiet[before_first:first])
+            closure = before_first + int(sounding[-1]) + 1 if len(sounding) else first
+            if first - closure >= _SHORTEST_CLOSURE_SECONDS * rate:
+                segments[-1] = (before, before_first, closure)
+                first = closure
+        segments.append((phone, first, end))
+    return segments
+
+
+def _merged(segments: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """Without empty segments, and with neighbouring silences made one."""
+    merged: list[tuple[str, int, int]] = []
+    for phone, first, end in segments:
+        if end == first:
+            continue
+        if merged and phone == SILENCE == merged[-1][0]:
+            merged[-1] = (SILENCE, merged[-1][1], end)
+        else:
+            merged.append((phone, first, end))
+    return merged
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""Any folder of recordings: who speaks is said by the folder's name, and phones by a file beside the audio, if any.
+
+`ann/monday.flac` is a recording of *ann*; the folders above it are part of its id. Beside it may stand
+`monday.TextGrid` or `monday.ctm` with its phones, or `monday.txt` with what is said, from which phones can be found by
+forced alignment (`--align`, with the package's extra `align`). All audio is decoded once; what cannot be used is left
+out with its reason. Recordings longer than `longest_seconds` are divided into equal pieces, all on the same side of
+the split.
+
+The audio stays where it is unless `--copy` is given.
+"""
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from inattention.audio.limits import SUFFIXES
+from inattention.corpora.core.audio_facts import Facts
+from inattention.corpora.core.corpus import Corpus, CorpusError
+from inattention.corpora.core.cut_building import Phone
+from inattention.corpora.core.file_tree import Tree, fingerprint, printable, read_text, read_tree
+from inattention.corpora.core.phones import ENGLISH_PHONES
+from inattention.corpora.core.recordings import (
+    add_recording,
+    as_json,
+    checked_phones,
+    copy_audio,
+    inspect_files,
+    inventory,
+    members_of,
+)
+from inattention.corpora.core.splits import check_fractions, split_within_speakers
+from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
+from inattention.corpora.labels.beside_audio import LABEL_SUFFIXES, LabelReader, TierNames, align_texts
+
+NAME = "folder"
+GENERATOR = 1
+CAVEAT = "A user's own recordings: who speaks is what their folders are called."
+_PACKAGES = ("lhotse", "soundfile")
+_LARGEST_TEXT = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderConfig:
+    """Which recordings, and how they are divided.
+
+    Attributes:
+        path: The folder; folders in it count, links are followed.
+        speaker_level: Which folder names the speaker: 1 is the one that holds the recording, 2 the one above it.
+        phone_set: `as-is` keeps the labels' own symbols; `english` takes ARPAbet, drops stress, and refuses others.
+        tier: The TextGrid's tier that holds the phones; the usual names if empty.
+        align: Find phones by forced alignment where there is only a text.
+        longest_seconds: Longer recordings are divided.
+        shortest_seconds: Shorter ones are left out.
+        dev: Fraction of each speaker's recordings for tuning.
+        test: Fraction for the final measure.
+        seed: Of the split.
+        copy: Copy the audio into the corpus, which can then be moved.
+        language: What is spoken, if all recordings are in one language.
+    """
+
+    path: Path = Path("recordings")
+    speaker_level: int = 1
+    phone_set: Literal["as-is", "english"] = "as-is"
+    tier: str = ""
+    align: bool = False
+    longest_seconds: float = 30.0
+    shortest_seconds: float = 0.2
+    dev: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+    copy: bool = False
+    language: str = ""
+
+    def __post_init__(self) -> None:
+        check_fractions(self.dev, self.test)
+        if self.speaker_level < 1:
+            raise CorpusError(f"speaker_level must be at least 1, not {self.speaker_level}")
+        if not 0 < self.shortest_seconds < self.longest_seconds:
+            raise CorpusError("shortest_seconds must be above 0 and below longest_seconds")
+
+
+@dataclass
+class _Recording:
+    name: str
+    facts: Facts
+    item: str
+    speaker: str
+    text: str | None = None
+    phones: list[Phone] | None = None
+
+
+def prepare(
+    config: FolderConfig,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Corpus:
+    """Prepare a corpus of a folder of recordings, unless it stands there already.
+
+    Args:
+        config: Which recordings, and how they are divided.
+        folder: Where the corpus is to stand.
+        overwrite: Prepare it in any case, replacing the corpus that stands there.
+        workers: Processes that decode; by default one a core. They do not change the outcome.
+        progress: Show a progress bar on stderr.
+
+    Raises:
+        CorpusError: There is no such folder, nothing in it can be used, or the corpus cannot be written.
+    """
+    tree = read_tree(config.path, (*SUFFIXES, *LABEL_SUFFIXES, ".txt"))
+    settings = dataclasses.asdict(config)
+    del settings["path"]  # the same recordings elsewhere are the same corpus
+    settings["files"] = fingerprint(tree, contents=(*LABEL_SUFFIXES, ".txt"))
+    spec = CorpusSpec(
+        name=NAME,
+        config=as_json(settings),
+        generator=GENERATOR,
+        phones=(),
+        caveat=CAVEAT,
+        packages=_PACKAGES,
+        audio_root=None if config.copy else tree.root,
+    )
+
+    def fill(writer: CorpusWriter) -> None:
+        for item, reason in tree.bad:
+            writer.skip(item, reason)
+        names = [name for name in tree.files if os.path.splitext(name)[1].lower() in SUFFIXES]
+        if not names:
+            raise CorpusError(f"there is no audio in {tree.root} ({', '.join(SUFFIXES)})")
+        found = inspect_files(writer, tree.root, names, decode=True, workers=workers, progress=progress)
+        recordings = [_recording(config, tree.root, name, facts) for name, facts in found]
+        recordings = [r for r in recordings if _is_long_enough(config, writer, r)]
+        _label(config, tree, writer, recordings, workers=workers, progress=progress)
+        _add(config, tree, writer, recordings)
+
+    return write_corpus(folder, spec, fill, overwrite=overwrite)
+
+
+def _recording(config: FolderConfig, root: Path, name: str, facts: Facts) -> _Recording:
+    folders = os.path.dirname(name).split(os.sep) if os.path.dirname(name) else []
+    level = config.speaker_level
+    speaker = folders[-level] if len(folders) >= level else root.name
+    return _Recording(name, facts, printable(name), printable(speaker))
+
+
+def _is_long_enough(config: FolderConfig, writer: CorpusWriter, recording: _Recording) -> bool:
+    seconds = recording.facts.seconds
+    if seconds >= config.shortest_seconds:
+        return True
+    writer.skip(recording.item, f"lasts {seconds:.4g} s, less than shortest_seconds ({config.shortest_seconds:g} s)")
+    return False
+
+
+def _label(
+    config: FolderConfig,
+    tree: Tree,
+    writer: CorpusWriter,
+    recordings: list[_Recording],
+    *,
+    workers: int | None,
+    progress: bool,
+) -> None:
+    """Give each recording the phones and the text that stand beside it; what is wrong with them is counted."""
+    reader = LabelReader(tree, TierNames(config.tier), english=config.phone_set == "english")
+    for recording in recordings:
+        label = reader.beside(recording.name)
+        if label is not None:
+            try:
+                phones = reader.phones(label, recording.name)
+            except CorpusError as error:
+                writer.skip(printable(label), str(error))
+            else:
+                recording.phones = checked_phones(writer, printable(label), phones, recording.facts.seconds)
+        text = reader.text_beside(recording.name)
+        if text is not None:
+            try:
+                recording.text = " ".join(read_text(tree.root / text, _LARGEST_TEXT).split())
+            except CorpusError as error:
+                writer.skip(printable(text), str(error))
+    if config.align:
+        todo = [r for r in recordings if r.phones is None and r.text]
+        jobs = [(tree.root / r.name, r.text or "") for r in todo]
+        for recording, outcome in zip(todo, align_texts(jobs, workers=workers, progress=progress), strict=True):
+            if isinstance(outcome, str):
+                writer.skip(recording.item, f"its text could not be aligned: {outcome}")
+            else:
+                recording.phones = checked_phones(writer, recording.item, outcome, recording.facts.seconds)
+    symbols = {symbol for r in recordings for symbol, _, _ in r.phones or ()}
+    writer.phones = ENGLISH_PHONES if config.phone_set == "english" and symbols else inventory(symbols)
+
+
+def _add(config: FolderConfig, tree: Tree, writer: CorpusWriter, recordings: list[_Recording]) -> None:
+    longest = config.longest_seconds
+    splits = split_within_speakers(
+        (m for r in recordings for m in members_of(r.item, r.speaker, r.item, r.facts, longest)),
+        dev=config.dev,
+        test=config.test,
+        seed=config.seed,
+    )
+    writer.report("notes", {"recordings with phones": sum(r.phones is not None for r in recordings), **splits.notes()})
+    seen: set[str] = set()
+    for recording in recordings:
+        if recording.item in seen:  # two names that differ only in what cannot be printed
+            writer.skip(recording.item, "another file's name is printed the same: rename one")
+            continue
+        seen.add(recording.item)
+        source = recording.name
+        if config.copy:
+            try:
+                source = copy_audio(writer, tree.root, recording.name)
+            except OSError as error:
+                if not os.access(tree.root / recording.name, os.R_OK):
+                    writer.skip(recording.item, f"cannot be copied ({error.strerror})")
+                    continue
+                raise
+        add_recording(
+            writer,
+            name=recording.item,
+            source=source,
+            facts=recording.facts,
+            split_of=splits.of,
+            longest=longest,
+            speaker=recording.speaker,
+            text=recording.text,
+            language=config.language or None,
+            phones=recording.phones,
+        )

@@ -1,0 +1,248 @@
+"""An audio set for Hugging Face `datasets` (extra `hf`): one on the hub, or a local folder; streamed, row by row.
+
+Each row's audio is kept in the corpus as the bytes that it is; nothing is decoded on the way and no code of the set is
+run (sets that need a script are refused by `datasets` itself). Rows are read here and not through lhotse's reader,
+which ends at the first row whose audio is broken or stands in a file of its own.
+"""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError
+from inattention.corpora.core.file_tree import printable
+from inattention.corpora.core.recordings import add_recording, as_json, inspect_files, members_of
+from inattention.corpora.core.splits import Splits, check_fractions, split_within_speakers
+from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
+
+if TYPE_CHECKING:
+    from datasets import IterableDataset
+
+NAME = "hf"
+GENERATOR = 1
+CAVEAT = "A set from Hugging Face: who speaks, and what, is what its columns say."
+_PACKAGES = ("datasets", "lhotse", "soundfile")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HuggingFaceConfig:
+    """Which set, which columns, and how it is divided.
+
+    Attributes:
+        dataset: Its name on the hub, or a local folder that `datasets` can load or has saved.
+        subset: The set's configuration, where it has several.
+        revision: Of the set on the hub; name a commit to be able to make the same corpus again.
+        train: The set's split to take for training.
+        dev: The set's split for tuning; a fraction of each speaker's rows of `train` is taken if empty.
+        test: The set's split for the final measure; likewise.
+        audio: The column with the audio.
+        speaker: The column that names the speaker; none if empty.
+        text: The column with what is said; none if empty.
+        most_rows: Rows of each split to take at most; all if 0.
+        dev_fraction: What is taken for tuning if there is no `dev`.
+        test_fraction: What is taken for the final measure if there is no `test`.
+        longest_seconds: Longer recordings are divided.
+        seed: Of the split.
+    """
+
+    dataset: str = "openslr/librispeech_asr"
+    subset: str = ""
+    revision: str = ""
+    train: str = "train"
+    dev: str = ""
+    test: str = ""
+    audio: str = "audio"
+    speaker: str = "speaker_id"
+    text: str = "text"
+    most_rows: int = 0
+    dev_fraction: float = 0.1
+    test_fraction: float = 0.1
+    longest_seconds: float = 30.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_fractions(self.dev_fraction, self.test_fraction)
+        if bool(self.dev) != bool(self.test):
+            raise CorpusError("give both --dev and --test, or neither")
+        if self.longest_seconds <= 0 or self.most_rows < 0:
+            raise CorpusError("longest_seconds must be above 0, and most_rows at least 0")
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    path: str
+    split: str
+    speaker: str | None
+    text: str | None
+
+
+def prepare(
+    config: HuggingFaceConfig,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Corpus:
+    """Prepare a corpus of a set, unless it stands there already.
+
+    Args:
+        config: Which set, which columns, and how it is divided.
+        folder: Where the corpus is to stand.
+        overwrite: Prepare it in any case, replacing the corpus that stands there.
+        workers: Processes that read headers; by default one a core. They do not change the outcome.
+        progress: Show a progress bar on stderr.
+
+    Raises:
+        CorpusError: `datasets` is not installed, the set cannot be had or lacks a column, or the corpus cannot be
+            written.
+    """
+    try:
+        import datasets  # noqa: F401
+    except ImportError as error:
+        raise CorpusError(f"this needs the library datasets ({error}): pip install 'inattention[hf]'") from None
+    spec = CorpusSpec(
+        name=NAME,
+        config=as_json(dataclasses.asdict(config)),
+        generator=GENERATOR,
+        phones=(),
+        caveat=CAVEAT,
+        packages=_PACKAGES,
+    )
+
+    def fill(writer: CorpusWriter) -> None:
+        named = dict(zip(SPLITS, (config.train, config.dev, config.test), strict=True))
+        rows = [row for split, name in named.items() if name for row in _rows(config, writer, split, name)]
+        names = dict.fromkeys(row.path for row in rows)
+        facts = dict(inspect_files(writer, writer.folder, names, decode=False, workers=workers, progress=progress))
+        rows = [row for row in rows if row.path in facts]
+        longest = config.longest_seconds  # the same audio twice is one recording, hence the path
+        pieces = {r.name: members_of(r.name, r.speaker or "", r.path, facts[r.path], longest) for r in rows}
+        if config.dev:
+            splits = Splits({member.id: row.split for row in rows for member in pieces[row.name]})
+        else:
+            members = [member for own in pieces.values() for member in own]
+            fractions = {"dev": config.dev_fraction, "test": config.test_fraction}
+            splits = split_within_speakers(members, **fractions, seed=config.seed)
+        for row in rows:
+            add_recording(
+                writer,
+                name=row.name,
+                source=row.path,
+                facts=facts[row.path],
+                split_of=splits.of,
+                longest=longest,
+                speaker=row.speaker,
+                text=row.text,
+            )
+        writer.report("notes", splits.notes())
+
+    return write_corpus(folder, spec, fill, overwrite=overwrite)
+
+
+def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str) -> Iterator[_Row]:
+    """Stream a split, keep each row's audio, and give the rest of it; bad rows are counted."""
+    from tqdm import tqdm
+
+    stream = _open(config, name)
+    columns = stream.column_names or []
+    for column in filter(None, (config.audio, config.speaker, config.text)):
+        if column not in columns:
+            raise CorpusError(f"{config.dataset} has no column {column!r} (it has: {', '.join(columns)})")
+    # Speakers that are classes are numbers in the rows, and have names in the set's description.
+    named = getattr((stream.features or {}).get(config.speaker), "int2str", str)
+    bar = tqdm(stream, desc=f"reading {name}", unit="row", delay=1.0, leave=False)
+    for number, row in enumerate(bar):
+        if config.most_rows and number >= config.most_rows:
+            break
+        item = f"{name}-{number:07d}"
+        try:
+            path = _keep(writer, split, row.get(config.audio), Path(config.dataset))
+        except CorpusError as error:
+            writer.skip(item, str(error))
+            continue
+        speaker = row.get(config.speaker) if config.speaker else None
+        text = row.get(config.text) if config.text else None
+        yield _Row(
+            item,
+            path,
+            split,
+            None if speaker is None else printable(str(named(speaker))),
+            text if isinstance(text, str) else None,
+        )
+
+
+def _open(config: HuggingFaceConfig, split: str) -> "IterableDataset":
+    """Open a split as a stream whose audio is left as it is."""
+    from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+
+    local = Path(config.dataset)
+    try:
+        if (local / "state.json").is_file() or (local / "dataset_dict.json").is_file():
+            saved = load_from_disk(str(local))
+            whole = saved[split] if isinstance(saved, DatasetDict) else saved
+            assert isinstance(whole, Dataset)
+            stream = whole.to_iterable_dataset()
+        else:
+            revision = config.revision or None
+            name = config.subset or None
+            stream = load_dataset(config.dataset, name, split=split, streaming=True, revision=revision)
+        return _undecoded(stream, config.audio)
+    except Exception as error:  # the library raises many kinds, its own, the hub's and pyarrow's
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CorpusError(f"the split {split!r} of {config.dataset} cannot be opened: {reason}") from error
+
+
+def _undecoded(stream: "IterableDataset", column: str) -> "IterableDataset":
+    """Have the audio as it is stored: its bytes, or where they are. The library's own audio type wants a decoder."""
+    from datasets import Value
+
+    if column not in (stream.column_names or []):
+        return stream
+    plain = stream.cast_column(column, {"bytes": Value("binary"), "path": Value("string")})
+    try:
+        next(iter(plain), None)
+    except AttributeError:  # a set of files, whose rows hold their paths
+        return stream.cast_column(column, Value("string"))
+    return plain
+
+
+def _keep(writer: CorpusWriter, split: str, audio: Any, local: Path) -> str:
+    """Keep a row's audio in the corpus, under a name of ours, and give its path there."""
+    if isinstance(audio, str):
+        audio = {"path": audio}
+    if not isinstance(audio, dict):
+        raise CorpusError("has no audio")
+    data = audio.get("bytes") or _read(audio.get("path"), local)
+    digest = hashlib.sha256(data).hexdigest()[:24]
+    path = f"audio/{split}/{digest[:2]}/{digest}"
+    place = writer.folder / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if not place.exists():
+        temporary = place.with_name(place.name + ".tmp")
+        temporary.write_bytes(data)
+        os.rename(temporary, place)
+    return path
+
+
+def _read(path: Any, local: Path) -> bytes:
+    """Read audio that a row names by a path: a file of the set itself, here or on the hub, and no other."""
+    if not isinstance(path, str) or not path:
+        raise CorpusError("has no audio")
+    try:
+        if path.startswith("hf://datasets/"):
+            from huggingface_hub import HfFileSystem
+
+            with HfFileSystem().open(path, "rb") as file:
+                return file.read()
+        real, root = os.path.realpath(path), os.path.realpath(local)
+        if local.is_dir() and os.path.isfile(real) and os.path.commonpath([real, root]) == root:
+            return Path(real).read_bytes()
+    except Exception as error:
+        raise CorpusError(f"its audio {path[:80]!r} cannot be read ({error})") from error
+    raise CorpusError(f"its audio {path[:80]!r} is no file of the set")

@@ -1,0 +1,1 @@
+"""Acted speech of the game Flight of the Amazon Queen."""

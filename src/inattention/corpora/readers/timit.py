@@ -1,0 +1,243 @@
+"""TIMIT, with its phones: 61 symbols folded to 39 classes, and the usual core test set.
+
+Files are found in any case of letters, in `TRAIN/DR1/FCJF0/SX127.WAV` or with the folder `data` or `timit` above.
+Speakers of the core test set (24) and of the development set (50) are those of lhotse's recipe; the splits' speakers
+differ, so there is no speaker task, unless `--split speakers` divides each speaker's sentences. The two sentences that
+everybody reads (SA) are left out, as is usual, for they would stand in all splits.
+
+The fold is that of Lee and Hon, "Speaker-independent phone recognition using hidden Markov models", IEEE Transactions
+on Acoustics, Speech, and Signal Processing 37 (1989): closures, pauses and epenthetic silence are `sil`, and the
+glottal stop `q` is dropped, which leaves a gap.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from inattention.corpora.core.corpus import Corpus, CorpusError
+from inattention.corpora.core.cut_building import Phone
+from inattention.corpora.core.file_tree import Tree, fingerprint, printable, read_text, read_tree
+from inattention.corpora.core.phones import SILENCE
+from inattention.corpora.core.recordings import add_recording, as_json, checked_phones, copy_audio, inspect_files
+from inattention.corpora.core.splits import Member, Splits, check_fractions, split_within_speakers
+from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
+
+NAME = "timit"
+GENERATOR = 1
+_PACKAGES = ("lhotse", "soundfile")
+_LARGEST_LABELS = 2**20
+_CAVEATS = {
+    "core": "Read English sentences; the speakers of the splits differ: no speaker task.",
+    "speakers": "Read English sentences, ten a speaker; the same texts are read by several speakers.",
+}
+# Classes by what they hold besides themselves; everything else stands for itself.
+_FOLDED = {
+    "aa": "ao",
+    "ah": "ax ax-h",
+    "er": "axr",
+    "hh": "hv",
+    "ih": "ix",
+    "l": "el",
+    "m": "em",
+    "n": "en nx",
+    "ng": "eng",
+    "sh": "zh",
+    "uw": "ux",
+    SILENCE: "pcl tcl kcl bcl dcl gcl h# pau epi",
+}
+_PLAIN = (
+    "aa ae ah aw ay b ch d dh dx eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w y z"  # and silence
+)
+TIMIT_PHONES: tuple[str, ...] = (SILENCE, *_PLAIN.split())
+DROPPED = "q"
+_CLASS = {phone: phone for phone in TIMIT_PHONES} | {
+    symbol: phone for phone, symbols in _FOLDED.items() for symbol in symbols.split()
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimitConfig:
+    """Where TIMIT is, and how it is divided.
+
+    Attributes:
+        path: The folder that holds TRAIN and TEST, or one above it.
+        split: `core`, the core test set and its development set; `speakers`, each speaker's sentences.
+        dev: Fraction for tuning, where speakers are divided.
+        test: Fraction for the final measure, where speakers are divided.
+        seed: Of the split, where speakers are divided.
+        copy: Copy the audio into the corpus, which can then be moved.
+    """
+
+    path: Path = Path("TIMIT")
+    split: Literal["core", "speakers"] = "core"
+    dev: float = 0.1
+    test: float = 0.2
+    seed: int = 0
+    copy: bool = False
+
+    def __post_init__(self) -> None:
+        check_fractions(self.dev, self.test)
+
+
+def prepare(
+    config: TimitConfig,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Corpus:
+    """Prepare a corpus of TIMIT, unless it stands there already.
+
+    Args:
+        config: Where TIMIT is, and how it is divided.
+        folder: Where the corpus is to stand.
+        overwrite: Prepare it in any case, replacing the corpus that stands there.
+        workers: Processes that read headers; by default one a core. They do not change the outcome.
+        progress: Show a progress bar on stderr.
+
+    Raises:
+        CorpusError: There is no TIMIT there, or the corpus cannot be written.
+    """
+    tree = read_tree(config.path, (".wav", ".phn", ".txt"))
+    settings = dataclasses.asdict(config)
+    del settings["path"]  # the same files elsewhere are the same corpus
+    settings["files"] = fingerprint(tree, contents=(".phn",))
+    spec = CorpusSpec(
+        name=NAME,
+        config=as_json(settings),
+        generator=GENERATOR,
+        phones=TIMIT_PHONES,
+        caveat=_CAVEATS[config.split],
+        packages=_PACKAGES,
+        audio_root=None if config.copy else tree.root,
+    )
+
+    def fill(writer: CorpusWriter) -> None:
+        for item, reason in tree.bad:
+            writer.skip(item, reason)
+        sentences = _sentences(tree)
+        if not sentences:
+            raise CorpusError(f"there is no TIMIT in {tree.root}: no TRAIN or TEST with dialects and speakers in it")
+        found = list(inspect_files(writer, tree.root, sentences, decode=False, workers=workers, progress=progress))
+        members = [Member(*sentences[path][1:3], sentences[path][1], facts.seconds) for path, facts in found]
+        splits = _split(config, {sentences[path][1]: sentences[path] for path, _ in found}, members)
+        beside = {os.path.splitext(path)[0].lower() + os.path.splitext(path)[1].lower(): path for path in tree.files}
+        for path, facts in found:
+            _, name, speaker = sentences[path]
+            if name not in splits.of:
+                continue
+            phones = _phones(writer, tree, beside, path, facts.rate)
+            add_recording(
+                writer,
+                name=name,
+                source=copy_audio(writer, tree.root, path) if config.copy else path,
+                facts=facts,
+                split_of=splits.of,
+                longest=float("inf"),
+                speaker=speaker,
+                text=_text(tree, beside, path),
+                language="English",
+                phones=checked_phones(writer, name, phones, facts.seconds) if phones else None,
+            )
+        writer.report("notes", {"sentences in no split": len(found) - len(splits.of), **splits.notes()})
+
+    return write_corpus(folder, spec, fill, overwrite=overwrite)
+
+
+def _sentences(tree: Tree) -> dict[str, tuple[str, str, str]]:
+    """Find the sentences by their files; where a copy holds SI1.WAV.wav beside SI1.WAV, one of the two is taken."""
+    found: dict[str, tuple[str, str, str]] = {}
+    seen: set[str] = set()
+    for path in tree.files:
+        sentence = _sentence(path)
+        if sentence is not None and sentence[1] not in seen:
+            seen.add(sentence[1])
+            found[path] = sentence
+    return found
+
+
+def _sentence(path: str) -> tuple[str, str, str] | None:
+    """Give the part (train or test), the id and the speaker of a sentence; None for anything else, and for SA."""
+    parts = path.lower().split("/")
+    if len(parts) < 4 or parts[-4] not in ("train", "test") or not parts[-1].endswith(".wav"):
+        return None
+    if parts[-1].startswith("sa"):
+        return None
+    sentence = parts[-1].removesuffix(".wav").removesuffix(".wav")
+    return parts[-4], f"{parts[-2]}-{sentence}", parts[-2]
+
+
+def _split(config: TimitConfig, sentences: dict[str, tuple[str, str, str]], members: list[Member]) -> Splits:
+    if config.split == "speakers":
+        return split_within_speakers(members, dev=config.dev, test=config.test, seed=config.seed)
+    from lhotse.recipes.timit import get_speakers
+
+    dev, core = get_speakers()
+    splits = Splits()
+    for name, (part, _, speaker) in sentences.items():
+        if part == "train":
+            splits.of[name] = "train"
+        elif speaker in core:
+            splits.of[name] = "test"
+        elif speaker in dev:
+            splits.of[name] = "dev"
+    return splits
+
+
+def _phones(writer: CorpusWriter, tree: Tree, beside: dict[str, str], path: str, rate: int) -> list[Phone] | None:
+    """Read a sentence's phones; if they cannot be read, they are left out and counted."""
+    label = beside.get(_stem(path) + ".phn")
+    if label is None:
+        writer.skip(printable(path), "its phones are left out: there is no .PHN beside it")
+        return None
+    try:
+        return list(fold_phn(read_text(tree.root / label, _LARGEST_LABELS), rate))
+    except CorpusError as error:
+        writer.skip(printable(label), f"its phones are left out: {error}")
+        return None
+
+
+def fold_phn(text: str, rate: int) -> Iterator[Phone]:
+    r"""Read a .PHN file (first sample, end, symbol), folded to 39 classes, in seconds.
+
+    Raises:
+        CorpusError: A line is not as it should be, or its symbol is none of TIMIT's.
+
+    >>> list(fold_phn("0 8000 h#\n8000 12000 ix\n12000 13000 q", 16000))
+    [('sil', 0.0, 0.5), ('ih', 0.5, 0.75)]
+    """
+    for number, line in enumerate(text.split("\n"), 1):
+        fields = line.split()
+        if not fields:
+            continue
+        if len(fields) != 3 or not all(field.isascii() and field.isdecimal() for field in fields[:2]):
+            raise CorpusError(f"line {number} is not two samples and a symbol")
+        start, end = (int(field[:15]) / rate for field in fields[:2])
+        if end < start:
+            raise CorpusError(f"line {number} ends before it starts")
+        if fields[2] == DROPPED:
+            continue
+        if fields[2] not in _CLASS:
+            raise CorpusError(f"line {number}: {fields[2][:20]!r} is no phone of TIMIT")
+        yield _CLASS[fields[2]], start, end
+
+
+def _text(tree: Tree, beside: dict[str, str], path: str) -> str | None:
+    """Read what is said: the third word of the .TXT and all after it."""
+    name = beside.get(_stem(path) + ".txt")
+    if name is None:
+        return None
+    try:
+        words = read_text(tree.root / name, _LARGEST_LABELS).split()
+    except CorpusError:
+        return None
+    return " ".join(words[2:]) or None
+
+
+def _stem(path: str) -> str:
+    """Give a path without its suffix, or two of them, in lower case."""
+    return path.lower().removesuffix(".wav").removesuffix(".wav")

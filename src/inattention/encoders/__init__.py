@@ -1,0 +1,1 @@
+"""Trained encoders, ours and Hugging Face's, and input features, behind one small interface."""

@@ -1,0 +1,1 @@
+"""What a study runs: settings, presets, rows and the jobs that follow from them."""

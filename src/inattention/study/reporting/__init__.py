@@ -1,0 +1,1 @@
+"""Tables, figures, claims and the HTML report, made from a study's records."""

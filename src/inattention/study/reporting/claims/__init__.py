@@ -1,0 +1,1 @@
+"""The claims that a study is judged by."""

@@ -1,0 +1,360 @@
+"""The report: all that was found, on one page that needs nothing else and says no more than the numbers do."""
+
+import math
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from markupsafe import Markup
+
+from inattention import attention
+from inattention.study.records import ResultsError, StudyResults
+from inattention.study.reporting.findings import findings
+from inattention.study.reporting.missing import command, gaps
+from inattention.study.reporting.report import write_report
+from inattention.study.reporting.row_pairs import comparisons
+from inattention.study.reporting.tables import accuracy_rows, cost_rows
+from study.fake import ROWS, fake_study
+
+FEW = ("mel", "qk", "patterned", "patterned@untrained")
+
+
+class Text(HTMLParser):
+    """The words of a page, without styles."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[str] = []
+        self.skipping = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.skipping = tag == "style"
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.skipping = False
+
+    def handle_data(self, data: str) -> None:
+        if not self.skipping:
+            self.words.append(data)
+
+    def __str__(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.words))
+
+
+def text_of(folder: Path) -> str:
+    return str(Text(write_report(folder).read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def report(study: Path) -> Path:
+    return write_report(study)
+
+
+def test_a_report_leaves_its_tables_figures_and_page_and_nothing_half_written(report: Path) -> None:
+    folder = report.parent
+    names = {path.name for path in folder.iterdir()}
+    assert {"report.html", "table1.csv", "table2.csv", "figures", "results.jsonl"} <= names
+    figures = {path.name for path in (folder / "figures").iterdir()}
+    assert {"accuracy-speaker-frame.svg", "time-speaker-utterance-wide.svg", "loss-step.svg"} <= figures
+    assert {"maps-patterned@logits.png", "maps-patterned.png", "maps-synthesizer-random.png"} <= figures
+    assert not [name for name in names | figures if "writing" in name]
+
+
+def test_the_same_results_give_the_same_report(tmp_path: Path) -> None:
+    folder = fake_study(tmp_path, rows=FEW)
+    first = write_report(folder).read_bytes()
+    assert write_report(folder).read_bytes() == first
+
+
+def test_every_row_is_in_both_tables(report: Path) -> None:
+    page = report.read_text(encoding="utf-8").replace("<wbr>", "")
+    for table, rows in (("table2", ROWS), ("table1", [row for row in ROWS if not re.search("mel|untrained", row)])):
+        inside = page[page.index(f'<table id="{table}">') :]
+        inside = inside[: inside.index("</table>")]
+        for row in rows:
+            assert f">{row}</span>" in inside
+
+
+def test_measured_growth_stands_beside_the_theory_of_the_card(study: Path, report: Path) -> None:
+    page = report.read_text(encoding="utf-8").replace("<wbr>", "")
+    inside = page[page.index('<table id="theory">') :]
+    lines = inside[: inside.index("</table>")].split("</tr>")
+    results = StudyResults.load(study)
+    for name in ("qk", "patterned", "sparse-strided", "none", "simple-alsh"):
+        (line,) = (str(Text(it)) for it in lines if f">{name}</span>" in it)
+        timing = results.timing.get(name)
+        if timing is None:
+            assert "missing missing" in re.sub(r"(missing)(?=missing)", r"\1 ", line)
+            continue
+        fit = timing.exponent
+        assert fit is not None
+        assert attention.card(name).inference_cost.replace("^", "") in line
+        assert f"{fit.exponent:.2f}{fit.exponent_low:.2f}\N{EN DASH}{fit.exponent_high:.2f}" in line
+        assert ("2.00" in line.replace(f"{fit.exponent_low:.2f}", "", 1)) == (fit.theory is not None)
+
+
+def test_nothing_is_said_of_growth_that_was_not_measured(tmp_path: Path) -> None:
+    def forget(line: dict[str, Any]) -> bool:
+        if line["kind"] == "time":
+            line["outcome"]["exponent"] = None
+        return False
+
+    text = text_of(fake_study(tmp_path, rows=FEW, leave_out=forget))
+    assert "In theory" in text
+    assert "Measured:" not in text
+
+
+def test_the_sheet_shows_each_mechanism_of_the_study_once(report: Path) -> None:
+    drawn = (report.parent / "figures" / "mechanisms.svg").read_text(encoding="utf-8")
+    names = re.findall(r">([a-z@-]+)</text>", drawn)
+    for row in ROWS:
+        assert names.count(row) == (0 if re.search("mel|untrained", row) else 1), row
+    assert "fnet" not in names
+    page = report.read_text(encoding="utf-8")
+    assert 'id="mechanisms-' in page
+
+
+def test_a_row_that_cannot_be_drawn_costs_its_pictures_and_not_the_report(tmp_path: Path) -> None:
+    folder = fake_study(tmp_path, rows=("qk", "sparse-strided@head_split=13", "not-installed-here"))
+    write_report(folder)
+    drawn = (folder / "figures" / "mechanisms.svg").read_text(encoding="utf-8")
+    assert ">qk<" in drawn
+    assert "sparse" not in drawn
+
+
+def test_the_page_asks_for_nothing_from_elsewhere(report: Path) -> None:
+    page = report.read_text(encoding="utf-8")
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', page) + re.findall(r"url\(([^)]*)\)", page)
+    assert addresses
+    assert all(address.startswith(("#", "data:")) for address in addresses)
+    assert "<script" not in page
+    assert "@import" not in page
+
+
+def test_the_report_links_to_atlases_that_stand_beside_it_and_to_no_others(tmp_path: Path) -> None:
+    folder = fake_study(tmp_path, rows=("mel", "patterned@logits", "qk"))
+    assert "atlas" not in text_of(folder)
+    atlas = folder / "patterned@logits-0" / "atlas" / "atlas.html"
+    atlas.parent.mkdir(parents=True)
+    atlas.write_text("the atlas")
+    page = write_report(folder).read_text(encoding="utf-8")
+    addresses = [it for it in re.findall(r'href="([^"]*)"', page) if not it.startswith(("#", "data:"))]
+    assert addresses == ["patterned%40logits-0/atlas/atlas.html"]
+
+
+def test_what_speakers_and_files_are_called_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+    evil = '<script>alert("x")</script>'
+    corpus = {
+        "name": evil,
+        "caveat": evil,
+        "speakers": [evil],
+        "bad_items": {"count": 1, "items": [[evil, evil]]},
+    }
+    failures = [{"step": f"probe {evil}", "error": evil}]
+    page = write_report(fake_study(tmp_path, rows=("mel", "qk"), corpus=corpus, failures=failures)).read_text()
+    assert "script" not in Text(page).tags
+    assert "&lt;script&gt;" in page
+
+
+def level(accuracies: dict[str, float], half: float) -> Callable[[dict[str, Any]], bool]:
+    """Put rows at accuracies of our choice, in all tasks."""
+
+    def change(line: dict[str, Any]) -> bool:
+        if line["kind"] == "probe":
+            for task in line["outcome"]["tasks"]:
+                accuracy = accuracies.get(line["row"], 0.3)
+                task.update(accuracy=accuracy, low=accuracy - half, high=accuracy + half)
+        return False
+
+    return change
+
+
+def said(folder: Path) -> str:
+    """What the summary says."""
+    results = StudyResults.load(folder)
+    rows = accuracy_rows(results)
+    found = findings(results, rows, cost_rows(results, (500, 1)))
+    return " ".join(Markup(text).striptags() for _, paragraphs in found for text in paragraphs)
+
+
+def test_overlapping_intervals_are_never_called_a_difference(tmp_path: Path) -> None:
+    folder = fake_study(tmp_path, rows=FEW, leave_out=level({"patterned": 0.6, "qk": 0.5, "mel": 0.5}, half=0.2))
+    text = said(folder)
+    assert "patterned against qk: cannot be told apart on any of the four tasks" in text
+    assert "speakers by utterance, 0 of 2 above and 0 below" in text
+    assert "higher" not in text
+    results = StudyResults.load(folder)
+    for it in comparisons(accuracy_rows(results), results.tasks):
+        assert {found.verdict for found in it.differences.values() if found} == {"overlapping"}
+
+
+def test_differences_beyond_the_intervals_are_told_with_their_numbers(tmp_path: Path) -> None:
+    text = said(fake_study(tmp_path, rows=FEW, leave_out=level({"patterned": 0.7, "qk": 0.5}, half=0.05)))
+    assert "patterned against qk: higher on speakers by utterance (70.0 against 50.0)" in text
+    assert "patterned against its own untrained copy: higher on" in text
+    assert "speakers by utterance, 2 of 2 above (qk and patterned) and 0 below" in text
+
+
+def test_a_run_that_diverged_is_told_and_does_not_spoil_the_rest(tmp_path: Path) -> None:
+    def diverge(line: dict[str, Any]) -> bool:
+        if line["kind"] == "pretrain" and line["row"] == "qk":
+            line["outcome"]["held_out_l1"] = math.nan
+            for point, loss in zip(line["curve"], [0.9, 40.0, *[math.nan] * (len(line["curve"]) - 2)], strict=True):
+                point["held_out_l1"] = loss
+        return False
+
+    folder = fake_study(tmp_path, rows=FEW, leave_out=diverge)
+    assert "Lowest on held-out speech: patterned" in said(folder)
+    assert "Collapsed" in text_of(folder)
+    drawn = (folder / "figures" / "loss-step.svg").read_text()
+    assert ">qk<" in drawn
+    assert "nan" not in drawn
+    assert len(re.findall(r">0\.\d+<", drawn)) > 3  # ticks: the scale is that of the others
+
+
+def test_gaps_are_told(study: Path, report: Path) -> None:
+    text = str(Text(report.read_text(encoding="utf-8")))
+    assert "Failed: pretrain xbox-qnf-0: OutOfMemoryError: made up" in text
+    assert "Not there: timing of simple-alsh" in text
+    assert "voice-3-0007: is silent" in text
+    told = [str(gap) for gap in gaps(StudyResults.load(study))]
+    assert not [gap for gap in told if "pre-training of" in gap and "xbox-qnf-0" in gap]  # it failed: said already
+
+
+@pytest.mark.parametrize("kept", [(), ("pretrain",), ("probe",), ("time",), ("pretrain", "probe", "floor")])
+def test_whatever_is_missing_there_is_a_report_that_says_so(tmp_path: Path, kept: tuple[str, ...]) -> None:
+    text = text_of(fake_study(tmp_path, rows=FEW, leave_out=lambda line: line["kind"] not in kept))
+    if "time" not in kept:
+        assert "Not there: timing of qk and patterned" in text
+        assert "No row was both probed and timed" in text
+    if "probe" not in kept:
+        assert "Not there: probes of mel-0, qk-0, patterned-0 and patterned@untrained-0" in text
+    if "pretrain" not in kept:
+        assert "No run has a curve" in text
+    if not kept:
+        assert "Nothing was measured yet" in text
+
+
+def test_a_leaking_task_is_called_one(tmp_path: Path) -> None:
+    def leak(line: dict[str, Any]) -> None:
+        line["config"]["training"]["masking"]["before_deltas"] = False
+
+    assert "This task leaks" in text_of(fake_study(tmp_path / "leaking", rows=("qk",), change_head=leak))
+    assert "so that nothing leaks" in text_of(fake_study(tmp_path / "mended", rows=("qk",)))
+
+
+def test_a_broken_file_of_maps_costs_the_picture_and_not_the_report(tmp_path: Path) -> None:
+    folder = fake_study(tmp_path, rows=FEW)
+    for maps in folder.glob("steps/*/maps.safetensors"):
+        maps.write_bytes(b"broken")
+    assert "does not hold attention maps" in text_of(folder)
+
+
+def test_figures_of_rows_that_are_gone_are_taken_away(tmp_path: Path) -> None:
+    write_report(fake_study(tmp_path, rows=FEW))
+    assert (tmp_path / "figures" / "maps-patterned.png").exists()
+    write_report(fake_study(tmp_path, rows=("mel", "qk")))
+    assert not (tmp_path / "figures" / "maps-patterned.png").exists()
+
+
+def test_results_that_cannot_be_read_leave_the_old_report(tmp_path: Path) -> None:
+    folder = fake_study(tmp_path, rows=("mel",))
+    old = write_report(folder).read_bytes()
+    (folder / "results.jsonl").write_text("{")
+    with pytest.raises(ResultsError):
+        write_report(folder)
+    assert (folder / "report.html").read_bytes() == old
+
+
+def test_the_command_names_what_differs_from_the_preset(tmp_path: Path) -> None:
+    def change(line: dict[str, Any]) -> None:
+        line["config"]["training"]["learning_rate"] = 0.5
+        line["config"]["training"]["masking"]["before_deltas"] = False
+        line["config"]["timing"]["lengths"] = [250, 500]
+
+    results = StudyResults.load(fake_study(tmp_path, rows=("qk", "mel"), seeds=(3, 4), change_head=change))
+    assert command(results) == (
+        "inattention study --preset smoke --only qk mel --seeds 3 4 --training.learning-rate 0.5 "
+        "--training.masking.no-before-deltas --timing.lengths 250 500"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_the_report_without_errors_requests_or_sideways_scrolling(
+    browser: Any, report: Path, width: int, scheme: str
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    troubles: list[str] = []
+    page.on("console", lambda message: troubles.append(message.text))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("request", lambda it: None if it.url.startswith(("data:", report.as_uri())) else troubles.append(it.url))
+    page.goto(report.as_uri())
+    assert not troubles
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for table in ("table1", "table2", "differences", "theory", "others"):
+        assert page.locator(f"#{table}").is_visible()
+    broken = page.evaluate("[...document.images].filter(it => it.complete && !it.naturalWidth).length")
+    assert broken == 0
+    page.close()
+
+
+def test_the_first_column_stays_when_a_table_is_scrolled(browser: Any, report: Path) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 900})
+    page.goto(report.as_uri())
+    head = page.locator("#table2 tbody th").first
+    before = head.bounding_box()
+    page.locator("#table2").evaluate("table => { table.parentElement.scrollLeft = 300 }")
+    assert page.locator("#table2").evaluate("table => table.parentElement.scrollLeft") == 300
+    assert head.bounding_box() == before
+    page.close()
+
+
+def test_each_task_of_the_time_figure_can_be_chosen_by_keyboard(browser: Any, report: Path) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(report.as_uri())
+    assert page.locator("#pane-speaker-utterance").is_visible()
+    page.locator("#choose-speaker-utterance").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#pane-speaker-frame").is_visible()
+    assert not page.locator("#pane-speaker-utterance").is_visible()
+    page.close()
+
+
+def test_labels_of_the_figures_lie_inside_them_and_apart(browser: Any, report: Path) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(report.as_uri())
+    boxes = page.evaluate(
+        """[...document.querySelectorAll('#pane-speaker-utterance .wide-only svg text')].map(text => {
+            const it = text.getBoundingClientRect(), of = text.closest('svg').getBoundingClientRect();
+            return [it.left - of.left, it.top - of.top, it.right - of.left, it.bottom - of.top, of.width, of.height];
+        })"""
+    )
+    assert len(boxes) > 20
+    for number, (left, top, right, bottom, width, height) in enumerate(boxes):
+        assert left > -1
+        assert top > -1
+        assert right < width + 1
+        assert bottom < height + 1
+        for other in boxes[:number]:
+            wide = min(right, other[2]) - max(left, other[0])
+            high = min(bottom, other[3]) - max(top, other[1])
+            assert wide < 2 or high < 5  # line boxes are taller than letters
+    page.close()
+
+
+def test_a_row_that_starts_from_a_file_in_a_folder_is_drawn_too(tmp_path: Path) -> None:
+    row = "patterned@init=../elsewhere/maps.safetensors"
+    folder = fake_study(tmp_path / "study", rows=("mel", "qk", "patterned"))
+    path = folder / "results.jsonl"
+    path.write_text(path.read_text().replace('"patterned"', f'"{row}"'))
+    page = write_report(folder).read_text()
+    assert f"<code>{row}</code>" in page
+    assert (folder / "figures" / "maps-patterned@init=..%2Felsewhere%2Fmaps.safetensors.png").is_file()
+    assert [it.name for it in tmp_path.iterdir()] == ["study"]

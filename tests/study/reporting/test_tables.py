@@ -1,0 +1,97 @@
+"""Tables: every row of the study, what was measured beside what the paper has, and why something is not there."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from inattention.study.records import StudyResults
+from inattention.study.reporting.tables import (
+    accuracy_rows,
+    cost_rows,
+    settings_of,
+    table1_csv,
+    table2_csv,
+    terminal_table,
+)
+from study.fake import ROWS, fake_study
+
+
+def lines(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.fixture(scope="module")
+def results(study: Path) -> StudyResults:
+    return StudyResults.load(study)
+
+
+def test_table_2_has_every_row_and_says_why_numbers_are_not_there(results: StudyResults) -> None:
+    table = {line["row"]: line for line in lines(table2_csv(results))}
+    assert set(table) == set(ROWS)
+    assert table["xbox-qnf"]["phone_1_hidden_status"] == "failed"
+    assert table["simple-lsh"]["phone_1_hidden_status"] == "missing"
+    assert table["simple-lsh"]["phone_1_hidden"] == ""
+    assert float(table["simple-lsh"]["held_out_l1"]) > 0
+    assert table["qk"]["phone_1_hidden_status"] == "measured"
+
+
+def test_a_seed_that_was_not_run_is_noted(tmp_path: Path) -> None:
+    folder = fake_study(
+        tmp_path, rows=("qk",), seeds=(0, 1, 2), leave_out=lambda line: (line["kind"], line["seed"]) == ("probe", 1)
+    )
+    (row,) = accuracy_rows(StudyResults.load(folder))
+    assert row.marks == ("2 of 3 seeds",)
+    assert row.scores["speaker-frame"] is not None
+    assert row.scores["speaker-frame"].seeds == 2
+
+
+def test_the_papers_numbers_stand_beside_its_own_rows_alone(results: StudyResults) -> None:
+    two = {line["row"]: line["speaker_frame_paper"] for line in lines(table2_csv(results))}
+    one = {line["row"]: (line["paper_time"], line["paper_ratio"]) for line in lines(table1_csv(results))}
+    assert (two["patterned@logits"], two["patterned"], two["qk@identity"], two["mel"]) == ("0.9855", "", "", "0.0033")
+    assert one["sign-alsh"] == ("268.9", "1.83174")
+    assert one["patterned"] == ("", "")
+
+
+def test_a_collapsed_run_is_marked_and_no_other(results: StudyResults) -> None:
+    assert {row.info.name for row in accuracy_rows(results) if row.collapsed} == {"shared-qk"}
+
+
+def test_table_1_has_a_line_for_each_row_and_setting_in_seconds_and_bytes(results: StudyResults) -> None:
+    table = lines(table1_csv(results))
+    assert [line["length"] for line in table if line["row"] == "qk"] == ["500", "1000"]
+    (line,) = [line for line in table if (line["row"], line["length"]) == ("sparse-strided", "500")]
+    timed = results.timing["sparse-strided"].timed[0]
+    assert float(line["forward_seconds"]) == pytest.approx(timed.seconds, rel=1e-5)
+    assert float(line["forward_ratio_high"]) == pytest.approx(timed.ratio_high, rel=1e-5)
+    assert int(line["train_flops"]) > 1e9
+    assert "T^1.5" in line["training_cost"]
+    assert line["fields"] == "CV"
+
+
+def test_rows_never_timed_are_in_table_1_once_with_the_reason(results: StudyResults) -> None:
+    table = lines(table1_csv(results))
+    assert [line["status"] for line in table if line["row"] == "simple-alsh"] == ["missing"]
+    assert [line["status"] for line in table if line["row"] == "mel"] == ["not applicable"]
+
+
+def test_an_untrained_copy_costs_what_its_trained_row_costs_and_is_not_listed_twice(tmp_path: Path) -> None:
+    rows = ("qk", "patterned@untrained", "patterned", "uniform@untrained")
+    results = StudyResults.load(fake_study(tmp_path, rows=rows))
+    names = [row.info.name for row in cost_rows(results, settings_of(results)[0])]
+    assert names == ["qk", "patterned", "uniform@untrained"]
+
+
+def test_the_papers_length_comes_first(tmp_path: Path) -> None:
+    results = StudyResults.load(fake_study(tmp_path, rows=("qk",), lengths=(250, 500, 1000)))
+    assert settings_of(results) == [(500, 1), (250, 1), (1000, 1)]
+
+
+def test_the_terminal_shows_every_row(study: Path) -> None:
+    text = terminal_table(study)
+    shown = {line.split()[0] for line in text.splitlines() if line}
+    assert set(ROWS) <= shown
+    assert "collapsed" in text
+    assert "mean of 2 seeds" in text
