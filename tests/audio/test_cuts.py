@@ -6,8 +6,7 @@ import soundfile
 from lhotse import MonoCut, MultiCut, Recording
 from lhotse.cut import Cut
 
-from inattention.audio.cuts import cut_waveform
-from inattention.audio.reader import AudioError
+from inattention.audio.reader import AudioError, cut_waveform
 
 RATE = 16_000
 

@@ -7,19 +7,8 @@ import torch
 from scipy.signal import savgol_filter
 
 from inattention.audio.config import FeatureConfig
-from inattention.audio.features import (
-    BLOCK_FRAMES,
-    delta,
-    features,
-    linear_target,
-    log_mel,
-    mel_energies,
-    power_spectrogram,
-    stack,
-    statistics,
-    steps_of,
-    with_deltas,
-)
+from inattention.audio.frames import delta, features, stack, statistics, steps_of, with_deltas
+from inattention.audio.log_mel import BLOCK_FRAMES, linear_target, log_mel, mel_energies, power_spectrogram
 
 RATE = 16_000
 

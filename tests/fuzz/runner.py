@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from inattention.corpora.core.audio_facts import Bad, inspect
-from inattention.corpora.core.corpus import CorpusError
-from inattention.corpora.core.cut_building import cut_from
+from inattention.corpora.core.cut_files import cut_from
 from inattention.corpora.core.file_tree import decode_text
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.cpc import CLASSES, CpcLabels
 from inattention.corpora.labels.ctm import parse_ctm
 from inattention.corpora.labels.textgrid import parse_textgrid

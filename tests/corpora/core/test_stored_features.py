@@ -15,11 +15,12 @@ from safetensors.torch import load_file
 
 from inattention import cli
 from inattention.audio.config import FeatureConfig
-from inattention.audio.cuts import cut_waveform
-from inattention.audio.features import log_mel
+from inattention.audio.log_mel import log_mel
+from inattention.audio.reader import cut_waveform
 from inattention.corpora.core import stored_features as features
-from inattention.corpora.core.corpus import Corpus, CorpusError, open_corpus
+from inattention.corpora.core.corpus import Corpus, open_corpus
 from inattention.corpora.core.stored_features import features_folder, read_frames, store_features, stored_features
+from inattention.corpora.errors import CorpusError
 from speech import make_corpus
 from together import small
 

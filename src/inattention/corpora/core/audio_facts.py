@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from inattention.corpora.workers.file_pool import ask_all
+from inattention.corpora.workers.pool import Failure, ask_all
 
 
 @dataclass(frozen=True)
@@ -66,4 +66,4 @@ def inspect(
     """
     module = "inattention.corpora.core.audio_worker"
     for answer in ask_all(module, jobs, workers=workers, seconds=seconds, progress=progress, total=total, what=what):
-        yield Bad(answer["error"]) if "error" in answer else Facts(**answer)
+        yield Bad(answer.reason) if isinstance(answer, Failure) else Facts(**answer)

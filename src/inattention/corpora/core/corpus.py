@@ -25,6 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inattention.corpora.core.cut_files import CutLines, cuts_path
+from inattention.corpora.errors import CorpusError
+
 if TYPE_CHECKING:
     import lhotse
 
@@ -34,10 +37,6 @@ INFO_FILE = "corpus.json"
 _INFO_FIELDS = {"name": str, "key": str, "config": dict, "phones": list, "speakers": list, "splits": dict}
 
 _ITEMS = {"phones": str, "speakers": str, "splits": dict}
-
-
-class CorpusError(ValueError):
-    """Something about a corpus is wrong; the message says what, where, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,6 @@ class Corpus:
             CorpusError: There is no such split, or the folder that holds the audio is not there.
         """
         from lhotse import CutSet
-
-        from inattention.corpora.core.cut_building import CutLines
 
         if split not in SPLITS:
             raise CorpusError(f"{self.folder} has no split {split!r}: choose from {', '.join(SPLITS)}")
@@ -140,11 +137,6 @@ def open_corpus(folder: str | Path) -> Corpus:
 
 def _all_are(kind: type, values: Any) -> bool:
     return all(isinstance(value, kind) for value in (values.values() if isinstance(values, dict) else values))
-
-
-def cuts_path(folder: Path, split: str) -> Path:
-    """Where the cuts of a split are kept."""
-    return folder / f"cuts-{split}.jsonl.gz"
 
 
 def corpus_key(name: str, config: dict[str, Any], generator: int) -> str:

@@ -10,7 +10,7 @@ Rules behind the table:
 - A mnemonic that is not in the table is an error that names it: it is never silence, nor a guess.
 """
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 
 SILENCE = "sil"
 _VOWELS = "aa ae ah ao aw ay eh er ey ih iy ow oy uh uw"

@@ -10,12 +10,12 @@ from typing import Any
 
 from inattention.audio.limits import DURATION_TOLERANCE_SECONDS
 from inattention.corpora.core.audio_facts import Bad, Facts, inspect
-from inattention.corpora.core.corpus import CorpusError
 from inattention.corpora.core.cut_building import Phone, fit_phones, make_cut, phones_within
 from inattention.corpora.core.file_tree import printable
 from inattention.corpora.core.phones import SILENCE
 from inattention.corpora.core.splits import Member
 from inattention.corpora.core.writer import CorpusWriter
+from inattention.corpora.errors import CorpusError
 
 FILES_A_JOB = 500
 

@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from inattention.corpora.core.corpus import SPLITS, CorpusError
+from inattention.corpora.core.corpus import SPLITS
+from inattention.corpora.errors import CorpusError
 
 
 @dataclass(frozen=True)

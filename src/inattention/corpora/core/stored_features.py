@@ -26,11 +26,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from inattention.audio.config import FeatureConfig
-from inattention.audio.cuts import cut_waveform
-from inattention.audio.features import log_mel
-from inattention.audio.reader import AudioError
-from inattention.corpora.core.corpus import Corpus, CorpusError
-from inattention.corpora.workers.process import cores
+from inattention.audio.log_mel import log_mel
+from inattention.audio.reader import AudioError, cut_waveform
+from inattention.corpora.core.corpus import Corpus
+from inattention.corpora.errors import CorpusError
+from inattention.corpora.workers.pool import cores
 from inattention.files import owned, write_json
 
 if TYPE_CHECKING:

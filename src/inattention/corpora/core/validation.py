@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from inattention.audio.limits import DURATION_TOLERANCE_SECONDS
 from inattention.corpora.core.audio_facts import Bad, Facts, inspect
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError, cuts_path
-from inattention.corpora.core.cut_building import cut_from, fit_phones, json_lines
+from inattention.corpora.core.corpus import SPLITS, Corpus
+from inattention.corpora.core.cut_building import fit_phones
+from inattention.corpora.core.cut_files import cut_from, cuts_path, json_lines
+from inattention.corpora.errors import CorpusError
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut

@@ -18,16 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from inattention.corpora.core.corpus import (
-    FORMAT,
-    INFO_FILE,
-    SPLITS,
-    Corpus,
-    CorpusError,
-    corpus_key,
-    cuts_path,
-    open_corpus,
-)
+from inattention.corpora.core.corpus import FORMAT, INFO_FILE, SPLITS, Corpus, corpus_key, open_corpus
+from inattention.corpora.core.cut_files import cuts_path
+from inattention.corpora.errors import CorpusError
 
 if TYPE_CHECKING:
     import lhotse
