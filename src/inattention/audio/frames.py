@@ -1,6 +1,6 @@
-"""A model's input from log-mel frames: deltas, normalisation over the utterance, stacking.
+"""The model's input from log-mel frames: deltas, normalisation over the utterance, stacking.
 
-Separate from `log_mel` because pre-training masks frames between the two.
+Separate from `log_mel`, because pre-training masks between the two. Each utterance is computed on its own.
 """
 
 import torch
@@ -12,15 +12,14 @@ from inattention.audio.config import FeatureConfig
 from inattention.audio.log_mel import log_mel
 from inattention.audio.reader import check_samples
 
-# A band that does not vary (digital silence) has nothing to scale: it becomes zero.
-SMALLEST_SPREAD = 1e-5
+# A band that varies less (digital silence) is not scaled: it becomes zero.
+SMALLEST_DEVIATION = 1e-5
 
 
 def delta(frames: Float[Tensor, "frames dims"], width: int) -> Float[Tensor, "frames dims"]:
-    """Give the slope of a line fitted over ``width`` frames around each frame; at the ends, that of the end's window.
+    """Return the slope of a line fitted over `width` frames around each; at the ends, over the first or last `width`.
 
-    The first-order Savitzky-Golay derivative. An utterance shorter than the window uses the longest odd window that
-    it holds.
+    The first-order Savitzky-Golay derivative. An utterance shorter than the window uses its longest odd window.
 
     >>> delta(2 * torch.arange(5.0)[:, None], 3).flatten().tolist()
     [2.0, 2.0, 2.0, 2.0, 2.0]
@@ -36,19 +35,19 @@ def delta(frames: Float[Tensor, "frames dims"], width: int) -> Float[Tensor, "fr
 
 
 def with_deltas(frames: Float[Tensor, "frames mels"], config: FeatureConfig) -> Float[Tensor, "frames dims"]:
-    """Append each band's delta, where the settings ask for it."""
+    """Return frames with each band's delta appended, if `config.deltas`."""
     return torch.cat([frames, delta(frames, config.delta_frames)], dim=1) if config.deltas else frames
 
 
 def statistics(frames: Float[Tensor, "frames dims"]) -> tuple[Float[Tensor, " dims"], Float[Tensor, " dims"]]:
-    """Give the mean and spread of each dimension over the utterance; no spread is zero."""
+    """Return the mean and standard deviation of each dimension over the utterance; 1 for a deviation of almost 0."""
     mean = frames.mean(0)
-    spread = (frames - mean).square().mean(0).sqrt()
-    return mean, torch.where(spread < SMALLEST_SPREAD, 1.0, spread)
+    deviation = (frames - mean).square().mean(0).sqrt()
+    return mean, torch.where(deviation < SMALLEST_DEVIATION, 1.0, deviation)
 
 
 def stack(frames: Float[Tensor, "frames dims"], count: int) -> Float[Tensor, "time size"]:
-    """Join each ``count`` frames to one step; a remainder is dropped.
+    """Join every `count` frames; a remainder is dropped.
 
     >>> stack(torch.arange(5.0)[:, None], 2).tolist()
     [[0.0, 1.0], [2.0, 3.0]]
@@ -58,26 +57,26 @@ def stack(frames: Float[Tensor, "frames dims"], count: int) -> Float[Tensor, "ti
 
 
 def steps_of(frames: Float[Tensor, "frames mels"], config: FeatureConfig) -> Float[Tensor, "time size"]:
-    """Turn log-mel frames into a model's input: deltas, normalisation over the utterance, stacking."""
+    """Return the model's input from log-mel frames: deltas, normalisation over the utterance, stacking."""
     frames = with_deltas(frames, config)
     if config.normalise:
-        mean, spread = statistics(frames)
-        frames = (frames - mean) / spread
+        mean, deviation = statistics(frames)
+        frames = (frames - mean) / deviation
     return stack(frames, config.stack)
 
 
 def features(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float[Tensor, "time size"]:
-    """Turn a waveform into a model's input.
+    """Return the model's input from a waveform.
 
     Args:
-        waveform: one channel at ``config.sampling_rate``.
-        config: every number of the features.
+        waveform: One channel at `config.sampling_rate`.
+        config: Settings of the features.
 
     Returns:
-        Step s is centred at ``config.first_center_seconds + s * config.step_seconds``.
+        Frame t is centred at `config.first_center_seconds + t * config.step_seconds`.
 
     Raises:
-        ValueError: if the waveform is empty, silent, not finite, or too short for one step.
+        ValueError: The waveform is empty, silent, not finite, or too short for one frame.
     """
     check_samples(waveform)
     steps = steps_of(log_mel(waveform, config), config)

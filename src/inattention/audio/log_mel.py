@@ -1,4 +1,4 @@
-"""Log-mel frames of a waveform, and the linear spectrogram that can be predicted in their place."""
+"""Log-mel frames of a waveform, and the linear spectrogram that a model can predict instead."""
 
 import math
 from collections.abc import Iterator
@@ -11,34 +11,34 @@ from torch import Tensor
 
 from inattention.audio.config import FeatureConfig
 
-# Frames that are transformed at once, so that memory does not grow with the spectrum of a long recording.
+# Frames that are transformed at once, so that the spectrum of a long recording does not fill the memory.
 BLOCK_FRAMES = 4096
 
 
 def log_mel(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float[Tensor, "frames mels"]:
-    """Give log(mel energy + floor); frame k is centred at k hops, and there are 1 + samples // hop of them.
+    """Return log(mel energy + floor); frame k is centred at k hops, and there are 1 + samples // hop frames.
 
     The short-time Fourier transform is centred and padded with zeros; mel bands are Slaney's, of unit area, over
     power.
 
     Raises:
-        ValueError: if the waveform is empty, or holds NaN, infinity or numbers too large to square.
+        ValueError: The waveform is empty, or holds NaN, infinity or numbers too large to square.
     """
     blocks = _power_blocks(waveform, config)
     return torch.cat([(mel_energies(power, config) + config.log_floor).log() for power in blocks])
 
 
 def power_spectrogram(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float[Tensor, "frames bins"]:
-    """Give the power of the short-time Fourier transform, with fft_size // 2 + 1 bins.
+    """Return the power of the short-time Fourier transform, with fft_size // 2 + 1 bins.
 
     Raises:
-        ValueError: if the waveform is empty, or holds NaN, infinity or numbers too large to square.
+        ValueError: The waveform is empty, or holds NaN, infinity or numbers too large to square.
     """
     return torch.cat(list(_power_blocks(waveform, config)))
 
 
 def _power_blocks(waveform: Tensor, config: FeatureConfig) -> Iterator[Tensor]:
-    """Give the power of some thousand frames at a time: (frames, bins)."""
+    """Yield the power of some thousand frames at a time: (frames, bins)."""
     if not waveform.numel():
         raise ValueError("the audio is empty")
     hop, half = config.hop_samples, config.fft_size // 2
@@ -63,14 +63,14 @@ def _power_blocks(waveform: Tensor, config: FeatureConfig) -> Iterator[Tensor]:
 
 
 def mel_energies(power: Float[Tensor, "frames bins"], config: FeatureConfig) -> Float[Tensor, "frames mels"]:
-    """Sum power under each mel band."""
+    """Return the power under each mel band."""
     return power @ _mel_filters(config).to(power)
 
 
 def linear_target(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float[Tensor, "frames bins"]:
-    """Give the authors' target: a linear spectrogram in dB, pre-emphasised, scaled to [0, 1].
+    """Return the target of the authors' training code: a linear spectrogram in dB, scaled to [0, 1].
 
-    Pre-emphasis .97, reference 20 dB, range 100 dB, as the training code of the study had them.
+    Pre-emphasis 0.97, reference 20 dB, range 100 dB.
     """
     emphasised = torch.cat([waveform[:1], waveform[1:] - 0.97 * waveform[:-1]])
     decibel = 10 * power_spectrogram(emphasised, config).clamp(min=1e-10).log10() - 20
@@ -78,9 +78,9 @@ def linear_target(waveform: Float[Tensor, " samples"], config: FeatureConfig) ->
 
 
 @lru_cache(maxsize=8)
-@torch.inference_mode(False)  # what is kept may meet a later call that records gradients
+@torch.inference_mode(False)  # the cached filters may be used by a later call that records gradients
 def _mel_filters(config: FeatureConfig) -> Tensor:
-    """Slaney's triangles of unit area: (bins, mels)."""
+    """Return Slaney's triangles of unit area: (bins, mels)."""
     bins = torch.arange(config.fft_size // 2 + 1, dtype=torch.float64, device="cpu")
     bins *= config.sampling_rate / config.fft_size
     low, high = (_hz_to_mel(hz) for hz in (config.lowest_hz, config.highest_hz or config.sampling_rate / 2))

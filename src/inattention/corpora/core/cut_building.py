@@ -1,4 +1,4 @@
-"""Cuts of recordings, with one supervision each, and the phones that belong to them."""
+"""Cuts of recordings, with one supervision each, and their phones."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lhotse.cut import Cut
 
 Phone = tuple[str, float, float]
-"""A symbol, its start and its end, in seconds from the beginning of the audio that it belongs to."""
+"""A symbol, its start and its end, in seconds from the beginning of its audio."""
 
 
 def make_cut(
@@ -26,7 +26,7 @@ def make_cut(
     language: str | None = None,
     phones: Iterable[Phone] | None = None,
 ) -> "Cut":
-    """Make a cut with one supervision, of a file or a piece of it; several channels are averaged when it is read.
+    """Return a cut of a file, or a piece of it, with one supervision; several channels are averaged when it is read.
 
     Args:
         name: The cut's id.
@@ -34,10 +34,10 @@ def make_cut(
         rate: Hz of the file.
         samples: Of the whole file, in each channel.
         channels: Of the file.
-        piece: First sample and end of the piece; the whole file if left out.
-        speaker: Who speaks; None if that is not known.
-        text: What is said.
-        language: In which language.
+        piece: First sample and end of the piece; the whole file by default.
+        speaker: Who speaks; None if unknown.
+        text: The spoken words.
+        language: Their language.
         phones: In seconds from the beginning of the piece.
     """
     from lhotse import AudioSource, MonoCut, MultiCut, Recording, SupervisionSegment
@@ -71,10 +71,10 @@ def make_cut(
 
 
 def fit_phones(phones: Sequence[Phone], seconds: float, tolerance: float) -> list[Phone]:
-    """Check phones against the audio they belong to, and trim an overhang that is within a tolerance.
+    """Return phones in order, checked against the duration of their audio; an overhang within the tolerance is cut off.
 
     Raises:
-        CorpusError: They overlap, or end elsewhere than the audio.
+        CorpusError: There are none, they overlap, or they do not end with the audio.
 
     >>> fit_phones([("sil", 0.0, 0.5), ("ah", 0.5, 1.02)], 1.0, 0.1)
     [('sil', 0.0, 0.5), ('ah', 0.5, 1.0)]
@@ -91,7 +91,7 @@ def fit_phones(phones: Sequence[Phone], seconds: float, tolerance: float) -> lis
 
 
 def phones_within(phones: Sequence[Phone], start: float, end: float) -> list[Phone]:
-    """Give the phones of a piece, in seconds from its beginning.
+    """Return the phones of a piece, in seconds from its beginning.
 
     >>> phones_within([("ah", 0.0, 1.0), ("s", 1.0, 2.0)], 0.5, 1.5)
     [('ah', 0.0, 0.5), ('s', 0.5, 1.0)]

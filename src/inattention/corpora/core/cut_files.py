@@ -1,8 +1,8 @@
-"""Read the cuts of a prepared corpus, line by line, checking every line.
+"""Manifests of cuts, read line by line with every line checked.
 
-A corpus may come from a stranger. lhotse's manifests can name commands that are run and addresses that are called when
-audio is read, and arrays that are unpickled; hence nothing reaches lhotse here but pieces of plain audio files with
-speakers, texts and alignments. Anything else in a line is an error that names it, or is left out if it is harmless.
+A corpus may come from a stranger. lhotse's manifests can name commands to run and addresses to call when audio is
+read, and arrays to unpickle. So only pieces of plain audio files, with speakers, texts and alignments, reach lhotse
+from here. Anything else in a line is an error that names it, or is dropped if it is harmless.
 """
 
 import gzip
@@ -19,6 +19,7 @@ from inattention.audio.limits import HIGHEST_RATE, LOWEST_RATE
 from inattention.corpora.errors import CorpusError
 
 if TYPE_CHECKING:
+    from lhotse import Recording, SupervisionSegment
     from lhotse.cut import Cut
 
 LONGEST_LINE = 64 * 2**20  # a compressed file of a few kilobytes may hold a line without end
@@ -26,11 +27,12 @@ _CUT_FIELDS = ("id", "start", "duration", "channel")
 _SUPERVISION_FIELDS = ("id", "recording_id", "start", "duration", "channel", "text", "language", "speaker", "gender")
 _TEXTS = ("id", "recording_id", "text", "language", "speaker", "gender")
 _MOST_CHANNELS = 1024
+_OVERHANG_SECONDS = 0.01  # of a cut over its recording, from rounding
 
 
 @dataclass(frozen=True)
 class CutLines:
-    """The cuts in a file, one a line, read anew at every iteration; it can be sent to another process.
+    """The cuts in a file, one per line, read again at every iteration; it can be sent to another process.
 
     Attributes:
         path: The file, `.jsonl` or `.jsonl.gz`.
@@ -49,7 +51,7 @@ class CutLines:
 
 
 def cuts_path(folder: Path, split: str) -> Path:
-    """Where the cuts of a split are kept."""
+    """Return the manifest of a split."""
     return folder / f"cuts-{split}.jsonl.gz"
 
 
@@ -57,7 +59,7 @@ def json_lines(path: Path) -> Iterator[Any]:
     """Read a file of JSON lines, compressed or not.
 
     Raises:
-        CorpusError: It cannot be read, or is cut off or damaged; the message says after how many lines.
+        CorpusError: It cannot be read, or is cut off or damaged; the message tells after how many lines.
     """
     number = 0
     try:
@@ -80,18 +82,17 @@ def json_lines(path: Path) -> Iterator[Any]:
 
 
 def cut_from(data: Any, root: Path | None) -> "Cut":
-    """Make a cut of a line's content, which is not trusted.
+    """Return the cut of a line's content, which is not trusted.
 
     Args:
-        data: What the line holds.
-        root: Where the recording's relative path begins; None lets absolute paths pass as they are.
+        data: The line's content.
+        root: Where the recording's relative path begins; None keeps paths as they are, absolute ones included.
 
     Raises:
-        CorpusError: It is no piece of one audio file, or reading it would do more than read a file; the message says
-            why.
+        CorpusError: It is no piece of one audio file, or reading it would do more than read a file; the message has
+            the reason.
     """
-    from lhotse import AudioSource, MonoCut, MultiCut, Recording, SupervisionSegment
-    from lhotse.supervision import AlignmentItem
+    from lhotse import MonoCut, MultiCut
 
     if not isinstance(data, dict) or not isinstance(data.get("id"), str):
         raise CorpusError("this is no cut")
@@ -99,45 +100,17 @@ def cut_from(data: Any, root: Path | None) -> "Cut":
     if kind not in ("MonoCut", "MultiCut"):
         raise CorpusError(f"cut {data['id']!r} is a {kind}: only pieces of recordings (MonoCut, MultiCut) are read")
     try:
-        recording = data["recording"]
-        path = _path_of(recording, root)
+        recording = _recording(data["recording"], root)
         start, duration = (_number(data[name], name) for name in ("start", "duration"))
-        rate, samples = recording["sampling_rate"], recording["num_samples"]
-        if not isinstance(rate, int) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
-            raise CorpusError(f"its sampling rate is {rate!r} ({LOWEST_RATE} to {HIGHEST_RATE} Hz can be read)")
-        if not isinstance(samples, int) or samples <= 0:
-            raise CorpusError(f"its recording has {samples!r} samples")
-        if duration <= 0 or start + duration > samples / rate + 0.01:
-            raise CorpusError(f"it goes from {start} s to {start + duration} s of a recording of {samples / rate} s")
-        channels = recording["sources"][0]["channels"]
-        wanted = data["channel"]
-        if not _are_channels(channels) or not _are_channels(wanted if kind == "MultiCut" else [wanted]):
+        seconds = recording.num_samples / recording.sampling_rate
+        if duration <= 0 or start + duration > seconds + _OVERHANG_SECONDS:
+            raise CorpusError(f"it goes from {start} s to {start + duration} s of a recording of {seconds} s")
+        if not _are_channels(data["channel"] if kind == "MultiCut" else [data["channel"]]):
             raise CorpusError("its channels are not numbered")
-        supervisions = []
-        for item in data.get("supervisions", ()):
-            alignment = {
-                str(name): [AlignmentItem(str(i[0]), _number(i[1], "start"), _number(i[2], "duration")) for i in items]
-                for name, items in (item.get("alignment") or {}).items()
-            }
-            fields = {name: item[name] for name in _SUPERVISION_FIELDS if name in item}
-            wrong = [name for name in _TEXTS if not isinstance(fields.get(name), str | None)]
-            if wrong:
-                raise CorpusError(f"its {wrong[0]} is {str(fields[wrong[0]])[:40]!r}, which is no text")
-            for name in ("start", "duration"):
-                _number(max(fields[name], 0.0), name)  # a supervision may begin before its cut
-            # Of what else may be noted, words are kept: anything more might be made of what others wrote.
-            noted = {str(k): v for k, v in (item.get("custom") or {}).items() if isinstance(v, str)}
-            supervisions.append(SupervisionSegment(**fields, alignment=alignment or None, custom=noted or None))
         return (MonoCut if kind == "MonoCut" else MultiCut)(
             **{name: data[name] for name in _CUT_FIELDS},
-            supervisions=supervisions,
-            recording=Recording(
-                id=str(recording["id"]),
-                sources=[AudioSource("file", channels=channels, source=path)],
-                sampling_rate=rate,
-                num_samples=samples,
-                duration=_number(recording["duration"], "duration"),
-            ),
+            supervisions=[_supervision(item) for item in data.get("supervisions", ())],
+            recording=recording,
         )
     except CorpusError as error:
         raise CorpusError(f"cut {data['id']!r}: {error}") from None
@@ -145,23 +118,8 @@ def cut_from(data: Any, root: Path | None) -> "Cut":
         raise CorpusError(f"cut {data['id']!r} is damaged ({type(error).__name__}: {error})") from None
 
 
-def _path_of(recording: Any, root: Path | None) -> str:
-    """Give the file of a recording, or say what else it is."""
-    if not isinstance(recording, dict):
-        raise CorpusError("it has no recording")
-    if recording.get("transforms"):
-        raise CorpusError("its recording is to be changed when it is read (transforms): store it as it should be")
-    sources = recording.get("sources")
-    if not isinstance(sources, list) or len(sources) != 1:
-        raise CorpusError("its recording is not one file")
-    kind, path = sources[0].get("type"), sources[0].get("source")
-    if kind != "file":
-        raise CorpusError(f"its audio is a {kind!r}: only files are read, no command is run and no address called")
-    return safe_path(path, root)
-
-
 def safe_path(path: Any, root: Path | None) -> str:
-    """Give a manifest's path below a root, refusing those that lead elsewhere or are no paths at all.
+    """Return a manifest's path below a root.
 
     Raises:
         CorpusError: It leads out of the root, or is nothing that names a file.
@@ -176,6 +134,57 @@ def safe_path(path: Any, root: Path | None) -> str:
     if os.path.isabs(path) or ".." in PurePosixPath(path).parts:
         raise CorpusError(f"the path {path!r} leads out of {root}")
     return os.path.join(root, path)
+
+
+def _recording(data: Any, root: Path | None) -> "Recording":
+    """Return the recording of a line, one plain file."""
+    from lhotse import AudioSource, Recording
+
+    if not isinstance(data, dict):
+        raise CorpusError("it has no recording")
+    if data.get("transforms"):
+        raise CorpusError("its recording is to be changed when it is read (transforms): store it as it should be")
+    sources = data.get("sources")
+    if not isinstance(sources, list) or len(sources) != 1:
+        raise CorpusError("its recording is not one file")
+    kind, path = sources[0].get("type"), sources[0].get("source")
+    if kind != "file":
+        raise CorpusError(f"its audio is a {kind!r}: only files are read, no command is run and no address called")
+    path = safe_path(path, root)
+    rate, samples, channels = data["sampling_rate"], data["num_samples"], sources[0]["channels"]
+    if not isinstance(rate, int) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise CorpusError(f"its sampling rate is {rate!r} ({LOWEST_RATE} to {HIGHEST_RATE} Hz can be read)")
+    if not isinstance(samples, int) or samples <= 0:
+        raise CorpusError(f"its recording has {samples!r} samples")
+    if not _are_channels(channels):
+        raise CorpusError("its channels are not numbered")
+    return Recording(
+        id=str(data["id"]),
+        sources=[AudioSource("file", channels=channels, source=path)],
+        sampling_rate=rate,
+        num_samples=samples,
+        duration=_number(data["duration"], "duration"),
+    )
+
+
+def _supervision(data: Any) -> "SupervisionSegment":
+    """Return a supervision of a line: speaker, texts and alignments."""
+    from lhotse import SupervisionSegment
+    from lhotse.supervision import AlignmentItem
+
+    alignment = {
+        str(name): [AlignmentItem(str(i[0]), _number(i[1], "start"), _number(i[2], "duration")) for i in items]
+        for name, items in (data.get("alignment") or {}).items()
+    }
+    fields = {name: data[name] for name in _SUPERVISION_FIELDS if name in data}
+    wrong = [name for name in _TEXTS if not isinstance(fields.get(name), str | None)]
+    if wrong:
+        raise CorpusError(f"its {wrong[0]} is {str(fields[wrong[0]])[:40]!r}, which is no text")
+    for name in ("start", "duration"):
+        _number(max(fields[name], 0.0), name)  # a supervision may begin before its cut
+    # Of custom fields, only texts are kept: lhotse builds objects from what strangers may have written there.
+    custom = {str(k): v for k, v in (data.get("custom") or {}).items() if isinstance(v, str)}
+    return SupervisionSegment(**fields, alignment=alignment or None, custom=custom or None)
 
 
 def _number(value: Any, name: str) -> float:
