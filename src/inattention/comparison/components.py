@@ -62,25 +62,25 @@ class Components:
     pooled_freedom: float = math.inf
 
     @property
-    def shared(self) -> float:
-        """Return the variance from test utterances that is common to all seeds."""
-        return max(self.sampling - sum(row.noise / row.seeds for row in self.rows), 0.0)
+    def training(self) -> float:
+        """Return the variance from another training: what is between seeds beyond the noise of utterances."""
+        return max(sum((row.variance - row.noise) / row.seeds for row in self.rows), 0.0)
 
     @property
     def variance(self) -> float:
-        """Return the variance of the estimate, at least that of the bootstrap."""
-        return max(self.sampling, self.shared + sum(row.variance / row.seeds for row in self.rows))
+        """Return the variance of the estimate."""
+        return self.sampling + self.training
 
     @property
     def freedom(self) -> float:
         """Return the degrees of freedom of the variance (Welch and Satterthwaite)."""
-        by_row = [(row.variance / row.seeds, row.freedom) for row in self.rows if row.variance > 0]
-        seeds = sum(part for part, _ in by_row)
-        inverse = self.shared**2 / max(self.utterances - 1, 1)
-        if seeds > 0:
-            freedom = seeds**2 / sum(part**2 / freedom for part, freedom in by_row)
-            inverse += seeds**2 / min(freedom, self.pooled_freedom)
-        return max((self.shared + seeds) ** 2 / inverse, 1.0) if inverse > 0 else math.inf
+        inverse = self.sampling**2 / max(self.utterances - 1, 1)
+        if self.training > 0:
+            parts = [(row.variance / row.seeds, row.freedom) for row in self.rows if row.variance > 0]
+            seeds = sum(part for part, _ in parts)
+            freedom = seeds**2 / sum(part**2 / freedom for part, freedom in parts)
+            inverse += seeds * self.training / min(freedom, self.pooled_freedom)
+        return max(self.variance**2 / inverse, 1.0) if inverse > 0 else math.inf
 
     @property
     def half_width(self) -> float:
@@ -99,9 +99,9 @@ class Components:
     def with_seeds(self, seeds: int) -> "Components":
         """Return the components for at least so many seeds of every row."""
         rows = tuple(row.with_seeds(max(seeds, row.seeds)) for row in self.rows)
-        noise = sum(row.noise / row.seeds for row in rows)
+        noise = sum(new.noise / new.seeds - old.noise / old.seeds for new, old in zip(rows, self.rows, strict=True))
         pooled = self.pooled_freedom + sum(new.seeds - old.seeds for new, old in zip(rows, self.rows, strict=True))
-        return replace(self, sampling=self.shared + noise, rows=rows, pooled_freedom=pooled)
+        return replace(self, sampling=max(self.sampling + noise, 0.0), rows=rows, pooled_freedom=pooled)
 
     def needed(self, estimate: float) -> Needed:
         """Return the numbers of utterances or seeds at which an interval around the estimate would exclude 0."""

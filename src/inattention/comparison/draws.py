@@ -4,6 +4,7 @@ Utterances are drawn and not items, because the frames of one utterance are not 
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -30,9 +31,7 @@ class UtteranceDraws:
     def __init__(self, utterances: Iterable[str], *, draws: int, seed: int) -> None:
         ids = sorted(set(utterances))
         self._index = {it: index for index, it in enumerate(ids)}
-        rng = np.random.default_rng(seed)
-        drawn = rng.multinomial(len(ids), np.full(len(ids), 1 / len(ids)), size=draws)
-        self.times: Float[np.ndarray, "draws+1 utterances"] = np.vstack([np.ones(len(ids)), drawn]).astype(np.float32)
+        self.times: Float[np.ndarray, "draws+1 utterances"] = _times(len(ids), draws, seed)
 
     def accuracies(self, counts: UtteranceCounts) -> Float[np.ndarray, " draws+1"]:
         """Return the accuracy on the test set and on each draw.
@@ -57,3 +56,12 @@ class UtteranceDraws:
         held = present.sum(1)
         found = shares.sum(1) / np.maximum(held, 1)
         return np.where(held > 0, found, found[0])
+
+
+@lru_cache(maxsize=2)
+def _times(utterances: int, draws: int, seed: int) -> Float[np.ndarray, "draws+1 utterances"]:
+    share = np.full(utterances, 1 / max(utterances, 1))
+    drawn = np.random.default_rng(seed).multinomial(utterances, share, size=draws)
+    times = np.vstack([np.ones(utterances), drawn]).astype(np.float32)
+    times.setflags(write=False)  # shared by all that ask for the same draws
+    return times

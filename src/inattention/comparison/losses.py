@@ -51,7 +51,8 @@ def seed_difference(
         own = SeedVariance(statistics.variance(values) if len(values) > 1 else 0.0, len(values) - 1)
         moderated = prior.posterior(own) if prior else own
         rows.append(RowVariance(moderated.variance, 0.0, len(values), moderated.freedom))
-    components = Components(0.0, 0, tuple(rows), prior.pooled_freedom if prior else math.inf)
+    borrowed = any(len(values) < 3 for values in sides)
+    components = Components(0.0, 0, tuple(rows), prior.pooled_freedom if prior and borrowed else math.inf)
     estimate, half = statistics.fmean(sides[0]) - reference, components.half_width
     seeds = min(map(len, sides))
     found = Difference(estimate, estimate - half, estimate + half, seeds=seeds, widened=seeds == 1)

@@ -179,7 +179,7 @@ class PairedBootstrap:
                 continue
             variance, noise = between_seeds(it) if len(it) > 1 else (0.0, 0.0)
             own = SeedVariance(variance, len(it) - 1)
-            if pool:
+            if pool and len(it) < 3:
                 scale = sum(weight**2 for weight in by_row[row].values())
                 own = pool.prior.scaled(scale).posterior(own)
                 noise = noise if len(it) > 1 else pool.noise * scale
