@@ -158,7 +158,7 @@ class PairedBootstrap:
 
     def _values(
         self, row: str, tasks: ByTask, shared: Mapping[str, Mapping[str, frozenset[str]]]
-    ) -> Float[np.ndarray, "seeds draws+1"]:
+    ) -> Float[np.ndarray, "seeds values"]:
         """Return what a row contributes to a contrast by seed, the estimate first and its draws behind it."""
         return np.stack(
             [
@@ -168,7 +168,7 @@ class PairedBootstrap:
         )
 
     def _components(
-        self, by_row: Mapping[str, ByTask], values: Mapping[str, Float[np.ndarray, "_ draws+1"]], utterances: int
+        self, by_row: Mapping[str, ByTask], values: Mapping[str, Float[np.ndarray, "_ values"]], utterances: int
     ) -> Components:
         total = sum(it.mean(0) for it in values.values())
         correction = utterances / max(utterances - 1, 1)  # a bootstrap variance is (n - 1)/n of the unbiased one
