@@ -17,11 +17,36 @@ from dataclasses import dataclass, replace
 
 from scipy.special import stdtrit
 
-from inattention.comparison.estimates import Needed
-
 # Numbers beyond these are as good as none.
 MOST_UTTERANCES = 1_000_000
 MOST_SEEDS = 1_000
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What would decide a difference, at its present estimate and variances.
+
+    Attributes:
+        utterances: test utterances at the present seeds; None if no number of them would do.
+        seeds: seeds of every row on the present utterances; None if no number of them would do.
+    """
+
+    utterances: int | None
+    seeds: int | None
+
+    def __str__(self) -> str:
+        """Return it in one line.
+
+        >>> print(Needed(1200, 5))
+        about 1,200 test utterances or 5 seeds would decide it
+        >>> print(Needed(None, None))
+        neither utterances nor seeds alone would decide it: more of both are needed
+        """
+        if self.utterances is None and self.seeds is None:
+            return "neither utterances nor seeds alone would decide it: more of both are needed"
+        parts = [] if self.utterances is None else [f"{self.utterances:,} test utterances"]
+        parts += [] if self.seeds is None else [f"{self.seeds} seeds"]
+        return f"about {' or '.join(parts)} would decide it"
 
 
 @dataclass(frozen=True)
@@ -79,6 +104,12 @@ class Components:
         variance = self.shared + seeds
         freedom = max(variance**2 / (self.shared**2 / many + seeds**2 / freedom), 1.0)
         return max(alone, student_95(freedom) * math.sqrt(variance))
+
+    def scaled(self, factor: float) -> "Components":
+        """Return the components of the estimate multiplied by a factor."""
+        square = factor**2
+        rows = tuple(replace(row, variance=square * row.variance, noise=square * row.noise) for row in self.rows)
+        return replace(self, sampling=square * self.sampling, rows=rows)
 
     def with_utterances(self, utterances: int) -> "Components":
         """Return the components for another number of test utterances of the same kind."""

@@ -11,7 +11,6 @@ the degrees of freedom. A positive correlation would make intervals of differenc
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -130,7 +129,7 @@ class PairedBootstrap:
         trained = {row: len(it) for row, it in values.items() if row not in self._deterministic}
         one_seed = [row for row, seeds in trained.items() if seeds == 1]
         known = all(self._pool(by_row[row]) for row in one_seed)
-        found = Difference(
+        return Difference(
             estimate=estimate,
             low=estimate - low,
             high=estimate + high,
@@ -138,8 +137,8 @@ class PairedBootstrap:
             utterances=utterances,
             widened=bool(one_seed) and known,
             utterances_only=not known,
+            components=components,
         )
-        return found if found.verdict != "cannot be told" else replace(found, needed=components.needed(estimate))
 
     def _shared_utterances(self, by_row: Mapping[str, ByTask]) -> dict[str, dict[str, frozenset[str]]]:
         """Return the utterances of each task that count for each row: those that all rows have, if there are any."""
