@@ -1,21 +1,50 @@
-"""Which corpora can be prepared. A new one is a module of its own and one line here."""
+"""The kinds of corpora that can be prepared. A new kind is a module of its own and one entry here."""
 
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from inattention.corpora.core.corpus import Corpus, CorpusError
 
 
+@runtime_checkable
+class Prepare(Protocol):
+    """The function `prepare` of each reader."""
+
+    def __call__(
+        self,
+        config: Any,
+        folder: str | Path,
+        *,
+        overwrite: bool = False,
+        workers: int | None = None,
+        progress: bool = True,
+    ) -> Corpus:
+        """Prepare a corpus in `folder`, unless the same corpus is there already.
+
+        Args:
+            config: The reader's settings.
+            folder: The folder of the corpus.
+            overwrite: Prepare the corpus in any case, and replace one that is in `folder`.
+            workers: Processes; by default one a core. The corpus does not depend on their number.
+            progress: Show a progress bar on stderr.
+
+        Raises:
+            CorpusError: `folder` contains something else or cannot be written, or the corpus cannot be made; the
+                message says why.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class CorpusKind:
-    """Where to find a kind of corpus; nothing is imported before it is asked for.
+    """A kind of corpus, whose module is not imported before it is used.
 
     Attributes:
-        module: The module's name. It has a `prepare(config, folder, *, overwrite, workers, progress) -> Corpus`.
-        config_name: The name of the config's dataclass in that module, whose import is light.
-        summary: What it is, in a line.
+        module: The reader's module, with a function `prepare` (see `Prepare`). Importing it is cheap.
+        config_name: The dataclass of settings in that module.
+        summary: A line for help texts.
     """
 
     module: str
@@ -23,11 +52,11 @@ class CorpusKind:
     summary: str
 
     def config_class(self) -> type[Any]:
-        """The dataclass that configures it."""
+        """Return the dataclass of its settings."""
         return getattr(importlib.import_module(self.module), self.config_name)
 
-    def prepare(self) -> Callable[..., Corpus]:
-        """The function that prepares it."""
+    def prepare(self) -> Prepare:
+        """Return the function that prepares it."""
         return importlib.import_module(self.module).prepare
 
 
@@ -51,10 +80,10 @@ CORPORA: dict[str, CorpusKind] = {
 
 
 def corpus_kind(name: str) -> CorpusKind:
-    """The kind of corpus of that name.
+    """Return the kind of corpus of a name.
 
     Raises:
-        CorpusError: There is none.
+        CorpusError: There is no such kind.
     """
     if name not in CORPORA:
         raise CorpusError(f"there is no corpus {name!r}: choose from {', '.join(CORPORA)}")

@@ -1,40 +1,29 @@
-"""The process that aligns texts with audio files: jobs on stdin, answers on stdout, a line of JSON each."""
+"""The process that aligns texts with audio files: jobs on stdin, answers on stdout, one line of JSON each."""
 
 import json
-import os
 import sys
-from typing import Any
 
-import soundfile
-from scipy.signal import resample_poly
-
+from inattention.audio.reader import AudioError, load_audio
 from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.labels.alignment import SAMPLING_RATE, align
+from inattention.corpora.labels.alignment_jobs import AlignJob, AlignmentResult, result_to_json
 
 
 def main() -> None:
-    """Answer jobs until there are no more."""
+    """Answer jobs until stdin ends."""
     for line in sys.stdin:
         try:
-            answer = align(json.loads(line))
-        except CorpusError as error:
+            answer = result_to_json(align_file(AlignJob(**json.loads(line))))
+        except (CorpusError, AudioError) as error:
             answer = {"error": str(error)}
-        except Exception as error:  # whatever the aligner stumbles over costs one file
+        except Exception as error:  # an error in the aligner costs one file
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
 
 
-def align(job: dict[str, Any]) -> dict[str, Any]:
-    """Find the phones of a text in an audio file: `phones`, or `error`, the reason why there are none."""
-    from inattention.corpora.labels.alignment import SAMPLING_RATE, Refused
-    from inattention.corpora.labels.alignment import align as align_speech
-
-    path: Any = os.fsencode(job["path"])  # as bytes, which soundfile takes too: a name need not be UTF-8
-    samples, own_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    wave = resample_poly(samples.mean(axis=1), SAMPLING_RATE, own_rate)
-    found = align_speech(wave.astype("float32"), job["text"])
-    if isinstance(found, Refused):
-        return {"error": found.reason}
-    return {"phones": [(phone.symbol, phone.start, phone.end) for phone in found.phones]}
+def align_file(job: AlignJob) -> AlignmentResult:
+    """Find the phones of a text in an audio file."""
+    return align(load_audio(job.path, SAMPLING_RATE).numpy(), job.text)
 
 
 if __name__ == "__main__":
