@@ -1,7 +1,8 @@
 import pytest
 
-from inattention.corpora.commands import describe, prepare_command, show_command
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.commands import prepare_command, show_command
+from inattention.corpora.core.description import describe
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.espeak.reader import CAVEAT, EspeakConfig, prepare
 from inattention.corpora.registry import CORPORA, corpus_kind
 

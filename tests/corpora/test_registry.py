@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels import alignment_jobs
 from inattention.corpora.readers.espeak import reader as espeak
 from inattention.corpora.readers.queen import reader as queen

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inattention.corpora.core.audio_facts import Bad, inspect
-from inattention.corpora.core.corpus import CorpusError
-from inattention.corpora.core.cut_building import cut_from
+from inattention.corpora.core.audio_facts import AudioJob, Bad, inspect
+from inattention.corpora.core.cut_files import cut_from
 from inattention.corpora.core.file_tree import decode_text
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.cpc import CLASSES, CpcLabels
 from inattention.corpora.labels.ctm import parse_ctm
 from inattention.corpora.labels.textgrid import parse_textgrid
@@ -84,11 +84,11 @@ def _fuzz_audio(count: int, seed: int) -> Outcome:
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
 
-        def jobs() -> Iterator[dict[str, Any]]:
+        def jobs() -> Iterator[AudioJob]:
             for number in range(count):
                 path = Path(folder) / f"{number}.wav"
                 path.write_bytes(made("audio", number, seed))
-                yield {"path": str(path), "decode": True}
+                yield AudioJob(path=str(path), decode=True)
 
         began = time.perf_counter()
         results = inspect(jobs(), workers=2, seconds=SECONDS, progress=False)

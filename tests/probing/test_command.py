@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from inattention import AudioTransformer, AudioTransformerConfig
-from inattention.corpora.core.corpus import Corpus, CorpusError
+from inattention.corpora.core.corpus import Corpus
+from inattention.corpora.errors import CorpusError
 from inattention.model.transformer import ModelFolderError
 from inattention.probing.command import open_source, run_probe
 from inattention.probing.config import ProbeConfig

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from inattention.audio.config import FeatureConfig
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError, open_corpus
+from inattention.corpora.core.corpus import SPLITS, Corpus, open_corpus
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.registry import corpus_kind
 
 
@@ -16,6 +17,8 @@ def prepare_command(
     Raises:
         CorpusError: It cannot be done; the message says why and what to do.
     """
+    from inattention.corpora.core.description import describe
+
     prepare = corpus_kind(name).prepare()
     corpus = prepare(config, out, overwrite=overwrite, workers=workers, progress=progress)
     print(describe(corpus))
@@ -28,6 +31,8 @@ def show_command(folder: Path) -> Corpus:
     Raises:
         CorpusError: There is no sound corpus in `folder`.
     """
+    from inattention.corpora.core.description import describe
+
     corpus = open_corpus(folder)
     print(describe(corpus))
     return corpus
@@ -71,27 +76,6 @@ def describe_command(
     if out is not None:
         write_page(found, out)
         print(f"\ndrawn: {out}")
-
-
-def describe(corpus: Corpus) -> str:
-    """A few lines: splits, speakers, phones, bad items with the first reasons, and the corpus's caveat."""
-    info = corpus.info
-    lines = [f"{corpus.name} corpus in {corpus.folder} (key {corpus.key})"]
-    for split in SPLITS:
-        counts = {"hours": 0.0, "cuts": 0, "speakers": 0, **info["splits"].get(split, {})}
-        lines.append(
-            f"  {split:5} {counts['hours'] * 60:8.1f} min {counts['cuts']:7} cuts {counts['speakers']:4} speakers"
-        )
-    lines.append(f"  {len(corpus.speakers)} speakers, {len(corpus.phones)} phones")
-    if "alignment" in info:
-        told = info["alignment"]
-        lines.append(f"  phones by forced alignment: {told['aligned']} of {told['lines_with_text']} lines with a text")
-    bad = info["bad_items"]
-    lines.append(f"  {bad['count']} bad items left out" + (":" if bad["count"] else ""))
-    lines += [f"    {item}: {reason}" for item, reason in bad["items"][:5]]
-    lines += [f"  {count} {words}" for words, count in info.get("notes", {}).items()]
-    lines.append(f"  {info['caveat']}")
-    return "\n".join(lines)
 
 
 def features_command(folder: Path, config: FeatureConfig, *, workers: int | None = None, progress: bool = True) -> None:

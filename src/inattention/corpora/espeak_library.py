@@ -8,7 +8,7 @@ import ctypes
 import os
 from dataclasses import dataclass
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 
 _OUTPUT_SYNCHRONOUS = 2  # samples come through the callback, before espeak_Synth returns
 _INITIALIZE_PHONEME_EVENTS = 0x0001

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels import alignment_jobs
 from inattention.corpora.labels.acceptance import Facts
 from inattention.corpora.labels.alignment_jobs import (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.beside_audio import TierNames
 from inattention.corpora.labels.textgrid import Tier, parse_textgrid
 from recordings import textgrid

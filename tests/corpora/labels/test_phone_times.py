@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inattention.corpora.core.corpus import CorpusError
 from inattention.corpora.core.cut_building import fit_phones, phones_within
+from inattention.corpora.errors import CorpusError
 
 from .intervals import QUICK, TOKEN, intervals
 

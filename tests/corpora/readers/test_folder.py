@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inattention.audio.cuts import cut_waveform
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError
+from inattention.audio.reader import cut_waveform
+from inattention.corpora.core.corpus import SPLITS, Corpus
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels import alignment_jobs
 from inattention.corpora.readers.folder import FolderConfig, prepare
+from inattention.corpora.workers.pool import Failure
 from recordings import RATE, noise, people, textgrid, write
 
 
@@ -229,7 +231,7 @@ def test_aligned_phones_are_taken_and_refusals_counted(tmp_path: Path, monkeypat
     monkeypatch.setattr(alignment_jobs.importlib.util, "find_spec", lambda name: object())
     facts = {"confidence": -4.0, "shortest": 0.1, "pauses": 0.1, "longest_seconds": 0.2, "left_over": 0.0, "phones": 1}
     aligned = {"phones": [["sil", 0.0, 0.1], ["ah", 0.1, 0.3]], "facts": facts, "attempt": 1}
-    answers = [aligned, {"error": "its words are not in the audio"}]
+    answers = [aligned, Failure("its words are not in the audio")]
     monkeypatch.setattr(alignment_jobs, "ask_all", lambda module, jobs, **_: iter(answers))
     corpus = make(root, tmp_path / "out", align=True)
     assert corpus.phones == ("sil", "ah")

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.acceptance import Facts
-from inattention.corpora.workers.file_pool import ask_all
+from inattention.corpora.workers.pool import Failure, ask_all
 
 _WORKER = "inattention.corpora.labels.alignment_worker"
 
@@ -113,4 +113,4 @@ def align_texts(jobs: Sequence[tuple[Path, str]], *, workers: int | None, progre
     if not asked:
         return
     for answer in ask_all(_WORKER, asked, workers=workers, progress=progress, total=len(asked), what="aligning"):
-        yield Refused(answer["error"]) if "error" in answer else result_from_json(answer)
+        yield Refused(answer.reason) if isinstance(answer, Failure) else result_from_json(answer)

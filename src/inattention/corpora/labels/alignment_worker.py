@@ -1,29 +1,22 @@
-"""The process that aligns texts with audio files: jobs on stdin, answers on stdout, one line of JSON each."""
+"""The process that aligns texts with audio files."""
 
-import json
-import sys
+from typing import Any
 
-from inattention.audio.reader import AudioError, load_audio
-from inattention.corpora.core.corpus import CorpusError
+from inattention.audio.reader import load_audio
 from inattention.corpora.labels.alignment import SAMPLING_RATE, align
-from inattention.corpora.labels.alignment_jobs import AlignJob, AlignmentResult, result_to_json
+from inattention.corpora.labels.alignment_jobs import AlignJob, result_to_json
+from inattention.corpora.workers.serving import serve
 
 
 def main() -> None:
-    """Answer jobs until stdin ends."""
-    for line in sys.stdin:
-        try:
-            answer = result_to_json(align_file(AlignJob(**json.loads(line))))
-        except (CorpusError, AudioError) as error:
-            answer = {"error": str(error)}
-        except Exception as error:  # an error in the aligner costs one file
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+    """Answer jobs until there are no more; whatever goes wrong costs one file."""
+    serve(answer, (Exception,))
 
 
-def align_file(job: AlignJob) -> AlignmentResult:
-    """Find the phones of a text in an audio file."""
-    return align(load_audio(job.path, SAMPLING_RATE).numpy(), job.text)
+def answer(job: dict[str, Any]) -> dict[str, Any]:
+    """Align a text with an audio file; see `AlignJob` and `result_to_json`."""
+    asked = AlignJob(**job)
+    return result_to_json(align(load_audio(asked.path, SAMPLING_RATE).numpy(), asked.text))
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inattention.corpora.core.corpus import CorpusError
 from inattention.corpora.core.cut_building import Phone
 from inattention.corpora.core.file_tree import Tree, read_text
 from inattention.corpora.core.phones import SILENCE, SILENCE_LABELS, phone_of_arpabet
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.ctm import LARGEST as LARGEST_CTM
 from inattention.corpora.labels.ctm import parse_ctm
 from inattention.corpora.labels.textgrid import Tier, parse_textgrid

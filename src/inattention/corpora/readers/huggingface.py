@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inattention.corpora.core.audio_facts import Facts
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError
-from inattention.corpora.core.file_tree import printable
+from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.corpora.core.recordings import add_recording, as_json, inspect_files, members_of
 from inattention.corpora.core.splits import Splits, check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.stored_audio import audio_digest, store_audio
+from inattention.text import printable
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
@@ -220,7 +221,7 @@ def _keep(writer: CorpusWriter, split: str, audio: Any, local: Path) -> str:
     data = audio.get("bytes") or _read(audio.get("path"), local)
     digest = audio_digest(data)
     path = f"audio/{split}/{digest[:2]}/{digest}"
-    store_audio(writer, path, data)
+    store_audio(writer.folder, path, data)
     return path
 
 

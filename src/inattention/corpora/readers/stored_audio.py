@@ -1,8 +1,8 @@
 """Audio files that a reader writes into the corpus as they are, named by their content."""
 
 import hashlib
+from pathlib import Path
 
-from inattention.corpora.core.writer import CorpusWriter
 from inattention.files import write_bytes
 
 
@@ -11,15 +11,15 @@ def audio_digest(audio: bytes) -> str:
     return hashlib.sha256(audio).hexdigest()[:24]
 
 
-def store_audio(writer: CorpusWriter, path: str, audio: bytes) -> None:
+def store_audio(folder: Path, path: str, audio: bytes) -> None:
     """Write a file of encoded audio into the corpus, unless an earlier, interrupted run has written it.
 
     Args:
-        writer: Of the corpus.
+        folder: Of the corpus.
         path: Relative to the corpus.
         audio: The content.
     """
-    place = writer.folder / path
+    place = folder / path
     place.parent.mkdir(parents=True, exist_ok=True)
     if not place.exists():
         write_bytes(place, audio)

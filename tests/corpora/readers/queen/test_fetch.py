@@ -2,7 +2,7 @@
 
 import pytest
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.queen import fetch
 from inattention.corpora.readers.queen.fetch import find_archive
 

@@ -20,9 +20,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError
+from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.corpora.core.phones import ENGLISH_PHONES
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.espeak.jobs import SpeakJob, SpokenVoice, Utterance
 from inattention.corpora.readers.espeak.sentences import sentences
 from inattention.corpora.readers.espeak.voices import VOICES, Voice
@@ -127,8 +128,7 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        from inattention.corpora.workers.pool import run_jobs
-        from inattention.corpora.workers.process import cores
+        from inattention.corpora.workers.pool import cores, run_jobs
 
         jobs = [job.to_json() for job in speak_jobs(config, writer.folder)]
         for job, answer in run_jobs(_WORKER, jobs, writer, workers=workers or cores(), progress=progress, unit="voice"):

@@ -1,24 +1,24 @@
-"""The process that speaks: reads jobs on stdin, writes audio files, answers on stdout, one line of JSON each.
+"""The process that speaks and writes audio files.
 
-Started by `inattention.corpora.workers.pool`. Each job is a voice with its sentences; they are spoken in order until
-the voice's share of seconds is filled as closely as whole utterances allow.
+Each job is a voice with its sentences; they are spoken in order until the voice's share of seconds is filled as closely
+as whole utterances allow.
 """
 
 import hashlib
-import json
-import math
-import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 from jaxtyping import Float, Int16
-from scipy.signal import resample_poly
 
+from inattention.audio.decoding import resample_array
 from inattention.corpora.core.phones import SILENCE, STOPS, UnknownPhoneError, phone_of_espeak
 from inattention.corpora.espeak_library import EspeakError, Speech
 from inattention.corpora.readers.espeak.engine import EspeakEngine
 from inattention.corpora.readers.espeak.jobs import Segment, SpeakJob, SpokenVoice, Utterance
+from inattention.corpora.workers.serving import serve
 
 _PAUSE_SECONDS = (0.1, 0.3)  # before and after each utterance
 _SHORTEST_CLOSURE_SECONDS = 0.005
@@ -26,15 +26,18 @@ _CLOSURE_LEVEL = 0.01  # of the utterance's peak
 
 
 def main() -> None:
-    """Answer jobs until stdin ends."""
-    engine: EspeakEngine | None = None
-    for line in sys.stdin:
-        try:
-            engine = engine or EspeakEngine()
-            answer = speak_job(engine, SpeakJob(**json.loads(line))).to_json()
-        except (EspeakError, OSError, soundfile.SoundFileError) as error:
-            answer = {"error": str(error)}
-        print(json.dumps(answer), flush=True)
+    """Answer jobs until there are no more."""
+    serve(answer, (EspeakError, OSError, soundfile.SoundFileError))
+
+
+def answer(job: dict[str, Any]) -> dict[str, Any]:
+    """Speak a voice's sentences; see `SpeakJob` and `SpokenVoice`."""
+    return speak_job(_engine(), SpeakJob(**job)).to_json()
+
+
+@cache
+def _engine() -> EspeakEngine:
+    return EspeakEngine()
 
 
 def speak_job(engine: EspeakEngine, job: SpeakJob) -> SpokenVoice:
@@ -86,7 +89,7 @@ def speak_utterance(
     wave = np.frombuffer(speech.pcm, np.int16).astype(np.float64) / 32768
     rate = job.sampling_rate
     before, after = (round(pause * rate) for pause in pauses)
-    resampled = np.pad(resample(wave, engine.sampling_rate, rate), (before, after))
+    resampled = np.pad(resample_array(wave, engine.sampling_rate, rate), (before, after))
     noise = generator.standard_normal(len(resampled)) * 10 ** (job.noise_dbfs / 20)
     samples = np.round(np.clip(resampled + noise, -1, 1) * 32767).astype(np.int16)
     scale = rate / engine.sampling_rate
@@ -95,12 +98,6 @@ def speak_utterance(
         for phone, first, end in label(speech, wave, engine.sampling_rate)
     ]
     return samples, _merged([(SILENCE, 0, before), *spoken, (SILENCE, spoken[-1][2], len(samples))])
-
-
-def resample(wave: Float[np.ndarray, "samples"], old_rate: int, new_rate: int) -> Float[np.ndarray, "resampled"]:
-    """Resample a waveform by a polyphase filter."""
-    common = math.gcd(old_rate, new_rate)
-    return resample_poly(wave, new_rate // common, old_rate // common)
 
 
 def label(speech: Speech, wave: Float[np.ndarray, "samples"], rate: int) -> list[Segment]:

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 
 PACKAGE = "flight-of-the-amazon-queen"
 _FILE = "queen.1c"

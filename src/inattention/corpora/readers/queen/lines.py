@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.spoken_words import words_of
 from inattention.corpora.readers.queen.archive import Archive, Entry, Piece, dialogue
 from inattention.seeding import derive_seed

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError
+from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.corpora.core.phones import ENGLISH_PHONES
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.acceptance import MEASURED
 from inattention.corpora.labels.alignment_jobs import Aligned, Refused, require_pocketsphinx
 from inattention.corpora.readers.queen.archive import Archive
@@ -106,8 +107,7 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        from inattention.corpora.workers.pool import run_jobs
-        from inattention.corpora.workers.process import cores
+        from inattention.corpora.workers.pool import cores, run_jobs
 
         lines, bad = spoken_lines(archive)
         for item, reason in (*archive.bad, *bad):

@@ -1,34 +1,31 @@
-"""The process that decodes and aligns lines: jobs on stdin, answers on stdout, one line of JSON each.
-
-Started by `inattention.corpora.workers.pool`.
-"""
+"""The process that decodes and aligns lines and writes their audio."""
 
 import hashlib
 import io
-import json
-import os
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 from jaxtyping import Int16
 
 from inattention.audio.reader import AudioError, decode_audio
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.alignment import SAMPLING_RATE, align
 from inattention.corpora.readers.queen.archive import read_part
 from inattention.corpora.readers.queen.jobs import BadLine, DecodedLine, LineJob, answer_to_json
+from inattention.corpora.workers.serving import serve
+from inattention.files import replacing
 
 
 def main() -> None:
-    """Answer jobs until stdin ends."""
-    for line in sys.stdin:
-        try:
-            answer = answer_to_json(decode_line(LineJob(**json.loads(line))))
-        except (CorpusError, OSError) as error:
-            answer = {"error": str(error)}
-        print(json.dumps(answer), flush=True)
+    """Answer jobs until there are no more."""
+    serve(answer, (CorpusError, OSError))
+
+
+def answer(job: dict[str, Any]) -> dict[str, Any]:
+    """Decode a line; see `LineJob` and `answer_to_json`."""
+    return answer_to_json(decode_line(LineJob(**job)))
 
 
 def decode_line(job: LineJob) -> DecodedLine | BadLine:
@@ -49,16 +46,12 @@ def decode_line(job: LineJob) -> DecodedLine | BadLine:
 
 
 def _write(path: Path, samples: Int16[np.ndarray, " samples"]) -> None:
-    """Write audio under a temporary name, then rename it, so that an interrupted run leaves no partial file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.writing-{os.getpid()}")
     try:
-        soundfile.write(temporary, samples, SAMPLING_RATE, subtype="PCM_16", format="FLAC")
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            soundfile.write(temporary, samples, SAMPLING_RATE, subtype="PCM_16", format="FLAC")
     except soundfile.SoundFileError as error:
         raise CorpusError(f"cannot write {path}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
