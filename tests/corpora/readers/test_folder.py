@@ -203,13 +203,13 @@ def test_an_interrupted_preparation_reads_nothing_twice(tmp_path: Path, monkeypa
     from inattention.corpora.readers import folder
 
     root = people(tmp_path / "in")
-    monkeypatch.setattr(sources, "FILES_A_JOB", 3)
+    monkeypatch.setattr(sources, "FILES_PER_JOB", 3)
     whole = make(root, tmp_path / "whole")
     monkeypatch.setattr(folder, "_add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         make(root, tmp_path / "out")
     monkeypatch.undo()
-    monkeypatch.setattr(sources, "FILES_A_JOB", 3)
+    monkeypatch.setattr(sources, "FILES_PER_JOB", 3)
     monkeypatch.setattr(sources, "inspect", lambda *_, **__: pytest.fail("read again"))
     again = make(root, tmp_path / "out")
     for name in ("cuts-train.jsonl.gz", "cuts-dev.jsonl.gz", "cuts-test.jsonl.gz"):

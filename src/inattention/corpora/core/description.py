@@ -23,7 +23,7 @@ _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
 
 def describe(corpus: Corpus) -> str:
-    """Return some lines of text: splits, speakers, phones, bad items with the first reasons, and the caveat."""
+    """Return a few lines of text: splits, speakers, phones, skipped items with the first reasons, and the caveat."""
     info = corpus.info
     lines = [f"{corpus.name} corpus in {corpus.folder} (key {corpus.key})"]
     for split in SPLITS:
@@ -34,9 +34,8 @@ def describe(corpus: Corpus) -> str:
     lines.append(f"  {len(corpus.speakers)} speakers, {len(corpus.phones)} phones")
     if "alignment" in info:
         alignment = info["alignment"]
-        lines.append(
-            f"  phones by forced alignment: {alignment['aligned']} of {alignment['lines_with_text']} lines with a text"
-        )
+        of = f"{alignment['aligned']} of {alignment['lines_with_text']}"
+        lines.append(f"  phones by forced alignment: {of} lines with a text")
     bad = info["bad_items"]
     lines.append(f"  {bad['count']} bad items skipped" + (":" if bad["count"] else ""))
     lines += [f"    {item}: {reason}" for item, reason in bad["items"][:5]]

@@ -38,7 +38,7 @@ def read_tree(folder: str | Path, suffixes: tuple[str, ...]) -> Tree:
     """
     root = Path(folder).expanduser().resolve()
     if not root.is_dir():
-        raise CorpusError(f"there is no folder {root}: say with --path where the audio is")
+        raise CorpusError(f"there is no folder {root}: set --path to the folder of the audio")
     tree = Tree(root)
     seen: set[tuple[int, int]] = set()
     _read(tree, "", suffixes, seen, 0)

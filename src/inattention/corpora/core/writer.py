@@ -92,7 +92,7 @@ def write_corpus(
     root = str(spec.audio_root) if spec.audio_root else None
     if existing.info.get("audio_root") != root:
         existing = _move_root(existing, root)
-    print(f"{destination} holds this corpus already: nothing to do (--overwrite makes it anew)", file=sys.stderr)
+    print(f"{destination} holds this corpus already: nothing to do (--overwrite prepares it again)", file=sys.stderr)
     return existing
 
 
