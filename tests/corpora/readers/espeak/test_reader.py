@@ -183,7 +183,7 @@ def test_a_voice_that_says_nothing_right_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(espeak, "sentences", lambda seed: ("" if n % 4 == 2 else s for n, s in enumerate(good(seed))))
     corpus = prepare(SMALL, tmp_path / "mute", workers=1, progress=False)
     assert corpus.speakers == ("lee_en-us", "plain_en-us", "reed_en-us")
-    assert ["zac_en-us", "only 0 of its utterances came out, too few for three splits: left out"] in corpus.info[
+    assert ["zac_en-us", "only 0 of its utterances came out, too few for three splits: skipped"] in corpus.info[
         "bad_items"
     ]["items"]
 
