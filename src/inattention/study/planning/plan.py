@@ -88,7 +88,7 @@ def make_plan(config: StudyConfig, corpus: Corpus) -> list[Step]:
     """
     rows = read_rows(config.rows)
     features = asdict(config.model.features)
-    floor = {"training": config.training.what_counts(), "features": features, "length": config.model.max_length}
+    floor = {"training": config.training.hyperparameters(), "features": features, "length": config.model.max_length}
     steps = [Step("floor", "", config.seeds[0], _key("floor", floor, corpus.key, config.seeds[0]))]
     read_rates(config.learning_rates)  # says what is wrong with any, even where no row needs it
     for seed in config.seeds:
