@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from inattention import cli
-from inattention.pretraining import data, engine, run  # noqa: F401  # what a life would load
+from inattention.pretraining import callbacks, data, module, run  # noqa: F401  # what a life would load
 from speech import make_corpus
 
 WRITING = ".checkpoint.ckpt.writing"

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from inattention import cli
-from inattention.pretraining.engine import Pretraining
 from inattention.pretraining.examples import Batch
+from inattention.pretraining.module import Pretraining
 from inattention.pretraining.objective import MaskedAcousticModel
 
 RANK = int(os.environ.get("RANK", "0"))

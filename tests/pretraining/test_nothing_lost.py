@@ -13,23 +13,11 @@ from safetensors.torch import load_file
 
 from inattention import cli
 from inattention.corpora.core.corpus import Corpus
-from inattention.pretraining import engine
+from inattention.pretraining.module import Pretraining
 from speech import make_corpus
 from together import small
 
 TESTS = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return make_corpus(tmp_path_factory.mktemp("corpus") / "tones")
-
-
-@pytest.fixture(scope="module")
-def whole(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    assert cli.main(small(corpus.folder, folder)) == 0
-    return folder
 
 
 def same(one: Path, other: Path) -> bool:
@@ -39,14 +27,14 @@ def same(one: Path, other: Path) -> bool:
 
 def at_step(monkeypatch: pytest.MonkeyPatch, step: int, happens: Callable[[], object]) -> None:
     """Let something happen just before a step."""
-    start = engine.Pretraining.on_train_batch_start
+    start = Pretraining.on_train_batch_start
 
-    def started(self: engine.Pretraining, batch: object, batch_idx: int) -> None:
+    def started(self: Pretraining, batch: object, batch_idx: int) -> None:
         if self.global_step == step:
             happens()
         start(self, batch, batch_idx)
 
-    monkeypatch.setattr(engine.Pretraining, "on_train_batch_start", started)
+    monkeypatch.setattr(Pretraining, "on_train_batch_start", started)
 
 
 @pytest.fixture
@@ -70,7 +58,7 @@ def test_no_room_for_a_checkpoint_ends_the_run_and_loses_nothing(
         at_step(patch, 5, lambda: largest_file(20_000))
         assert cli.main(small(corpus.folder, out)) == 2
     largest_file(resource.RLIM_INFINITY)
-    assert f"{out} cannot be written: File too large. What was saved before stands" in capsys.readouterr().err
+    assert f"{out} cannot be written: File too large. Earlier checkpoints are intact" in capsys.readouterr().err
     assert not list(out.glob(".*writing*"))
     assert cli.main(small(corpus.folder, out)) == 0
     assert same(whole, out)
@@ -104,7 +92,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
     with monkeypatch.context() as patch:
         at_step(patch, 5, fill)
         assert cli.main(small(corpus.folder, out)) == 2
-    assert "No space left on device. What was saved before stands" in capsys.readouterr().err
+    assert "No space left on device. Earlier checkpoints are intact" in capsys.readouterr().err
     ballast.unlink()
     assert cli.main(small(corpus.folder, out)) == 0
     assert same(whole, out)
@@ -176,7 +164,7 @@ def test_a_damaged_checkpoint_is_noticed_and_left_for_the_one_before(
     capsys.readouterr()
     assert cli.main(small(corpus.folder, out)) == 0
     said = capsys.readouterr().err
-    assert f"{path} is damaged and left out" in said
+    assert f"{path} is damaged and skipped" in said
     assert ("starts from its first step" in said) == (damage == "both")
     assert same(whole, out)
 

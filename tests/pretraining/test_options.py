@@ -13,23 +13,10 @@ from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.devices import placement
 from inattention.pretraining.examples import split
-from inattention.pretraining.run import Run
+from inattention.pretraining.manifest import Run
 from inattention.pretraining.stopping import RunError, is_first_process
 from small_models import small_config
-from speech import make_corpus
 from together import small
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return make_corpus(tmp_path_factory.mktemp("corpus") / "tones")
-
-
-@pytest.fixture(scope="module")
-def whole(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    assert cli.main(small(corpus.folder, folder)) == 0
-    return folder
 
 
 def weights(folder: Path) -> torch.Tensor:
@@ -100,14 +87,14 @@ def test_pieces_hold_the_batch_and_count_all_of_its_cells(corpus: Corpus) -> Non
     for count in (1, 2, 3, 5):
         pieces = split(batch, count)
         assert len(pieces) == count
-        assert [piece.piece for piece in pieces] == list(range(count))
+        assert [piece.micro_batch for piece in pieces] == list(range(count))
         assert tuple(cut for piece in pieces for cut in piece.ids) == batch.ids
-        assert sum(int(piece.chosen.sum()) for piece in pieces) == int(batch.chosen.sum())
-        assert {piece.cells for piece in pieces} == {int(batch.chosen.sum()) * batch.target.shape[2]}
+        assert sum(int(piece.masked.sum()) for piece in pieces) == int(batch.masked.sum())
+        assert {piece.masked_bins for piece in pieces} == {int(batch.masked.sum()) * batch.target.shape[2]}
     alone = run.examples()[0, 0, list(corpus.cuts("train"))[2:3]]
     last = split(batch, 3)[2]
     assert torch.equal(last.features, alone.features)
-    assert torch.equal(last.chosen, alone.chosen)
+    assert torch.equal(last.masked, alone.masked)
 
 
 def test_torchrun_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,17 +9,11 @@ from safetensors.torch import load_file
 
 from inattention import cli
 from inattention.corpora.core.corpus import Corpus
-from speech import make_corpus
 from together import small, torchrun
 
 pytestmark = pytest.mark.slow
 TOLERANCE = 2e-5
 TESTS = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return make_corpus(tmp_path_factory.mktemp("corpus") / "tones")
 
 
 @pytest.fixture(scope="module")
