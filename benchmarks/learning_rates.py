@@ -20,7 +20,7 @@ import tyro
 
 from inattention.corpora.core.corpus import open_corpus
 from inattention.files import write_json
-from inattention.pretraining.run import PretrainingOutcome, pretrain
+from inattention.pretraining.run import pretrain
 from inattention.provenance import provenance
 from inattention.study.planning.plan import Step, run_of
 from inattention.study.planning.presets import preset
