@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from inattention.files import owned
+from inattention.files import folder_lock
 from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.held_out import measure_held_out
 from inattention.pretraining.manifest import Run
@@ -188,7 +188,7 @@ def test_a_signal_waits_for_a_checkpoint_and_the_resumed_run_ends_in_the_same_bi
 
 
 def test_two_runs_in_one_folder_are_refused(run: Run, tmp_path: Path) -> None:
-    with owned(tmp_path), pytest.raises(RunError, match="another run is working"):
+    with folder_lock(tmp_path), pytest.raises(RunError, match="another run is working"):
         pretrain(run, tmp_path, progress=False)
 
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from inattention.files import owned, write_json
+from inattention.files import folder_lock, write_json
 from inattention.pretraining.held_out import measure_held_out
 from inattention.pretraining.manifest import Run, claim, read_object
 from inattention.pretraining.objective import MaskedAcousticModel
@@ -103,7 +103,7 @@ def pretrain(run: Run, folder: str | Path, *, progress: bool = True) -> Pretrain
     folder = Path(folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with writing(folder), owned(folder, RunError) if is_first_process() else nullcontext():
+    with writing(folder), folder_lock(folder, RunError) if is_first_process() else nullcontext():
         return _pretrain(run, folder, progress=progress)
 
 
