@@ -20,11 +20,10 @@ import tyro
 
 from inattention.corpora.core.corpus import open_corpus
 from inattention.files import write_json
-from inattention.pretraining.run import pretrain
+from inattention.pretraining.run import Run, pretrain
 from inattention.provenance import provenance
-from inattention.study.planning.plan import Step, run_of
 from inattention.study.planning.presets import preset
-from inattention.study.planning.rows import read_rows
+from inattention.study.planning.rows import model_of, parse_rates, parse_rows, parse_study_row, training_of
 from inattention.timing.report import aligned
 
 REPRESENTATIVES = (
@@ -67,7 +66,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    rows = read_rows(options.rows)
+    rows = [row.name for row in parse_rows(options.rows)]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, mp_context=spawn, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         todo = {(row, rate): pool.submit(held_out, options, row, rate) for row, rate in product(rows, options.rates)}
@@ -97,9 +96,10 @@ def held_out(options: Options, row: str, rate: float) -> dict[str, Any]:
     config = preset(options.preset)
     training = replace(config.training, steps=options.steps, validate_every=options.steps)
     config = replace(config, training=training)
-    named = f"{row}@training.learning_rate={rate:g}"
-    run = run_of(named, options.seed, config, open_corpus(options.corpus))
-    return pretrain(run, options.out / Step("pretrain", named, options.seed, "").run_name, progress=False)
+    named = parse_study_row(f"{row}@training.learning_rate={rate:g}")
+    training = training_of(named, config, parse_rates(config.learning_rates))
+    run = Run(model_of(named, config), training, open_corpus(options.corpus), options.seed)
+    return pretrain(run, options.out / f"{named.file_name}-{options.seed}", progress=False)
 
 
 def _order(loss: float) -> float:

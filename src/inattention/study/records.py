@@ -55,13 +55,13 @@ class Record:
         raise NotImplementedError
 
     @staticmethod
-    def _common(job: Job, folder: str | None = None) -> dict[str, Any]:
+    def common(job: Job) -> dict[str, Any]:
         """Return the fields that all records have, from their job."""
         return {
             "row": job.row,
             "seed": job.id.seed,
             "fingerprint": job.id.fingerprint,
-            "folder": job.id.folder if folder is None else folder,
+            "folder": job.id.folder,
         }
 
 
