@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from inattention.study.planning.plan import Job
 from inattention.study.records import Record
 
+SETTINGS = "study.json"  # in the study's folder
 SECONDS_TO_END = 20  # for workers that are asked to end: a training step and a checkpoint
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from inattention.corpora.core.corpus import INFO_FILE, Corpus
-from inattention.study.execution.executor import SECONDS_TO_END, Ended, ExecutorError, check_shared
+from inattention.study.execution.executor import SECONDS_TO_END, SETTINGS, Ended, ExecutorError, check_shared
 from inattention.study.execution.jobs import run_job
 from inattention.study.planning.plan import Job
 from inattention.study.records import Record
 
-SETTINGS = "study.json"
 STARTS = 3  # attempts to start a cluster of the study's own
 LOST_WORKERS = 3  # that a job may cost before it counts as failed
 

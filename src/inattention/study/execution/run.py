@@ -17,11 +17,11 @@ from types import FrameType
 
 from inattention.corpora.core.corpus import Corpus, corpus_key, open_corpus
 from inattention.corpora.readers.espeak import reader as espeak
-from inattention.files import owned, write_json
+from inattention.files import folder_lock, write_json
 from inattention.provenance import provenance
+from inattention.study.execution.executor import SETTINGS
 from inattention.study.execution.executors import make_executor
 from inattention.study.execution.jobs import measure_times
-from inattention.study.execution.ray import SETTINGS
 from inattention.study.execution.scheduler import reason, run_jobs
 from inattention.study.header import Provenance, StudyHeader
 from inattention.study.planning.config import StudyConfig
@@ -58,7 +58,7 @@ def run_study(
     """
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    with owned(folder):
+    with folder_lock(folder):
         plan = make_plan(config, open_study_corpus(config, folder, progress=progress))
         made_with = provenance()
         write_json(folder / SETTINGS, {"preset": preset, "config": config.to_dict(), "provenance": made_with})
