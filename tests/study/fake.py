@@ -14,7 +14,7 @@ from scipy.special import ndtr, ndtri
 from inattention.attention.mechanisms.patterned import hand_made_map, patterns_for
 from inattention.comparison import UtteranceCounts
 from inattention.probing.config import TASKS, Task
-from inattention.probing.run import ProbeReport, TaskResult
+from inattention.probing.results import ProbeReport, TaskResult
 from inattention.study.header import CorpusInfo, Provenance, StudyHeader
 from inattention.study.planning.fingerprint import fingerprint
 from inattention.study.planning.plan import JobId, Kind, kind_named

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from inattention.probing.run import TaskResult
+from inattention.probing.results import TaskResult
 from inattention.study.estimates import accuracy_over_seeds, collapsed, compare, loss_over_seeds
 from inattention.study.planning.rows import parse_study_row
 from inattention.study.records import PretrainingRecord

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from inattention.probing.run import TaskResult
+from inattention.probing.results import TaskResult
 from inattention.study.records import PretrainingRecord
 
 Verdict = Literal["higher", "lower", "overlapping"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 
 from inattention.probing.config import TASKS
-from inattention.probing.run import TaskResult
+from inattention.probing.results import TaskResult
 from inattention.study.header import CorpusInfo, Provenance, StudyHeader
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.plan import JobId, Kind

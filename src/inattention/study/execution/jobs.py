@@ -12,7 +12,9 @@ from torch import Tensor
 from inattention import attention
 from inattention.files import write_bytes, write_json
 from inattention.model.transformer import AudioTransformer
-from inattention.pretraining.run import OUTCOME, RUN, Run, neighbour_floor, pretrain
+from inattention.pretraining.linear_baseline import measure_linear_baseline
+from inattention.pretraining.manifest import MANIFEST, Run, RunManifest
+from inattention.pretraining.run import OUTCOME, pretrain
 from inattention.study.planning.plan import MAPS, MODEL, Job
 from inattention.study.records import BaselineRecord, PretrainingRecord, ProbeRecord, Record, TimingRecord
 
@@ -84,26 +86,26 @@ def _pretrain(job: Job, folder: Path) -> PretrainingRecord:
     assert job.run is not None
     if (folder / OUTCOME).is_file() and not (folder / MODEL).is_file():
         # Its model was removed, and is needed now: it is trained again, to the same bits on the same machine.
-        for name in (OUTCOME, CURVE, RUN):
+        for name in (OUTCOME, CURVE, MANIFEST):
             (folder / name).unlink(missing_ok=True)
     outcome = pretrain(job.run, folder, progress=False)
+    assert outcome is not None  # None in further processes of one run only
     keep_maps(job.run, folder)
     curve = folder / CURVE
     lines = curve.read_text(encoding="utf-8").splitlines() if curve.is_file() else []
-    written = json.loads((folder / RUN).read_text(encoding="utf-8"))
     line = {
-        "outcome": outcome,
+        "outcome": outcome.to_dict(),
         "curve": [json.loads(text) for text in lines],
         "maps": f"{job.id.folder}/{MAPS}" if (folder / MAPS).is_file() else None,
         "learning_rate": job.run.training.learning_rate,
-        "provenance": written["provenance"],
+        "provenance": RunManifest.read(folder).provenance or {},
     }
     return PretrainingRecord.from_dict(line, Record.common(job))
 
 
 def _baseline(job: Job) -> dict[str, Any]:
     assert job.run is not None
-    return neighbour_floor(job.run)
+    return measure_linear_baseline(job.run).to_dict()
 
 
 def _probe(job: Job, model: Path | None) -> dict[str, Any]:

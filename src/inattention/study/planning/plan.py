@@ -11,7 +11,7 @@ from typing import Any, Literal
 from inattention import attention
 from inattention.audio.config import FeatureConfig
 from inattention.corpora.core.corpus import Corpus
-from inattention.pretraining.run import Run
+from inattention.pretraining.manifest import Run
 from inattention.probing.config import ProbeConfig
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.fingerprint import (
