@@ -7,7 +7,7 @@ import pytest
 
 from inattention.corpora.core.corpus import Corpus
 from inattention.study.execution.executor import Ended
-from inattention.study.execution.scheduler import run_jobs
+from inattention.study.execution.scheduler import FractionDone, run_jobs
 from inattention.study.header import Provenance, StudyHeader
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.plan import Job, Plan, make_plan
@@ -105,3 +105,20 @@ def test_a_job_whose_model_was_trained_before_starts_at_once(tmp_path: Path) -> 
 
     run_jobs([baseline, probed], store, Watched(1), progress=False)
     assert models == [None, folder]
+
+
+def test_progress_of_a_training_is_read_from_the_end_of_its_curve_when_it_has_grown(tmp_path: Path) -> None:
+    job = next(
+        job for job in make_plan(StudyConfig(rows=("qk",), timed=False), CORPUS).jobs if job.id.kind == "pretrain"
+    )
+    assert job.run is not None
+    done, curve = FractionDone(tmp_path), tmp_path / job.id.folder / "curve.jsonl"
+    assert done(job) == 0
+    curve.parent.mkdir(parents=True)
+    curve.write_text("".join(f'{{"step": {step}, "held_out_l1": 0.5}}\n' for step in range(0, 10_001, 10)))
+    assert done(job) == pytest.approx(10_000 / job.run.training.steps)
+    same_size = curve.read_text().replace('"step": 10000', '"step": 20000')
+    curve.write_text(same_size)
+    assert done(job) == pytest.approx(0.5)
+    curve.write_text(f'{same_size}{{"step": 20000, "held_out_l1": 0.5}}\n')
+    assert done(job) == 0.99

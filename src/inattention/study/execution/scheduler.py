@@ -28,7 +28,7 @@ def run_jobs(jobs: Sequence[Job], store: Store, executor: Executor, *, progress:
         executor: where jobs run; it is closed afterwards.
         progress: show a progress bar.
     """
-    schedule, done = _Schedule(jobs, store), _FractionDone(store.folder)
+    schedule, done = _Schedule(jobs, store), FractionDone(store.folder)
     try:
         with tqdm(total=len(schedule.waiting), desc="study", unit="job", disable=not progress) as bar:
             while schedule.waiting or schedule.running:
@@ -96,7 +96,7 @@ class _Schedule:
         self._failed.add(job.id.fingerprint)
 
 
-class _FractionDone:
+class FractionDone:
     """Fraction of a running job that is done: pre-training tells by its curve, others do not.
 
     A curve is read again only when it has grown, and then its end alone.
@@ -107,6 +107,7 @@ class _FractionDone:
         self._known: dict[Path, tuple[int, float]] = {}
 
     def __call__(self, job: Job) -> float:
+        """Return the fraction of a job that is done."""
         if job.id.kind != "pretrain" or job.run is None or not job.run.training.steps:
             return 0.0
         curve = self._study / job.id.folder / CURVE
