@@ -9,15 +9,14 @@ from lhotse import AudioSource, Recording
 
 from inattention import AudioTransformer, AudioTransformerConfig
 from inattention.audio.config import FeatureConfig
-from inattention.audio.cuts import cut_waveform
-from inattention.audio.features import features as features_of
+from inattention.audio.frames import features as features_of
+from inattention.audio.reader import cut_waveform
 from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.ours import EncoderSource, MelSource, Source
 from inattention.probing import features as features_module
 from inattention.probing.features import ProbeError, SplitFeatures, extract, utterance_means
 from inattention.probing.probes import UtteranceProbe
-
-from .toy_corpus import RATE, SMALL, Utterance, speech
+from toy_corpus import RATE, SMALL, Utterance, speech
 
 
 def run(source: Source, corpus: Corpus, folder: Path, split: str = "train", **options: bool) -> SplitFeatures:
