@@ -28,7 +28,7 @@ from inattention.analysis.capture import SECONDS_BEFORE_PROGRESS, CaptureError, 
 from inattention.analysis.config import AnalysisConfig
 from inattention.analysis.run import open_source
 from inattention.attention.ops.map_files import SUFFIX, TENSOR, names_file
-from inattention.attention.ops.padding import split_heads
+from inattention.attention.ops.projections import split_heads
 from inattention.conversion.least_squares import least_squares
 from inattention.corpora.core.corpus import Corpus, open_corpus
 from inattention.encoders.base import MapSource, as_source

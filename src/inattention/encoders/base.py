@@ -4,8 +4,6 @@ A source cuts a waveform to so many of its steps and gives the maps of a batch o
 have the same length, so no map holds padding.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 
 from inattention.audio.frames import stack, steps_of
 from inattention.audio.log_mel import log_mel
+from inattention.model.chunks import evaluating
 from inattention.model.transformer import AudioTransformer
 
 
@@ -138,17 +137,3 @@ def as_source(model: "AudioTransformer | MapSource | nn.Module", name: str | Non
 
         return HuggingFaceMaps(model, name)
     raise ValueError(f"{type(model).__name__} is neither one of our encoders nor a Hugging Face audio encoder")
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Generator[None]:
-    """Put a model in evaluation mode, and afterwards every part of it back in its own."""
-    modes = [(module, module.training) for module in model.modules()]
-    if any(training for _, training in modes):  # else what mechanisms keep while in evaluation would be dropped
-        model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            if module.training != training:
-                module.train(training)

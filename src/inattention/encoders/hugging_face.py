@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from inattention.audio.config import FeatureConfig
 from inattention.audio.log_mel import log_mel
 from inattention.audio.reader import check_samples
-from inattention.encoders.base import Crop, evaluating
+from inattention.encoders.base import Crop
+from inattention.model.chunks import evaluating
 
 SAMPLING_RATE = 16_000  # of all encoders of these families
 SPECIAL_TOKENS = 2  # of AST: they come before the patches

@@ -113,5 +113,5 @@ class EncoderSource(_Ours):
     ) -> list[Float[Tensor, "_ *layers width"]]:
         """Give the last layer, or with `all_layers` the embedded input and every layer."""
         steps = [features_of(waveform, self.config) for waveform in waveforms]
-        hidden = encode(self.model, steps, layer=None if all_layers else -1, batch_size=self.batch_size)
+        hidden = encode(self.model.encoder, steps, layer=None if all_layers else -1, batch_size=self.batch_size)
         return [h.transpose(0, 1).cpu() if all_layers else h.cpu() for h in hidden]

@@ -203,7 +203,7 @@ class _Run:
         config = self.model.config
         chunk = min(max(len(read.steps) for read in batch), config.max_length)
         values = encode(
-            self.model,
+            self.model.encoder,
             [read.steps for read in batch],
             layer=self.output.settings.layer,
             batch_size=max(1, self.budget // chunk),
