@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 
 from inattention.encoders.extraction.folder import INDEX_FILE, ExtractionError
-from inattention.encoders.extraction.run import extract_folder
+from inattention.encoders.extraction.run import ExtractionSummary, extract_folder
 
 RATE = 16_000
 
@@ -54,7 +54,7 @@ def write_bad_files(folder: Path) -> dict[str, str]:
     }
 
 
-def extract(model: str, folder: Path, out: Path, **options: Any) -> dict[str, Any]:
+def extract(model: str, folder: Path, out: Path, **options: Any) -> ExtractionSummary:
     settings: dict[str, Any] = {"batch_seconds": 4.0, "progress": False, **options}
     return extract_folder(model, folder, out, **settings)
 

@@ -9,7 +9,8 @@ from lhotse.supervision import AlignmentItem
 
 from inattention import AudioTransformer, AudioTransformerConfig
 from inattention.corpora.core.corpus import Corpus
-from inattention.encoders.ours import EncoderSource, MelSource
+from inattention.encoders.mel import MelSource
+from inattention.encoders.ours import EncoderSource
 from inattention.probing.command import left_out
 from inattention.probing.config import TASKS, ProbeConfig
 from inattention.probing.features import ProbeError

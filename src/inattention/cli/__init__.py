@@ -261,12 +261,8 @@ def extract(arguments: list[str]) -> int:
     from inattention.encoders.extraction.run import extract_folder
 
     done = extract_folder(options.model, options.folder, options.out, **asdict(options.settings))
-    print(
-        f"{done['extracted']} of {done['files']} files extracted, {done['done_before']} were done before, "
-        f"{done['bad']} could not be used; {done['audio_hours']:.2f} hours of audio at "
-        f"{done['audio_seconds_per_second']:.0f} seconds a second\nfeatures: {done['out']}"
-    )
-    return 1 if done["bad"] else 0
+    print(done)
+    return 1 if done.bad else 0
 
 
 def time(arguments: list[str]) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from lhotse.supervision import AlignmentItem
 
-from inattention.encoders.ours import Source
+from inattention.encoders.base import FeatureSource
 from inattention.probing.features import Skip, SplitFeatures
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def items_from_frames(labels: Sequence[str], shift_seconds: float) -> list[Align
     return items
 
 
-def step_times(source: Source, steps: int, *, repeated: bool) -> Float[np.ndarray, "steps frames"]:
+def step_times(source: FeatureSource, steps: int, *, repeated: bool) -> Float[np.ndarray, "steps frames"]:
     """Give the times at which each step is labelled: its centre, or the centre of each frame stacked in it."""
     centers = source.first_center_seconds + np.arange(steps) * source.step_seconds
     if not repeated:
@@ -129,7 +129,7 @@ def speaker_examples(
 
 
 def phone_examples(
-    features: SplitFeatures, cuts: Iterable["Cut"], phones: Sequence[str], source: Source, *, repeated: bool
+    features: SplitFeatures, cuts: Iterable["Cut"], phones: Sequence[str], source: FeatureSource, *, repeated: bool
 ) -> Examples:
     """Label steps with the phone at their times.
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from inattention.corpora.core.corpus import SPLITS, Corpus
-from inattention.encoders.ours import Source
+from inattention.encoders.base import FeatureSource
 from inattention.probing.config import ProbeConfig, Task
 from inattention.probing.features import ProbeError, Skip, SplitFeatures, extract, utterance_means
 from inattention.probing.labels import Examples, phone_examples, speaker_examples, speakers_of
@@ -128,7 +128,7 @@ class ProbeReport:
         return {**vars(self), "skipped": _skips(self.skipped), "tasks": [task.to_dict() for task in self.tasks]}
 
 
-def probe(source: Source, corpus: Corpus, config: ProbeConfig, progress: bool = True) -> ProbeReport:
+def probe(source: FeatureSource, corpus: Corpus, config: ProbeConfig, progress: bool = True) -> ProbeReport:
     """Probe a source: train on train, choose the epoch on dev, score once on test.
 
     Features of each split are computed once and stand in a temporary folder meanwhile (4 bytes a number; the
@@ -226,7 +226,7 @@ def accuracy_interval(
 
 
 def _run_tasks(
-    source: Source, corpus: Corpus, features: dict[str, SplitFeatures], config: ProbeConfig, progress: bool
+    source: FeatureSource, corpus: Corpus, features: dict[str, SplitFeatures], config: ProbeConfig, progress: bool
 ) -> list[TaskResult]:
     """Run the tasks one after the other; labels and means are made once for those that share them."""
     steps = {split: f.values for split, f in features.items()}

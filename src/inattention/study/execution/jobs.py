@@ -85,7 +85,8 @@ def _maps(model: AudioTransformer) -> Tensor:
 
 
 def _probe(step: Step, config: StudyConfig, corpus: Corpus, study: Path) -> dict[str, Any]:
-    from inattention.encoders.ours import EncoderSource, MelSource
+    from inattention.encoders.mel import MelSource
+    from inattention.encoders.ours import EncoderSource
     from inattention.probing.run import probe
     from inattention.probing.training import device_of
 
