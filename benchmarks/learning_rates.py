@@ -25,7 +25,7 @@ from inattention.provenance import provenance
 from inattention.study.planning.plan import Step, run_of
 from inattention.study.planning.presets import preset
 from inattention.study.planning.rows import read_rows
-from inattention.timing.report import aligned
+from inattention.text import aligned
 
 REPRESENTATIVES = (
     "patterned",

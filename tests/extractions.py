@@ -1,4 +1,4 @@
-"""Recordings, good and bad, and the running of an extraction over them."""
+"""Good and bad recordings, and extractions of them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ def sound(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
 
 
 def write_good_files(folder: Path) -> dict[str, float]:
-    """Write recordings of many kinds; give their seconds by name."""
+    """Write recordings of many kinds; return their durations by name."""
     (folder / "deep" / "er").mkdir(parents=True)
     soundfile.write(folder / "stereo.wav", np.stack([sound(1.0, 44_100)] * 2, axis=1), 44_100)
     soundfile.write(folder / "a.wav", sound(0.8), RATE)
@@ -37,7 +37,7 @@ def write_good_files(folder: Path) -> dict[str, float]:
 
 
 def write_bad_files(folder: Path) -> dict[str, str]:
-    """Write files that cannot be used; give the words that should say so."""
+    """Write files that cannot be used; return a part of the expected reason by name."""
     (folder / "nothing.wav").write_bytes(b"")
     (folder / "text.wav").write_text("this is no audio\n" * 100)
     soundfile.write(folder / "empty.wav", np.zeros(0), RATE)

@@ -18,8 +18,7 @@ from inattention.encoders.ours import EncoderSource
 from inattention.probing import features as features_module
 from inattention.probing.features import ProbeError, SplitFeatures, extract, utterance_means
 from inattention.probing.probes import UtteranceProbe
-
-from .toy_corpus import RATE, SMALL, Utterance, speech
+from toy_corpus import RATE, SMALL, Utterance, speech
 
 
 def run(source: FeatureSource, corpus: Corpus, folder: Path, split: str = "train", **options: bool) -> SplitFeatures:

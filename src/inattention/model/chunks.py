@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from inattention.model.transformer import AudioTransformer
@@ -108,7 +108,7 @@ def _check(
 
 
 @contextmanager
-def _evaluating(model: "AudioTransformer") -> Generator[None]:
+def _evaluating(model: nn.Module) -> Generator[None]:
     """Put a model in evaluation mode, and leave each of its modules in the mode that it had."""
     modes = [(module, module.training) for module in model.modules()]
     if any(training for _, training in modes):  # else what mechanisms keep while in evaluation would be dropped

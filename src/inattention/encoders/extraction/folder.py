@@ -188,7 +188,9 @@ class ExtractionFolder:
                 self._replace(self._inside(name), content)
         except OSError as error:
             if error.errno in BAD_NAME:
-                raise NameRefused(f"{recording.name}: its features cannot be stored under this name ({error.strerror})") from error
+                raise NameRefused(
+                    f"{recording.name}: its features cannot be stored under this name ({error.strerror})"
+                ) from error
             raise self._no_room(error) from error
         self._bad.pop(recording.name, None)
         self._done[recording.name] = Finished(recording.size, recording.modified, steps=len(features))
@@ -207,7 +209,7 @@ class ExtractionFolder:
         return f"{recording.name}.times.npy", f"{recording.name}.npy"
 
     def _inside(self, name: str) -> Path:
-        """Create the parent folder of a file and return its path; links in the output folder must not lead out of it."""
+        """Create the parent folder of a file and return its path; links must not lead out of the output folder."""
         target = self.folder / name
         root, parent = os.path.realpath(self.folder), os.path.realpath(target.parent)
         if os.path.commonpath([root, parent]) != root:

@@ -71,14 +71,6 @@ class ExtractionSummary:
         """Seconds of audio extracted per second."""
         return self.audio_seconds / self.wall_seconds
 
-    def __str__(self) -> str:
-        """Return the outcome in two lines."""
-        return (
-            f"{self.extracted} of {self.files} files extracted, {self.done_before} were done before, "
-            f"{self.bad} could not be used; {self.audio_hours:.2f} hours of audio at "
-            f"{self.audio_seconds_per_second:.0f} seconds a second\nfeatures: {self.out}"
-        )
-
 
 def extract_folder(
     model: str,

@@ -15,8 +15,9 @@ from typing import Literal
 from inattention.study.estimates import Estimate, accuracy_over_seeds, collapsed, loss_over_seeds
 from inattention.study.records import RowInfo, StudyResults
 from inattention.study.reporting.paper_results import PaperRow, paper_row
+from inattention.text import aligned
 from inattention.timing.exponents import MixingExponent
-from inattention.timing.report import TimedRow, aligned
+from inattention.timing.report import TimedRow
 
 Absence = Literal["failed", "missing", "-"]
 TASK_TITLES = {
