@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from inattention.comparison import UtteranceCounts
+from inattention.comparison.counts import UtteranceCounts
 
 TASK = "task"
 
@@ -53,13 +53,13 @@ class Simulation:
         effects = np.sqrt(self.correlation) * common + np.sqrt(1 - self.correlation) * own
         effects = effects * np.broadcast_to(self.seed_deviation, rows)[:, None]
         items = rng.integers((self.items + 1) // 2, self.items + 1, size=self.utterances)
-        classes, difficulty = None, self.difficulty * bounded(rng, self.utterances)
+        classes, difficulty = None, self.difficulty * _bounded(rng, self.utterances)
         if self.speakers:
             spoken_by = rng.integers(self.speakers, size=self.utterances)
             difficulty = difficulty + np.linspace(-0.1, 0.1, self.speakers)[spoken_by]
             classes = tuple(spoken_by.tolist())
         rate = np.reshape(self.accuracies, (-1, 1, 1)) + effects[:, :, None] + difficulty
-        rate = rate + self.interaction * bounded(rng, (rows, most, self.utterances))
+        rate = rate + self.interaction * _bounded(rng, (rows, most, self.utterances))
         correct = rng.binomial(items, np.clip(rate, 0, 1))
         return {
             (name, seed): {
@@ -70,6 +70,6 @@ class Simulation:
         }
 
 
-def bounded(rng: np.random.Generator, shape: int | tuple[int, ...]) -> Float[np.ndarray, "..."]:
+def _bounded(rng: np.random.Generator, shape: int | tuple[int, ...]) -> Float[np.ndarray, "..."]:
     """Return uniform values of mean 0 and standard deviation 1: probabilities made from them stay within 0 and 1."""
     return rng.uniform(-(3**0.5), 3**0.5, shape)
