@@ -25,7 +25,7 @@ def test_maps_shared_by_layers_and_maps_of_each_layer_are_read_alike(tmp_path: P
 def test_a_file_without_maps_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "maps.safetensors"
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(ValueError, match="does not hold attention maps"):
+    with pytest.raises(ValueError, match="does not contain attention maps"):
         load_maps(path)
     save_file({"before": torch.zeros(2, 2, 2)}, path)
     with pytest.raises(ValueError, match="named 'before' and 'after'"):

@@ -112,7 +112,7 @@ def test_measures_stay_in_their_ranges() -> None:
 def test_arrays_that_are_no_maps_are_refused() -> None:
     with pytest.raises(ValueError, match="square"):
         measure(np.ones((3, 4)))
-    with pytest.raises(ValueError, match="at least 2 steps"):
+    with pytest.raises(ValueError, match="at least 2 frames"):
         measure(np.ones((1, 1)))
 
 

@@ -144,9 +144,9 @@ def input_dependence(
     """Return the share of the variation of maps over utterances that their mean does not explain.
 
     Args:
-        mean: of maps over utterances.
-        variance: of each weight over utterances, with count - 1 in its denominator.
-        count: utterances. One utterance tells nothing: the result is not a number.
+        mean: mean map over utterances.
+        variance: unbiased variance of each weight over utterances.
+        count: number of utterances; the result is NaN for one.
 
     >>> input_dependence(np.eye(4), np.zeros((4, 4)), 10).item()
     0.0
@@ -154,8 +154,8 @@ def input_dependence(
     if count < 2:
         return np.full(mean.shape[:-2], np.nan)
     explained = np.square(mean - 1 / mean.shape[-1]).sum((-1, -2))
-    varying = variance.sum((-1, -2))
-    variation = explained + varying * (count - 1) / count
+    varying = np.asarray(variance.sum((-1, -2)))
+    variation = np.asarray(explained + varying * (count - 1) / count)
     return _share(varying, variation)
 
 
