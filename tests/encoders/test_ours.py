@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from inattention.audio.features import features as features_of
+from inattention.audio.frames import features as features_of
 from inattention.encoders.base import FeatureSource, MapSource
 from inattention.encoders.mel import MelSource
 from inattention.encoders.ours import EncoderSource

@@ -35,7 +35,7 @@ from inattention.conversion.report import (
 from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.extraction.run import fingerprint
 from inattention.encoders.ours import EncoderSource
-from inattention.files import owned, write_json
+from inattention.files import folder_lock, write_json
 from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.run import claim, fit, measure_held_out
 from inattention.probing.run import probe
@@ -74,7 +74,7 @@ def convert(
         "corpus": {"name": corpus.name, "key": corpus.key},
         "conversion": config.to_dict(),
     }
-    with owned(out):
+    with folder_lock(out):
         (out / DISTILLATION).mkdir(exist_ok=True)
         claim(out / DISTILLATION, account)
         conversion = _Conversion(teacher, corpus, out, config, progress)

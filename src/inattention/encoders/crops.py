@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from inattention.audio.cuts import cut_waveform
+from inattention.audio.reader import cut_waveform
 from inattention.encoders.base import Crop, MapSource
 from inattention.seeding import derive_seed
 

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inattention.audio.config import FeatureConfig
-from inattention.audio.features import features as features_of
+from inattention.audio.frames import features as features_of
 
 
 class MelSource:

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from inattention.audio.features import features as features_of
-from inattention.audio.features import log_mel, stack, steps_of
+from inattention.audio.frames import features as features_of
+from inattention.audio.frames import stack, steps_of
+from inattention.audio.log_mel import log_mel
 from inattention.encoders.base import Crop
 from inattention.model.chunks import _evaluating as evaluating
 from inattention.model.chunks import encode
