@@ -29,7 +29,8 @@ from inattention.files import write_json
 from inattention.model.config import AudioTransformerConfig
 from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.config import PretrainingConfig
-from inattention.pretraining.run import Run, pretrain
+from inattention.pretraining.manifest import Run
+from inattention.pretraining.run import pretrain
 from inattention.provenance import provenance
 from inattention.text import aligned
 
@@ -139,7 +140,9 @@ def run_of(options: Options, corpus: Corpus, model: AudioTransformerConfig, row:
 def held_out(options: Options, model: AudioTransformerConfig, name: str, row: str, seed: int) -> float:
     """Return the held-out loss after pre-training from an initialisation; finished runs are not repeated."""
     run = run_of(options, open_corpus(options.corpus), model, row, seed, options.steps)
-    return float(pretrain(run, options.out / f"{name}-{seed}", progress=False)["held_out_l1"])
+    outcome = pretrain(run, options.out / f"{name}-{seed}", progress=False)
+    assert outcome is not None  # one process
+    return outcome.held_out_l1
 
 
 def table(found: Mapping[str, Losses]) -> list[list[str]]:

@@ -31,7 +31,7 @@ from inattention.encoders.ours import EncoderSource
 from inattention.files import write_bytes, write_json, write_text
 from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig
-from inattention.pretraining.run import RUN, Run
+from inattention.pretraining.manifest import MANIFEST, Run, RunManifest
 from inattention.provenance import provenance
 
 ATLAS, MEASURES_JSON, MEASURES_CSV = "atlas.html", "measures.json", "measures.csv"
@@ -128,20 +128,23 @@ def start_of(model: str, corpus: Corpus) -> MapSource | None:
         corpus: any corpus; the start does not depend on it.
 
     Returns:
-        The encoder; None if the folder has no manifest, or the encoder started from a file that is gone or changed.
+        The encoder; None if the folder has no complete manifest, or a file that the encoder started from is gone or
+        has changed.
     """
-    path = Path(model) / RUN
+    path = Path(model) / MANIFEST
     if not path.is_file():
         return None
-    account = json.loads(path.read_text(encoding="utf-8"))
+    manifest = RunManifest.read(path.parent)
+    if manifest.model is None or manifest.seed is None:
+        return None
     run = Run(
-        AudioTransformerConfig.from_dict(account["model"], str(path)),
-        PretrainingConfig(target=account["training"]["target"]),
+        AudioTransformerConfig.from_dict(manifest.model, str(path)),
+        PretrainingConfig(target=manifest.training["target"]),
         corpus,
-        account["seed"],
+        manifest.seed,
     )
     try:
-        if run.account().get("files") != account.get("files"):
+        if run.manifest().files != manifest.files:
             return None
     except ValueError:
         return None

@@ -37,7 +37,10 @@ from inattention.encoders.extraction.run import fingerprint
 from inattention.encoders.ours import EncoderSource
 from inattention.files import folder_lock, write_json
 from inattention.model.transformer import AudioTransformer
-from inattention.pretraining.run import claim, fit, measure_held_out
+from inattention.pretraining.held_out import measure_held_out
+from inattention.pretraining.manifest import claim
+from inattention.pretraining.training import fit
+from inattention.probing.results import ProbeReport
 from inattention.probing.run import probe
 from inattention.probing.training import device_of
 from inattention.provenance import provenance
@@ -157,11 +160,11 @@ class _Conversion:
         model = Distillation(self.teacher, student)
 
         def distil() -> dict[str, Any]:
-            before = measure_held_out(run, model)["held_out_l1"]
+            before = measure_held_out(run, model).l1
             if self.config.steps:
                 fit(run, model.train(), folder, progress=self.progress, title="distilling")
             student.eval().save_pretrained(self.out)
-            return asdict(HiddenStateError(before, measure_held_out(run, model)["held_out_l1"]))
+            return asdict(HiddenStateError(before, measure_held_out(run, model).l1))
 
         error = HiddenStateError(**_once(folder / "outcome.json", distil))
         return AudioTransformer.from_pretrained(self.out), error
@@ -172,15 +175,17 @@ class _Conversion:
             untrained = AudioTransformer(self.teacher.config)
         encoders = {UNTRAINED: untrained, TEACHER: self.teacher, CONVERTED: converted, DISTILLED: distilled}
         reports = {
-            name: _once(self.out / f"probes-{name}.json", lambda n=name, m=model: self._probed(n, m))
+            name: ProbeReport.from_dict(
+                _once(self.out / f"probes-{name}.json", lambda n=name, m=model: self._probed(n, m).to_dict())
+            )
             for name, model in encoders.items()
         }
         return ProbeComparison.of(reports, draws=self.config.probes.bootstrap_draws)
 
-    def _probed(self, name: str, model: AudioTransformer) -> dict[str, Any]:
+    def _probed(self, name: str, model: AudioTransformer) -> ProbeReport:
         settings = replace(self.config.probes, seed=self.config.seed)
         source = EncoderSource(model.eval().to(device_of(settings)), name)
-        return probe(source, self.corpus, settings, progress=self.progress).to_dict()
+        return probe(source, self.corpus, settings, progress=self.progress)
 
 
 def _parameters(model: AudioTransformer) -> dict[str, int]:

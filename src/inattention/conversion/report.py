@@ -6,6 +6,7 @@ from typing import Any
 
 from inattention.comparison import Difference, PairedBootstrap, UtteranceCounts, time_ratio
 from inattention.conversion.derive import MapErrors
+from inattention.probing.results import ProbeReport
 from inattention.text import aligned
 from inattention.timing.measure import Quartiles, quartiles, ratio_quartiles
 
@@ -103,22 +104,22 @@ class ProbeComparison:
     """Probes of the untrained encoder, the teacher and the student before and after distillation.
 
     Attributes:
-        reports: the record of each probing, by encoder.
+        reports: results of the probes, by encoder.
         kept: share of the accuracy gained by training that is left, by encoder and task; None where nothing was gained.
         differences: accuracy in excess of the teacher's, by encoder and task, paired over test utterances; empty where
             a record has no counts per utterance. Intervals cover other test utterances, not another training.
     """
 
-    reports: dict[str, dict[str, Any]]
+    reports: dict[str, ProbeReport]
     kept: dict[str, ByTask]
     differences: dict[str, dict[str, Difference]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, reports: dict[str, dict[str, Any]], *, draws: int) -> "ProbeComparison":
+    def of(cls, reports: dict[str, ProbeReport], *, draws: int) -> "ProbeComparison":
         """Compare probes.
 
         Args:
-            reports: the record of each probing, by encoder.
+            reports: results of the probes, by encoder.
             draws: number of bootstrap draws.
         """
         accuracy = {name: _accuracies(report) for name, report in reports.items()}
@@ -126,6 +127,19 @@ class ProbeComparison:
             name: {task: _share(accuracy, name, task) for task in accuracy[TEACHER]} for name in (CONVERTED, DISTILLED)
         }
         return cls(reports, kept, _differences(reports, draws))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "ProbeComparison":
+        """Read the part of ``conversion.json`` that concerns probes, of this version or an earlier one."""
+        differences = {
+            name: {
+                task: Difference(it["estimate"], it["low"], it["high"], seeds=1, utterances=it["utterances"])
+                for task, it in by_task.items()
+            }
+            for name, by_task in (data.get("differences_from_teacher") or {}).items()
+        }
+        reports = {name: ProbeReport.from_dict(it) for name, it in data["probes"].items()}
+        return cls(reports, data["kept"], differences)
 
     def table(self) -> str:
         """Return accuracies, differences and shares as text."""
@@ -181,18 +195,11 @@ class ConversionReport:
         """Read what `to_dict` returned, or an earlier version of it."""
         if data["input_independent_already"]:
             return cls(input_independent_already=True, provenance=data["provenance"])
-        differences = {
-            name: {
-                task: Difference(it["estimate"], it["low"], it["high"], seeds=1, utterances=it["utterances"])
-                for task, it in by_task.items()
-            }
-            for name, by_task in (data.get("differences_from_teacher") or {}).items()
-        }
         return cls(
             input_independent_already=False,
             maps=MapErrors(**data["maps"]),
             hidden_state_error=HiddenStateError(**data["hidden_state_error"]),
-            probes=ProbeComparison(data["probes"], data["kept"], differences) if data["probes"] else None,
+            probes=ProbeComparison.from_dict(data) if data["probes"] else None,
             time=ForwardTime.from_dict(data["time"]),
             parameters=data["parameters"],
             provenance=data["provenance"],
@@ -210,7 +217,7 @@ class ConversionReport:
             "input_independent_already": False,
             "maps": self.maps.to_dict(),
             "hidden_state_error": asdict(self.hidden_state_error),
-            "probes": probes.reports if probes else None,
+            "probes": {name: it.to_dict() for name, it in probes.reports.items()} if probes else None,
             "kept": probes.kept if probes else None,
             "differences_from_teacher": _plain(probes.differences) if probes else None,
             "time": self.time.to_dict(),
@@ -239,9 +246,13 @@ class ConversionReport:
         return "\n".join([*lines, "", str(self.time)])
 
 
-def _differences(reports: Mapping[str, Mapping[str, Any]], draws: int) -> dict[str, dict[str, Difference]]:
+def _differences(reports: Mapping[str, ProbeReport], draws: int) -> dict[str, dict[str, Difference]]:
     """Return the accuracy in excess of the teacher's, by encoder and task."""
-    counts = {(name, 0): found for name, report in reports.items() if (found := _counts(report))}
+    counts: dict[tuple[str, int], dict[str, UtteranceCounts]] = {}
+    for name, report in reports.items():
+        for task in report.tasks:
+            if task.counts is not None:
+                counts.setdefault((name, 0), {})[task.task] = task.counts
     if (TEACHER, 0) not in counts:
         return {}
     compare = PairedBootstrap(counts, deterministic=PROBED, draws=draws)
@@ -256,17 +267,8 @@ def _differences(reports: Mapping[str, Mapping[str, Any]], draws: int) -> dict[s
     }
 
 
-def _accuracies(report: Mapping[str, Any]) -> dict[str, float]:
-    return {task["task"]: task["accuracy"] for task in report["tasks"]}
-
-
-def _counts(report: Mapping[str, Any]) -> dict[str, UtteranceCounts]:
-    """Return the counts of each task; records of earlier versions have none."""
-    return {
-        task["task"]: UtteranceCounts(**{name: values and tuple(values) for name, values in task["counts"].items()})
-        for task in report["tasks"]
-        if task.get("counts")
-    }
+def _accuracies(report: ProbeReport) -> dict[str, float]:
+    return {task.task: task.accuracy for task in report.tasks}
 
 
 def _share(accuracy: Mapping[str, Mapping[str, float]], name: str, task: str) -> float | None:

@@ -12,7 +12,9 @@ from inattention import attention
 from inattention.corpora.core.corpus import Corpus
 from inattention.files import write_bytes, write_json
 from inattention.model.transformer import AudioTransformer
-from inattention.pretraining.run import Run, neighbour_floor, pretrain
+from inattention.pretraining.linear_baseline import measure_linear_baseline
+from inattention.pretraining.manifest import Run
+from inattention.pretraining.run import pretrain
 from inattention.study.planning.config import MEL_ROWS, StudyConfig
 from inattention.study.planning.plan import OUTCOME, Step, own_size, run_of
 
@@ -38,7 +40,7 @@ def perform(step: Step, config: StudyConfig, corpus: Corpus, study: Path) -> Non
     elif step.kind == "floor":
         assert step.seed is not None
         plain = replace(config.training, steps=0)
-        _keep(folder, neighbour_floor(Run(config.model, plain, corpus, step.seed)))
+        _keep(folder, measure_linear_baseline(Run(config.model, plain, corpus, step.seed)).to_dict())
     elif step.kind == "probe":
         _keep(folder, _probe(step, config, corpus, study))
 

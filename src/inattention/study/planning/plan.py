@@ -14,7 +14,7 @@ from urllib.parse import quote
 from inattention import __version__, attention
 from inattention.attention.rows import Row
 from inattention.corpora.core.corpus import Corpus
-from inattention.pretraining.run import Run
+from inattention.pretraining.manifest import Run
 from inattention.study.planning.config import MEL_ROWS, StudyConfig
 from inattention.study.planning.rows import model_of, parse_study_row, read_rates, read_rows, seeds_of, training_of
 from inattention.timing.config import TimingConfig
@@ -88,7 +88,7 @@ def make_plan(config: StudyConfig, corpus: Corpus) -> list[Step]:
     """
     rows = read_rows(config.rows)
     features = asdict(config.model.features)
-    floor = {"training": config.training.what_counts(), "features": features, "length": config.model.max_length}
+    floor = {"training": config.training.hyperparameters(), "features": features, "length": config.model.max_length}
     steps = [Step("floor", "", config.seeds[0], _key("floor", floor, corpus.key, config.seeds[0]))]
     read_rates(config.learning_rates)  # says what is wrong with any, even where no row needs it
     for seed in config.seeds:
@@ -103,7 +103,7 @@ def make_plan(config: StudyConfig, corpus: Corpus) -> list[Step]:
                     max_length=run.model.max_length,
                     **run.model.attention_options,
                 )
-                source = _key("pretrain", run.account(), _all_options(parse_study_row(row).row))
+                source = _key("pretrain", run.manifest().to_dict(), _all_options(parse_study_row(row).row))
                 steps.append(Step("pretrain", row, seed, source))
                 needs = steps[-1].folder
             probes = {**config.probes.to_dict(), "seed": seed, "device": ""}
