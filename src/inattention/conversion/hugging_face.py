@@ -13,13 +13,13 @@ replaced attention returns none (`output_attentions`); each `FixedMapAttention` 
 import inspect
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from inattention.attention.mechanisms.patterned import Patterned
 from inattention.attention.ops.map_files import log_weights
-from inattention.attention.ops.padding import split_heads, zero_invalid
+from inattention.attention.ops.padding import mask_or_none, zero_invalid
+from inattention.attention.ops.projections import split_heads
 
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj", "out_proj")
 
@@ -59,22 +59,22 @@ class FixedMapAttention(nn.Module):
             output_attentions: return the weights too.
             **kwargs: ignored arguments of `transformers`.
         """
-        valid = valid_frames(attention_mask, hidden_states)
+        valid = mask_or_none(valid_frames(attention_mask, hidden_states))
         values = split_heads(self.v_proj(hidden_states), self.heads)
         mixed = self.mechanism(hidden_states, values, valid)
         weights = self.mechanism.weights(hidden_states, valid) if output_attentions else None
         return self.out_proj(zero_invalid(mixed, valid).transpose(1, 2).flatten(2)), weights
 
 
-def valid_frames(mask: Tensor | None, hidden: Float[Tensor, "batch time width"]) -> Bool[Tensor, "batch time"]:
-    """Return the padding mask as booleans, from any form of the mask that `transformers` passes.
+def valid_frames(mask: Tensor | None, hidden: Float[Tensor, "batch time width"]) -> Bool[Tensor, "batch time"] | None:
+    """Return the padding mask as booleans (None: no padding), from any form that `transformers` passes.
 
     Raises:
         ValueError: for a mask of another form.
     """
     batch, time = hidden.shape[:2]
     if mask is None:
-        return torch.ones(batch, time, dtype=torch.bool, device=hidden.device)
+        return None
     if mask.ndim == 4 and mask.shape[-1] == time:  # (batch, 1, queries, keys): the same keys for every query
         mask = mask[:, 0, 0]
     if mask.shape != (batch, time):

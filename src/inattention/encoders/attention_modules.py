@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from inattention.attention.ops.padding import split_heads
+from inattention.attention.ops.projections import split_heads
 from inattention.encoders.base import MapSource
 from inattention.model.encoder import MultiHeadAttention
 

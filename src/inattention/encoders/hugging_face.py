@@ -22,7 +22,7 @@ from inattention.audio.config import FeatureConfig
 from inattention.audio.log_mel import log_mel
 from inattention.audio.reader import check_samples
 from inattention.encoders.base import Crop
-from inattention.model.chunks import _evaluating as evaluating
+from inattention.model.chunks import evaluating
 
 SAMPLING_RATE = 16_000  # of all encoders of these families
 SPECIAL_TOKENS = 2  # of AST, before the patches

@@ -10,8 +10,7 @@ from inattention.audio.frames import features as features_of
 from inattention.audio.frames import stack, steps_of
 from inattention.audio.log_mel import log_mel
 from inattention.encoders.base import Crop
-from inattention.model.chunks import _evaluating as evaluating
-from inattention.model.chunks import encode
+from inattention.model.chunks import encode, evaluating
 from inattention.model.transformer import AudioTransformer
 
 
@@ -43,7 +42,7 @@ class EncoderSource:
     ) -> list[Float[Tensor, "_ *layers width"]]:
         """Return the last hidden state of each utterance, or all of them, the embedded input first."""
         inputs = [features_of(waveform, self.config) for waveform in waveforms]
-        hidden = encode(self.model, inputs, layer=None if all_layers else -1, batch_size=self.batch_size)
+        hidden = encode(self.model.encoder, inputs, layer=None if all_layers else -1, batch_size=self.batch_size)
         return [h.transpose(0, 1).cpu() if all_layers else h.cpu() for h in hidden]
 
     def steps(self, samples: int) -> int:

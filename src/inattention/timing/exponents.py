@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from inattention import attention
 from inattention.attention import AttentionMechanism
-from inattention.attention.ops.padding import split_heads
+from inattention.attention.ops.projections import split_heads
 from inattention.attention.rows import Row
 from inattention.timing.config import Mode, TimingConfig
 from inattention.timing.measure import Task, quartiles, take_turns
@@ -148,11 +148,10 @@ def mixing_task(row: Row, length: int, config: TimingConfig, mode: Mode = "forwa
         )
         hidden, values = torch.randn(2, 1, length, config.width).to(config.device)
     mechanism = mechanism.train(mode == "train").to(config.device)
-    valid = torch.ones(1, length, dtype=torch.bool, device=config.device)
 
     def forward() -> Tensor:
         # As the encoder passes them: heads are slices of the width.
-        return mechanism(hidden, split_heads(values, config.heads), valid)
+        return mechanism(hidden, split_heads(values, config.heads))
 
     def evaluate() -> Tensor:
         with torch.inference_mode():

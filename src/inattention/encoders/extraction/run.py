@@ -216,7 +216,7 @@ class _Extraction:
         """Encode recordings of similar lengths and write their features."""
         chunk = min(max(len(read.features) for read in batch), self.model.config.max_length)
         values = encode(
-            self.model,
+            self.model.encoder,
             [read.features for read in batch],
             layer=self.output.settings.layer,
             batch_size=max(1, self.budget // chunk),

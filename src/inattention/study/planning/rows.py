@@ -10,11 +10,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from inattention import attention
-from inattention.attention.registry import nearest
 from inattention.attention.rows import UNTRAINED, Row, parse_row
 from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig
 from inattention.study.planning.config import MEL_ROWS, StudyConfig
+from inattention.text import nearest
 
 # What the mechanism's own part of a row says, and what all rows must have in common to be compared.
 _NOT_A_ROWS_OWN = {"model": ("attention", "attention_options", "features"), "training": ("masking", "betas")}
