@@ -18,7 +18,7 @@ from claims import Checked, registered, table
 from inattention.files import write_json
 from inattention.provenance import provenance
 from inattention.timing.config import Mode, TimingConfig
-from inattention.timing.measure import ratio
+from inattention.timing.measure import ratio_quartiles
 from inattention.timing.report import TimingReport
 from inattention.timing.run import measure_rows
 
@@ -107,7 +107,7 @@ def check(
     one = report.find(row, length=length, batch=batch, mode=mode)
     other = report.find(against, length=length, batch=batch, mode=mode)
     if one and other:
-        found = ratio(one.round_seconds, other.round_seconds)
+        found = ratio_quartiles(one.round_seconds, other.round_seconds)
         yield Checked(
             f"{row} / {against}, {mode}, {length} steps, batch {batch}",
             at_most,

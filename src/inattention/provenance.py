@@ -30,6 +30,15 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def versions() -> dict[str, str]:
+    """Return the versions that measured times depend on, as installed.
+
+    >>> sorted(versions())
+    ['inattention', 'python', 'torch']
+    """
+    return {"python": platform.python_version(), "torch": version("torch"), "inattention": version("inattention")}
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -18,8 +18,9 @@ from inattention.study.reporting.families import RowInfo, infos_of
 from inattention.study.reporting.paper_results import PaperRow, paper_row
 from inattention.study.results import StudyResults
 from inattention.study.store import load
+from inattention.text import aligned
 from inattention.timing.exponents import MixingExponent
-from inattention.timing.report import TimedRow, aligned
+from inattention.timing.report import TimedRow
 
 Absence = Literal["failed", "missing", "-"]
 TASK_TITLES = {
