@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from inattention import __version__
+from inattention.version import __version__
 
 PACKAGES = ("torch", "lightning", "lhotse", "numpy", "scipy", "pytorch-optimizer", "espeakng-loader")
 
