@@ -19,11 +19,11 @@ import tyro
 
 from inattention.corpora.core.corpus import open_corpus
 from inattention.files import write_json
+from inattention.pretraining.manifest import Run
 from inattention.pretraining.run import PretrainingOutcome, pretrain
 from inattention.provenance import provenance
-from inattention.study.planning.plan import Step, run_of
 from inattention.study.planning.presets import preset
-from inattention.study.planning.rows import read_rows
+from inattention.study.planning.rows import model_of, parse_rates, parse_rows, parse_study_row, training_of
 from inattention.text import aligned
 
 REPRESENTATIVES = (
@@ -66,7 +66,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    rows = read_rows(options.rows)
+    rows = [row.name for row in parse_rows(options.rows)]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, mp_context=spawn, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         futures = {
@@ -98,9 +98,10 @@ def outcome_of(options: Options, row: str, rate: float) -> PretrainingOutcome:
     config = preset(options.preset)
     training = replace(config.training, steps=options.steps, validate_every=options.steps)
     config = replace(config, training=training)
-    named = f"{row}@training.learning_rate={rate:g}"
-    run = run_of(named, options.seed, config, open_corpus(options.corpus))
-    outcome = pretrain(run, options.out / Step("pretrain", named, options.seed, "").run_name, progress=False)
+    named = parse_study_row(f"{row}@training.learning_rate={rate:g}")
+    training = training_of(named, config, parse_rates(config.learning_rates))
+    run = Run(model_of(named, config), training, open_corpus(options.corpus), options.seed)
+    outcome = pretrain(run, options.out / f"{named.file_name}-{options.seed}", progress=False)
     assert outcome is not None  # None in further processes of one run only
     return outcome
 

@@ -5,29 +5,37 @@ from dataclasses import replace
 
 import pytest
 
+from inattention.probing.results import TaskResult
 from inattention.study.estimates import accuracy_over_seeds, collapsed, compare, loss_over_seeds
-from inattention.study.records import Pretraining, Score
+from inattention.study.planning.rows import parse_study_row
+from inattention.study.records import PretrainingRecord
 
-RUN = Pretraining(
-    row="qk",
+RUN = PretrainingRecord(
+    row=parse_study_row("qk"),
     seed=0,
+    fingerprint="0",
     steps=10,
     parameters=1,
     attention_parameters=1,
     held_out_l1=0.6,
     mean_l1=0.8,
     seconds=1.0,
-    skipped={},
-    curve=(),
-    maps=None,
 )
 
 
-def score(accuracy: float, half: float = 0.05, chance: float = 0.1, utterances: int = 100) -> Score:
-    return Score(accuracy, accuracy - half, accuracy + half, chance, classes=10, utterances=utterances)
+def result(accuracy: float, low: float, high: float, chance: float = 0.1, utterances: int = 50) -> TaskResult:
+    return TaskResult(
+        task="speaker-utterance", accuracy=accuracy, low=low, high=high, chance=chance, dev_accuracy=accuracy,
+        best_epoch=1, epochs=1, classes=10, items={}, utterances={"test": utterances}, unlabelled={}, skipped={},
+        layer_weights=None, counts=None,
+    )  # fmt: skip
 
 
-def width(scores: list[Score]) -> float:
+def score(accuracy: float, half: float = 0.05, chance: float = 0.1, utterances: int = 100) -> TaskResult:
+    return result(accuracy, accuracy - half, accuracy + half, chance, utterances)
+
+
+def width(scores: list[TaskResult]) -> float:
     estimate = accuracy_over_seeds(scores)
     assert estimate is not None
     assert estimate.low is not None
@@ -37,14 +45,14 @@ def width(scores: list[Score]) -> float:
 
 
 def test_one_seed_keeps_its_bootstrap_interval() -> None:
-    estimate = accuracy_over_seeds([Score(0.5, 0.41, 0.62, 0.1, 10, 50)])
+    estimate = accuracy_over_seeds([result(0.5, 0.41, 0.62)])
     assert estimate is not None
     assert (estimate.mean, estimate.low, estimate.high, estimate.seeds) == (0.5, 0.41, 0.62, 1)
 
 
 def test_all_right_or_all_wrong_is_no_certainty() -> None:
-    wrong = accuracy_over_seeds([Score(0.0, 0.0, 0.0, 0.1, 10, utterances=60)])
-    right = accuracy_over_seeds([Score(1.0, 1.0, 1.0, 0.1, 10, utterances=8)])
+    wrong = accuracy_over_seeds([result(0.0, 0.0, 0.0, utterances=60)])
+    right = accuracy_over_seeds([result(1.0, 1.0, 1.0, utterances=8)])
     assert wrong is not None
     assert right is not None
     assert (wrong.low, wrong.high) == (0.0, pytest.approx(0.0596, abs=1e-4))

@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from inattention.study.records import Pretraining, Score
+from inattention.probing.results import TaskResult
+from inattention.study.records import PretrainingRecord
 
 Verdict = Literal["higher", "lower", "overlapping"]
 NORMAL_95 = 1.959964
@@ -44,7 +45,7 @@ class Estimate:
     seeds: int
 
 
-def accuracy_over_seeds(scores: Sequence[Score]) -> Estimate | None:
+def accuracy_over_seeds(scores: Sequence[TaskResult]) -> Estimate | None:
     """Bring a task's scores together; None if there are none."""
     if not scores:
         return None
@@ -59,13 +60,13 @@ def accuracy_over_seeds(scores: Sequence[Score]) -> Estimate | None:
     if by_start + by_test == 0:
         return Estimate(mean, mean, mean, count)
     freedom = (by_start + by_test) ** 2 / (
-        by_start**2 / (count - 1) + by_test**2 / max(min(score.utterances for score in scores) - 1, 1)
+        by_start**2 / (count - 1) + by_test**2 / max(min(score.utterances["test"] for score in scores) - 1, 1)
     )
     half = _student_95(freedom) * math.sqrt(by_start + by_test)
     return Estimate(mean, max(mean - half, 0.0), min(mean + half, 1.0), count)
 
 
-def loss_over_seeds(runs: Sequence[Pretraining]) -> Estimate | None:
+def loss_over_seeds(runs: Sequence[PretrainingRecord]) -> Estimate | None:
     """Bring held-out losses together, with the seeds' t-interval if there are several; None if there are no runs."""
     if not runs:
         return None
@@ -92,7 +93,7 @@ def compare(one: Estimate | None, other: Estimate | None) -> Verdict | None:
     return "lower" if one.high < other.low else "overlapping"
 
 
-def collapsed(run: Pretraining, scores: Sequence[Score]) -> str | None:
+def collapsed(run: PretrainingRecord, scores: Sequence[TaskResult]) -> str | None:
     """Say why a run counts as collapsed; None if it does not, or was never trained.
 
     Args:
@@ -108,9 +109,9 @@ def collapsed(run: Pretraining, scores: Sequence[Score]) -> str | None:
     return None
 
 
-def _opened(score: Score) -> Score:
+def _opened(score: TaskResult) -> TaskResult:
     """Give a score whose interval is not a point at either end of the scale."""
-    reach = 1 - 0.025 ** (1 / max(score.utterances, 1))
+    reach = 1 - 0.025 ** (1 / max(score.utterances["test"], 1))
     if score.low == score.high == 0:
         return replace(score, high=reach)
     return replace(score, low=1 - reach) if score.low == score.high == 1 else score

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inattention.corpora.labels.cpc import CLASSES, CpcError, CpcLabels, parse_cpc_line, read_cpc_split
-
-from .intervals import QUICK
+from intervals import QUICK
 
 
 @QUICK

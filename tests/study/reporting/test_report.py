@@ -11,12 +11,12 @@ import pytest
 from markupsafe import Markup
 
 from inattention import attention
-from inattention.study.records import ResultsError, StudyResults
 from inattention.study.reporting.findings import findings
 from inattention.study.reporting.missing import command, gaps
 from inattention.study.reporting.report import write_report
 from inattention.study.reporting.row_pairs import comparisons
 from inattention.study.reporting.tables import accuracy_rows, cost_rows
+from inattention.study.store import ResultsError, load
 from study.fake import ROWS, fake_study
 
 FEW = ("mel", "qk", "patterned", "patterned@untrained")
@@ -85,7 +85,7 @@ def test_measured_growth_stands_beside_the_theory_of_the_card(study: Path, repor
     page = report.read_text(encoding="utf-8").replace("<wbr>", "")
     inside = page[page.index('<table id="theory">') :]
     lines = inside[: inside.index("</table>")].split("</tr>")
-    results = StudyResults.load(study)
+    results = load(study)
     for name in ("qk", "patterned", "sparse-strided", "none", "simple-alsh"):
         (line,) = (str(Text(it)) for it in lines if f">{name}</span>" in it)
         timing = results.timing.get(name)
@@ -177,7 +177,7 @@ def level(accuracies: dict[str, float], half: float) -> Callable[[dict[str, Any]
 
 def said(folder: Path) -> str:
     """What the summary says."""
-    results = StudyResults.load(folder)
+    results = load(folder)
     rows = accuracy_rows(results)
     found = findings(results, rows, cost_rows(results, (500, 1)))
     return " ".join(Markup(text).striptags() for _, paragraphs in found for text in paragraphs)
@@ -189,7 +189,7 @@ def test_overlapping_intervals_are_never_called_a_difference(tmp_path: Path) -> 
     assert "patterned against qk: cannot be told apart on any of the four tasks" in text
     assert "speakers by utterance, 0 of 2 above and 0 below" in text
     assert "higher" not in text
-    results = StudyResults.load(folder)
+    results = load(folder)
     for it in comparisons(accuracy_rows(results), results.tasks):
         assert {found.verdict for found in it.differences.values() if found} == {"overlapping"}
 
@@ -223,7 +223,7 @@ def test_gaps_are_told(study: Path, report: Path) -> None:
     assert "Failed: pretrain xbox-qnf-0: OutOfMemoryError: made up" in text
     assert "Not there: timing of simple-alsh" in text
     assert "voice-3-0007: is silent" in text
-    told = [str(gap) for gap in gaps(StudyResults.load(study))]
+    told = [str(gap) for gap in gaps(load(study))]
     assert not [gap for gap in told if "pre-training of" in gap and "xbox-qnf-0" in gap]  # it failed: said already
 
 
@@ -278,7 +278,7 @@ def test_the_command_names_what_differs_from_the_preset(tmp_path: Path) -> None:
         line["config"]["training"]["masking"]["before_deltas"] = False
         line["config"]["timing"]["lengths"] = [250, 500]
 
-    results = StudyResults.load(fake_study(tmp_path, rows=("qk", "mel"), seeds=(3, 4), change_head=change))
+    results = load(fake_study(tmp_path, rows=("qk", "mel"), seeds=(3, 4), change_head=change))
     assert command(results) == (
         "inattention study --preset smoke --only qk mel --seeds 3 4 --training.learning-rate 0.5 "
         "--training.masking.no-before-deltas --timing.lengths 250 500"

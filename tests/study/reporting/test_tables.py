@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from inattention.study.records import StudyResults
 from inattention.study.reporting.tables import (
     accuracy_rows,
     cost_rows,
@@ -15,6 +14,8 @@ from inattention.study.reporting.tables import (
     table2_csv,
     terminal_table,
 )
+from inattention.study.results import StudyResults
+from inattention.study.store import load
 from study.fake import ROWS, fake_study
 
 
@@ -24,7 +25,7 @@ def lines(text: str) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def results(study: Path) -> StudyResults:
-    return StudyResults.load(study)
+    return load(study)
 
 
 def test_table_2_has_every_row_and_says_why_numbers_are_not_there(results: StudyResults) -> None:
@@ -41,7 +42,7 @@ def test_a_seed_that_was_not_run_is_noted(tmp_path: Path) -> None:
     folder = fake_study(
         tmp_path, rows=("qk",), seeds=(0, 1, 2), leave_out=lambda line: (line["kind"], line["seed"]) == ("probe", 1)
     )
-    (row,) = accuracy_rows(StudyResults.load(folder))
+    (row,) = accuracy_rows(load(folder))
     assert row.marks == ("2 of 3 seeds",)
     assert row.scores["speaker-frame"] is not None
     assert row.scores["speaker-frame"].seeds == 2
@@ -79,13 +80,13 @@ def test_rows_never_timed_are_in_table_1_once_with_the_reason(results: StudyResu
 
 def test_an_untrained_copy_costs_what_its_trained_row_costs_and_is_not_listed_twice(tmp_path: Path) -> None:
     rows = ("qk", "patterned@untrained", "patterned", "uniform@untrained")
-    results = StudyResults.load(fake_study(tmp_path, rows=rows))
+    results = load(fake_study(tmp_path, rows=rows))
     names = [row.info.name for row in cost_rows(results, settings_of(results)[0])]
     assert names == ["qk", "patterned", "uniform@untrained"]
 
 
 def test_the_papers_length_comes_first(tmp_path: Path) -> None:
-    results = StudyResults.load(fake_study(tmp_path, rows=("qk",), lengths=(250, 500, 1000)))
+    results = load(fake_study(tmp_path, rows=("qk",), lengths=(250, 500, 1000)))
     assert settings_of(results) == [(500, 1), (250, 1), (1000, 1)]
 
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inattention.study.records import StudyResults
 from inattention.study.reporting.claims.paper import told
 from inattention.study.reporting.measurements import Evidence, Gap
 from inattention.study.reporting.tables import TASK_TITLES, as_percent
+from inattention.study.store import load
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def beside(folders: Sequence[str | Path], *, against: str | None = None, rows: S
     """
     if len(folders) < 2 and against is None:
         raise ValueError("one study alone has nothing beside it: name another, or a row with --against ROW")
-    found = {name: Evidence(StudyResults.load(folder)) for name, folder in _named(folders).items()}
+    found = {name: Evidence(load(folder)) for name, folder in _named(folders).items()}
     first = next(iter(found.values()))
     known = list(dict.fromkeys(row for of in found.values() for row in of.rows))
     common = [row for row in known if against or sum(row in of.rows for of in found.values()) > 1]

@@ -4,9 +4,14 @@ The colours keep apart under the common forms of colour blindness, on light and 
 the same again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from inattention.attention import Card
 from inattention.plotting import PALETTE
+from inattention.study.planning.rows import StudyRow
+from inattention.study.results import StudyResults
 
 
 @dataclass(frozen=True)
@@ -60,3 +65,64 @@ def arrange(names: list[str]) -> dict[str, Family]:
     if CONTROL.name in names:
         arranged[CONTROL.name] = CONTROL
     return arranged
+
+
+@dataclass(frozen=True)
+class RowInfo:
+    """A row with its family's place, colour and marker."""
+
+    row: StudyRow
+    family: Family
+
+    @property
+    def name(self) -> str:
+        """The row's name."""
+        return self.row.name
+
+    @property
+    def label(self) -> str:
+        """The row's name in words."""
+        return self.row.label
+
+    @property
+    def card(self) -> Card | None:
+        """The mechanism's card, if it has one."""
+        return self.row.card
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the encoder is probed as initialised."""
+        return self.row.untrained
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The row's own settings of model and training."""
+        return self.row.settings
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether times are measured for it."""
+        return self.row.is_timed
+
+    @property
+    def is_mel(self) -> bool:
+        """Whether there is no model in it."""
+        return self.row.is_features
+
+    @property
+    def trained_name(self) -> str:
+        """The row of the same encoder, trained."""
+        return self.row.trained
+
+
+def infos_of(results: StudyResults) -> tuple[RowInfo, ...]:
+    """Return all rows, family by family, each family in the study's order; untrained encoders follow all others."""
+    families = arrange([row.family for row in results.rows])
+    places = list(families)
+    infos = [RowInfo(row, families[row.family]) for row in results.rows]
+    return tuple(sorted(infos, key=lambda info: (info.untrained, places.index(info.family.name))))
+
+
+def families_of(results: StudyResults) -> list[Family]:
+    """Return the families of a study's rows, in order."""
+    return list(dict.fromkeys(info.family for info in infos_of(results)))

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from inattention.study.estimates import Verdict, compare
-from inattention.study.records import StudyResults
+from inattention.study.reporting.families import infos_of
 from inattention.study.reporting.row_pairs import baselines, subjects
 from inattention.study.reporting.tables import AccuracyRow, CostRow
 from inattention.study.reporting.text_formatting import TASK_WORDS, code, counted, listing, percent
+from inattention.study.results import StudyResults
 
 # So many are spoken of, and that with the lowest loss; tables have them all.
 _SPOKEN_OF = 2
@@ -69,7 +70,7 @@ def comparison(one: AccuracyRow, other: AccuracyRow, tasks: Sequence[str]) -> Ma
 
 def _spoken_of(results: StudyResults, accuracy: Sequence[AccuracyRow]) -> list[str]:
     """Pick the rows that sentences are about: the paper's own, and whatever has the lowest held-out loss."""
-    names = [info.name for info in subjects(results.infos)]
+    names = [info.name for info in subjects(infos_of(results))]
     losses = {row.info.name: row.loss.mean for row in accuracy if row.info.name in names and row.loss}
     losses = {name: loss for name, loss in losses.items() if math.isfinite(loss)}
     lowest = min(losses, key=lambda name: losses[name], default=None)
@@ -101,7 +102,7 @@ def _loss(results: StudyResults, accuracy: Sequence[AccuracyRow]) -> list[Markup
     best = [Markup("{} ({:.3f})").format(code(row), losses[row]) for row in lowest]
     mean = next(iter(results.pretraining.values())).mean_l1
     text = Markup("Lowest on held-out speech: {}. Predicting the mean scores {:.3f}").format(listing(best), mean)
-    floor = results.floor
+    floor = results.baseline
     if floor is None:
         return [text + Markup(".")]
     text += Markup(", a linear regression on neighbouring steps {:.3f}.").format(floor)
@@ -182,19 +183,19 @@ def _collapsed(accuracy: Sequence[AccuracyRow]) -> list[Markup]:
 
 def opening(results: StudyResults) -> Markup:
     """Say in a sentence or two what was done."""
-    encoders = [info for info in results.infos if not info.is_mel and not info.untrained]
-    steps = results.config["training"]["steps"]
+    encoders = [info for info in infos_of(results) if not info.is_mel and not info.untrained]
+    steps = results.config.training.steps
     corpus = results.corpus
-    hours = corpus["splits"]["train"]["hours"]
+    hours = corpus.splits["train"].hours
     speech = f"{hours:.2g} hours" if hours >= 1.5 else f"{60 * hours:.0f} minutes"
     text = Markup("{} differing only in their attention {} each pre-trained for {} on {} of speech ({}){}. {}").format(
         counted(len(encoders), "encoder"),
         "was" if len(encoders) == 1 else "were",
         counted(steps, "step"),
         speech,
-        corpus["name"],
+        corpus.name,
         ", then frozen and probed for speakers and phones" if results.probes else "",
-        corpus.get("caveat", ""),
+        corpus.caveat,
     )
     if len(results.seeds) == 1:
         return text + " One seed: intervals are over test utterances, and say nothing of how another start would end."

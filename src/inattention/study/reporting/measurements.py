@@ -16,8 +16,8 @@ from functools import cached_property
 from typing import Literal
 
 from inattention.study.estimates import NORMAL_95
-from inattention.study.records import StudyResults
 from inattention.study.reporting.tables import AccuracyRow, CostRow, accuracy_rows, cost_rows, settings_of
+from inattention.study.results import StudyResults
 
 Judgement = Literal["holds", "does not hold", "cannot be told", "not measured"]
 SPEAKERS = ("speaker-utterance", "speaker-frame")

@@ -6,42 +6,44 @@ from typing import Any
 
 from markupsafe import Markup
 
+from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.presets import PRESETS
-from inattention.study.records import StudyResults
+from inattention.study.reporting.families import infos_of
 from inattention.study.reporting.text_formatting import code, counted, listing
+from inattention.study.results import StudyResults
 
 
-def leaks(config: Mapping[str, Any]) -> bool:
+def leaks(config: StudyConfig) -> bool:
     """Whether deltas computed before masking tell of masked steps."""
-    return config["model"]["features"]["deltas"] and not config["training"]["masking"]["before_deltas"]
+    return config.model.features.deltas and not config.training.masking.before_deltas
 
 
 def gaps(results: StudyResults) -> list[Markup]:
     """List all that the study names and that is not there: failed and missing steps, and speech left out."""
-    found = [Markup("Failed: {}: {}").format(code(it.step), it.error) for it in results.failures]
-    failed = {it.step for it in results.failures}
+    found = [Markup("Failed: {}: {}").format(code(it.job.title), it.error) for it in results.failures]
+    failed = {it.job.title for it in results.failures}
     missing: dict[str, list[str]] = {}
-    for info in results.infos:
+    for info in infos_of(results):
         for seed in results.seeds_of(info.name):
             name = f"{info.name}-{seed}"
             if not info.is_mel and (info.name, seed) not in results.pretraining and f"pretrain {name}" not in failed:
                 missing.setdefault("pre-training", []).append(name)
             if (info.name, seed) not in results.probes and f"probe {name}" not in failed:
                 missing.setdefault("probes", []).append(name)
-        wanted = results.config.get("timed", True) and info.is_timed
+        wanted = results.config.timed and info.is_timed
         timed = not wanted or info.trained_name in results.timing or results.failed("time", info.trained_name)
         if not timed:
             missing.setdefault("timing", []).append(info.trained_name)
-    if not results.floors:
+    if not results.baselines:
         missing["the neighbour regression"] = []
     for what, names in missing.items():
         of = Markup(" of {}").format(listing([code(name) for name in dict.fromkeys(names)])) if names else ""
         found.append(Markup("Not there: {}{}").format(what, of))
-    bad = results.corpus.get("bad_items", {"count": 0, "items": []})
-    if bad["count"]:
-        named = listing([f"{item}: {reason}" for item, reason in bad["items"][:3]])
+    bad = results.corpus.bad_items
+    if bad.count:
+        named = listing([f"{item}: {reason}" for item, reason in bad.items[:3]])
         found.append(
-            Markup("Left out when the corpus was made: {}, such as {}").format(counted(bad["count"], "item"), named)
+            Markup("Left out when the corpus was made: {}, such as {}").format(counted(bad.count, "item"), named)
         )
     skipped = {cut: why for run in results.pretraining.values() for cut, why in run.skipped.items()}
     if skipped:
@@ -59,11 +61,11 @@ def command(results: StudyResults) -> str:
     """Give the command that runs this study again: the preset, and every setting that differs from it."""
     words = ["inattention", "study", "--preset", results.preset]
     usual = PRESETS[results.preset].to_dict() if results.preset in PRESETS else {}
-    if usual.get("rows") != list(results.rows):
-        words += ["--only", *results.rows]
+    if usual.get("rows") != list(results.by_name):
+        words += ["--only", *results.by_name]
     if usual.get("seeds") != list(results.seeds):
         words += ["--seeds", *map(str, results.seeds)]
-    rest = {name: value for name, value in results.config.items() if name not in ("rows", "seeds")}
+    rest = {name: value for name, value in results.config.to_dict().items() if name not in ("rows", "seeds")}
     for path, value in _leaves(rest):
         if usual and _at(usual, path) != value:
             words += _flag(path, value)

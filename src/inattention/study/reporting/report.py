@@ -34,11 +34,12 @@ from inattention.analysis.run import ATLAS, DEFAULT_FOLDER
 from inattention.attention.rows import parse_row
 from inattention.files import write_bytes, write_text
 from inattention.plotting import GRID, HALO, INK, MUTED, PAPER
-from inattention.study.planning.plan import file_name
-from inattention.study.records import Pretraining, RowInfo, StudyResults
+from inattention.study.planning.rows import file_name
+from inattention.study.records import PretrainingRecord
 from inattention.study.reporting import missing as account
 from inattention.study.reporting import text_formatting as wording
 from inattention.study.reporting.claims.paper import Claim, as_markdown, judge
+from inattention.study.reporting.families import RowInfo, families_of, infos_of
 from inattention.study.reporting.figures.accuracy import (
     AGAINST,
     AccuracyPoint,
@@ -60,6 +61,8 @@ from inattention.study.reporting.tables import (
     table1_csv,
     table2_csv,
 )
+from inattention.study.results import StudyResults
+from inattention.study.store import load
 
 REPORT = "report.html"
 CLAIMS = "claims.md"
@@ -118,7 +121,7 @@ def write_report(folder: str | Path) -> Path:
     Raises:
         ResultsError: if the results are missing or broken.
     """
-    results = StudyResults.load(folder)
+    results = load(folder)
     folder = results.folder
     drawn, maps = _draw(results), _maps(results)
     claims = judge(results)
@@ -162,19 +165,19 @@ def _draw(results: StudyResults) -> dict[str, str]:
             for size, (width, height) in _TIME_FIGURE_SIZES.items():
                 name = f"time-{task}-{size}"
                 drawn[name] = accuracy_time_svg(points, name, width=width, height=height)
-    runs = [(info, [run for run in results.runs_of(info.name) if run.curve]) for info in results.infos]
+    runs = [(info, [run for run in results.runs_of(info.name) if run.curve]) for info in infos_of(results)]
     runs = [(info, of_row) for info, of_row in runs if of_row]
     if runs:
         references = {"predicting the mean": runs[0][1][0].mean_l1}
-        if results.floor is not None:
-            references["neighbour regression"] = results.floor
+        if results.baseline is not None:
+            references["neighbour regression"] = results.baseline
         drawn["loss-step"] = loss_svg(runs, references, "loss-step", against="step")
         ratios = results.step_times()
         if timed := [(info, of_row) for info, of_row in runs if info.name in ratios]:
             drawn["loss-time"] = loss_svg(timed, references, "loss-time", against="time", ratios=ratios)
         else:
             drawn["loss-time"] = loss_svg(runs, references, "loss-time", against="seconds")
-    if rows := [info.name for info in results.infos if _can_be_drawn(info)]:
+    if rows := [info.name for info in infos_of(results) if _can_be_drawn(info)]:
         drawn["mechanisms"] = sheet_svg(rows)
     return drawn
 
@@ -194,14 +197,14 @@ def _maps(results: StudyResults) -> list[LearnedMaps]:
     """Draw learned maps, from the first seed that has them."""
     learned = [
         info
-        for info in results.infos
+        for info in infos_of(results)
         if info.card
         and info.card.input_independent
         and info.card.linear_map
         and not info.untrained
         and info.family.name != "control"
     ]
-    return [_maps_of(info, results.runs_of(info.name)) for info in learned]
+    return [_maps_of(results, info, results.runs_of(info.name)) for info in learned]
 
 
 def _atlases(results: StudyResults) -> list[tuple[str, str]]:
@@ -211,8 +214,8 @@ def _atlases(results: StudyResults) -> list[tuple[str, str]]:
     return [(name, quote(path)) for name, path in found if (results.folder / path).is_file()]
 
 
-def _maps_of(info: RowInfo, runs: Sequence[Pretraining]) -> LearnedMaps:
-    path, seed = next(((run.maps, run.seed) for run in runs if run.maps), (None, None))
+def _maps_of(results: StudyResults, info: RowInfo, runs: Sequence[PretrainingRecord]) -> LearnedMaps:
+    path, seed = next(((results.path(run.maps), run.seed) for run in runs if run.maps), (None, None))
     if path is None:
         return LearnedMaps(info, why="not there: the step that keeps them was not run, or failed")
     try:
@@ -251,7 +254,7 @@ def _page(results: StudyResults, drawn: dict[str, str], maps: Sequence[LearnedMa
     """Fill the template."""
     accuracy, setting = accuracy_rows(results), _setting(results)
     costs = cost_rows(results, setting)
-    families = results.families
+    families = families_of(results)
     colours = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}
     colours |= {family.light: f"var(--family-{place})" for place, family in enumerate(families)}
     environment = Environment(
@@ -308,7 +311,7 @@ def _page(results: StudyResults, drawn: dict[str, str], maps: Sequence[LearnedMa
         gaps=account.gaps(results),
         command=account.command(results),
         citation=CITATION,
-        config_json=json.dumps(results.config, indent=2, ensure_ascii=False),
+        config_json=json.dumps(results.config.to_dict(), indent=2, ensure_ascii=False),
     )
 
 
@@ -336,4 +339,5 @@ def _description(name: str, results: StudyResults) -> str:
         return f"{task}: accuracy of each row against its forward time relative to qk, as in tables 1 and 2."
     best = min((run for run in results.pretraining.values() if run.curve), key=lambda run: run.held_out_l1)
     against = AGAINST["step" if rest == "step" else "time" if results.step_times() else "seconds"]
-    return f"Held-out masked L1 of each row against {against}; the lowest ends at {best.held_out_l1:.3f} ({best.row})."
+    lowest = f"{best.held_out_l1:.3f} ({best.row.name})"
+    return f"Held-out masked L1 of each row against {against}; the lowest ends at {lowest}."

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inattention.study.estimates import Verdict, compare
-from inattention.study.records import RowInfo
+from inattention.study.reporting.families import RowInfo
 from inattention.study.reporting.tables import AccuracyRow
 
 

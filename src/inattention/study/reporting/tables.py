@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 from inattention.study.estimates import Estimate, accuracy_over_seeds, collapsed, loss_over_seeds
-from inattention.study.records import RowInfo, StudyResults
+from inattention.study.planning.plan import Kind
+from inattention.study.reporting.families import RowInfo, infos_of
 from inattention.study.reporting.paper_results import PaperRow, paper_row
+from inattention.study.results import StudyResults
+from inattention.study.store import load
 from inattention.text import aligned
 from inattention.timing.exponents import MixingExponent
 from inattention.timing.report import TimedRow
@@ -78,7 +81,7 @@ class CostRow:
 
 def accuracy_rows(results: StudyResults) -> list[AccuracyRow]:
     """Make Table 2, a row for every row of the study."""
-    return [_accuracy_row(results, info) for info in results.infos]
+    return [_accuracy_row(results, info) for info in infos_of(results)]
 
 
 def settings_of(results: StudyResults) -> list[tuple[int, int]]:
@@ -90,8 +93,8 @@ def settings_of(results: StudyResults) -> list[tuple[int, int]]:
 def cost_rows(results: StudyResults, setting: tuple[int, int] | None) -> list[CostRow]:
     """Make Table 1 for one setting: a row for every encoder, untrained copies left out, as they cost the same."""
     rows = []
-    for info in results.infos:
-        if info.untrained and info.trained_name in results.rows:
+    for info in infos_of(results):
+        if info.untrained and info.trained_name in results.by_name:
             continue
         timing = results.timing.get(info.trained_name) if info.is_timed else None
         found = (
@@ -148,7 +151,7 @@ def table1_csv(results: StudyResults) -> str:
 
 
 def _why_untimed(results: StudyResults, info: RowInfo) -> Absence:
-    if not info.is_timed or not results.config.get("timed", True):
+    if not info.is_timed or not results.config.timed:
         return "-"
     return "failed" if results.failed("time", info.trained_name) else "missing"
 
@@ -182,7 +185,7 @@ def terminal_table(folder: str | Path) -> str:
     Raises:
         ResultsError: if its results are missing or broken.
     """
-    results = StudyResults.load(folder)
+    results = load(folder)
     head = ["row", "masked L1", *(TASK_TITLES[task].lower() for task in results.tasks), ""]
     cells = [
         [
@@ -211,8 +214,8 @@ def _accuracy_row(results: StudyResults, info: RowInfo) -> AccuracyRow:
     marks = []
     reasons = []
     for run in runs:
-        probes = results.probes.get((run.row, run.seed))
-        reason = collapsed(run, list(probes.scores.values()) if probes else [])
+        probes = results.probes.get((run.row.name, run.seed))
+        reason = collapsed(run, list(probes.tasks.values()) if probes else [])
         reasons += [reason] if reason else []
     if reasons:
         some = "" if len(reasons) == len(runs) == 1 else f" ({len(reasons)} of {len(runs)} seeds)"
@@ -235,7 +238,7 @@ def _accuracy_row(results: StudyResults, info: RowInfo) -> AccuracyRow:
     )
 
 
-def _why(results: StudyResults, kinds: Iterable[str], row: str) -> Absence:
+def _why(results: StudyResults, kinds: Iterable[Kind], row: str) -> Absence:
     return "failed" if any(results.failed(kind, row) for kind in kinds) else "missing"
 
 

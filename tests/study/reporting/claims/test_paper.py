@@ -11,10 +11,11 @@ import pytest
 from markupsafe import Markup
 
 from inattention.probing.config import TASKS
-from inattention.study.records import StudyResults
 from inattention.study.reporting.claims.paper import Claim, judge
 from inattention.study.reporting.measurements import Evidence, Gap, all_above, mean, most
 from inattention.study.reporting.report import write_report
+from inattention.study.results import StudyResults
+from inattention.study.store import load
 from study.fake import fake_study
 
 HASHING = ("sign-alsh", "xbox", "xbox-qnf", "simple-lsh", "simple-alsh")
@@ -43,7 +44,7 @@ def study_with(folder: Path, accuracy: Accuracy, *, half: float = 0.01, seeds: t
 
     fake_study(folder, rows=ROWS, seeds=seeds)
     rewrite(folder / "results.jsonl")
-    return StudyResults.load(folder)
+    return load(folder)
 
 
 def judgements(results: StudyResults) -> dict[str, str | None]:
@@ -113,7 +114,7 @@ def test_one_seed_is_widened_by_what_seeds_are_worth_elsewhere(tmp_path: Path) -
             middle = 0.5 + (0.08 * line["seed"] if line["row"] == "qk" else 0)
             task |= {"accuracy": middle, "low": middle - 0.01, "high": middle + 0.01}
     path.write_text("".join(json.dumps(line) + "\n" for line in kept))
-    of = Evidence(StudyResults.load(tmp_path))
+    of = Evidence(load(tmp_path))
     deviation = 8 / math.sqrt(2)
     assert of.seed_deviation == pytest.approx(dict.fromkeys(TASKS, deviation))
     none = of.accuracy("phone-1-hidden", "none")
@@ -132,7 +133,7 @@ def test_a_collapsed_row_supports_no_claim_and_is_named(tmp_path: Path) -> None:
         if (line["kind"], line.get("row")) == ("pretrain", "shared-qk"):
             line["outcome"]["held_out_l1"] = line["outcome"]["mean_l1"]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    results = StudyResults.load(tmp_path)
+    results = load(tmp_path)
     assert "Sharing Q and K costs little on speakers, more on phones (shared-qk against qk)" not in judgements(results)
     page = write_report(tmp_path).read_text()
     assert "Rows that collapsed support no claim: <code>shared-qk</code>" in page
@@ -158,7 +159,7 @@ def test_answers_name_rows_and_numbers(tmp_path: Path) -> None:
 
 def test_a_study_without_query_key_attention_has_its_claims_all_the_same(tmp_path: Path) -> None:
     fake_study(tmp_path, rows=("mel", "patterned@logits"))
-    found = judgements(StudyResults.load(tmp_path))
+    found = judgements(load(tmp_path))
     assert found["Pre-training beats Mel by far (patterned@logits)"]
     assert "20 % less time in training (at most 0.85 of it)" in found
     assert "Similar memory in training" not in found
@@ -180,8 +181,7 @@ def test_four_cases_are_judged_from_analyzed_query_key_encoders(tmp_path: Path, 
     heads = ["diagonal"] * (70 - others) + ["sparse"] * 2 + ["mixed"] * others
     table = "layer,head,category\n" + "".join(f"1,{i},{name}\n" for i, name in enumerate(heads))
     for row in ("qk@identity", "patterned"):  # the claim is about attention that looks at its input
-        folder = results.pretraining[row, 0].folder
-        assert folder is not None
+        folder = results.path(results.pretraining[row, 0].folder)
         (folder / "atlas").mkdir(parents=True)
         (folder / "atlas" / "measures.csv").write_text(table)
     text = "All maps fall into four cases (qk@identity-0; at most 5 % of heads in none)"
@@ -191,8 +191,7 @@ def test_four_cases_are_judged_from_analyzed_query_key_encoders(tmp_path: Path, 
     assert f"{70 - others} diagonal, 0 increasing, 0 decreasing and 2 sparse, and {others} in none" in str(
         found[text].evidence
     )
-    folder = results.pretraining["qk@identity", 0].folder
-    assert folder is not None
+    folder = results.path(results.pretraining["qk@identity", 0].folder)
     (folder / "atlas" / "measures.csv").write_text("category\nround\n")
     assert text not in judgements(results)
 
@@ -214,7 +213,7 @@ def test_memory_is_held_against_query_key_attention_where_all_layers_were_measur
         for line in lines:
             change(line)
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        claims = judge(StudyResults.load(folder))
+        claims = judge(load(folder))
         found[layers] = {claim.text.split("at ")[1]: claim.judgement for claim in claims if "memory" in claim.text}
     own, long = "the study's own size (", "500 steps ("
     assert {name.split("at most")[0]: it for name, it in found[6].items()} == {own: "holds", long: "does not hold"}

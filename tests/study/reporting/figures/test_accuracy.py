@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from inattention.study.estimates import Estimate, accuracy_over_seeds
-from inattention.study.records import StudyResults
-from inattention.study.reporting.families import CONTROL, FAMILIES
+from inattention.study.reporting.families import CONTROL, FAMILIES, infos_of
 from inattention.study.reporting.figures.accuracy import (
     AccuracyPoint,
     accuracy_svg,
@@ -19,6 +18,8 @@ from inattention.study.reporting.figures.accuracy import (
     loss_svg,
     marker_path,
 )
+from inattention.study.results import StudyResults
+from inattention.study.store import load
 
 # What the common forms of colour blindness make of linear RGB (Machado et al. 2009, severity 1).
 VISION = {
@@ -31,14 +32,16 @@ VISION = {
 
 @pytest.fixture(scope="module")
 def results(study: Path) -> StudyResults:
-    return StudyResults.load(study)
+    return load(study)
 
 
 @pytest.fixture(scope="module")
 def points(results: StudyResults) -> list[AccuracyPoint]:
     return [
         AccuracyPoint(info, accuracy_over_seeds(results.scores_of(info.name, "speaker-frame")), "missing", ratio=ratio)
-        for info, ratio in zip(results.infos, [None, None, *((0.7 + i / 50, 0.6, 1.1) for i in range(16))], strict=True)
+        for info, ratio in zip(
+            infos_of(results), [None, None, *((0.7 + i / 50, 0.6, 1.1) for i in range(16))], strict=True
+        )
     ]
 
 
@@ -62,13 +65,15 @@ def test_each_measured_row_is_named_in_words(points: list[AccuracyPoint]) -> Non
 
 
 def test_loss_curves_name_rows_and_reference_lines(results: StudyResults) -> None:
-    runs = [(info, results.runs_of(info.name)) for info in results.infos if info.name in ("qk", "patterned", "none")]
+    runs = [
+        (info, results.runs_of(info.name)) for info in infos_of(results) if info.name in ("qk", "patterned", "none")
+    ]
     shown = words(loss_svg(runs, {"predicting the mean": 0.8}, "loss", against="seconds"))
     assert {"qk", "patterned", "none", "predicting the mean", "seconds of training"} <= shown
 
 
 def test_a_row_with_steps_of_half_the_time_ends_at_half_the_time(results: StudyResults) -> None:
-    (qk,) = [(info, results.runs_of(info.name)) for info in results.infos if info.name == "qk"]
+    (qk,) = [(info, results.runs_of(info.name)) for info in infos_of(results) if info.name == "qk"]
 
     def last_tick(ratio: float) -> float:
         svg = loss_svg([qk], {"predicting the mean": 0.8}, "loss", against="time", ratios={"qk": ratio})

@@ -14,7 +14,6 @@ from inattention.analysis.heads import read_categories
 from inattention.analysis.map_images import load_maps, moved
 from inattention.analysis.measures import CATEGORIES
 from inattention.analysis.run import DEFAULT_FOLDER, MEASURES_CSV
-from inattention.study.records import StudyResults
 from inattention.study.reporting.measurements import (
     PHONES,
     SPEAKERS,
@@ -27,6 +26,7 @@ from inattention.study.reporting.measurements import (
     most,
 )
 from inattention.study.reporting.text_formatting import TASK_WORDS, code, listing, signed
+from inattention.study.results import StudyResults
 
 HASHING = ("sign-alsh", "xbox", "xbox-qnf", "simple-lsh", "simple-alsh")
 SPARSE = ("sparse-strided", "sparse-fixed")
@@ -210,10 +210,11 @@ def _hand_made(of: Evidence) -> list[Claim]:
 def _maps_stay(of: Evidence) -> list[Claim]:
     shares = {}
     for name in ("patterned", HAND_MADE, "synthesizer-random"):
-        run = next((run for run in of.results.runs_of(name) if run.maps and run.maps.is_file()), None)
-        if run and run.maps:
+        paths = [of.results.path(run.maps) for run in of.results.runs_of(name) if run.maps]
+        path = next((path for path in paths if path.is_file()), None)
+        if path:
             with suppress(ValueError):  # a broken file costs its share alone; the report says what is wrong with it
-                shares[name] = float(moved(*load_maps(run.maps)).mean())
+                shares[name] = float(moved(*load_maps(path)).mean())
     verdict: Judgement = "not measured"
     if HAND_MADE in shares:
         verdict = "holds" if shares[HAND_MADE] <= CLOSE else "does not hold"
@@ -225,9 +226,9 @@ def _maps_stay(of: Evidence) -> list[Claim]:
 def _four_cases(of: Evidence) -> list[Claim]:
     claims = []
     for run in of.results.pretraining.values():
-        if run.folder is None or run.row not in of.sound([run.row]) or run.row.partition("@")[0] != "qk":
+        if run.row.name not in of.sound([run.row.name]) or run.row.mechanism != "qk":
             continue
-        table = run.folder / DEFAULT_FOLDER / MEASURES_CSV
+        table = of.results.path(run.folder) / DEFAULT_FOLDER / MEASURES_CSV
         if not table.is_file():
             continue
         try:
@@ -239,7 +240,7 @@ def _four_cases(of: Evidence) -> list[Claim]:
         said = [f"{count} {name}" for count, name in zip(cases, CATEGORIES, strict=False)]
         claims.append(
             Claim(
-                text.format(code(f"{run.row}-{run.seed}"), 100 * FEW),
+                text.format(code(f"{run.row.name}-{run.seed}"), 100 * FEW),
                 "holds" if other <= FEW * len(found) else "does not hold",
                 Markup("of {} heads: {}, and {} in none").format(len(found), listing(said), other),
             )
@@ -268,7 +269,7 @@ def _memory(of: Evidence) -> list[Claim]:
         return []
     pairs = {"the study's own size": (row.own, base.own)}
     # All layers share one set of weights and maps, which weigh more beside the activations of fewer layers.
-    if base.config["layers"] >= of.results.config.get("model", {}).get("layers", 0):
+    if base.config.layers >= of.results.config.model.layers:
         pairs["500 steps"] = tuple(
             next((it for it in timed if (it.mode, it.length) == ("train", 500)), None)
             for timed in (row.timed, base.timed)

@@ -21,8 +21,8 @@ from inattention.plotting import INK, MUTED, PAPER
 from inattention.plotting import figure as figure_of
 from inattention.plotting import svg as svg_of
 from inattention.study.estimates import Estimate
-from inattention.study.records import Pretraining, RowInfo
-from inattention.study.reporting.families import Family
+from inattention.study.records import PretrainingRecord
+from inattention.study.reporting.families import Family, RowInfo
 from inattention.study.reporting.figures.labels import place_labels, stack_up
 
 AGAINST = {
@@ -120,7 +120,7 @@ def accuracy_time_svg(points: Sequence[AccuracyPoint], name: str, *, width: int,
 
 
 def loss_svg(
-    runs: Sequence[tuple[RowInfo, Sequence[Pretraining]]],
+    runs: Sequence[tuple[RowInfo, Sequence[PretrainingRecord]]],
     references: Mapping[str, float],
     name: str,
     *,
@@ -335,7 +335,7 @@ def _label_ends(figure: Figure, axes: Axes, ends: Mapping[str, tuple[float, floa
         figure.text(*_of(figure, frame[2] + 15, level), text, fontsize=9, va="center", color=colour)
 
 
-def _curve(runs: Sequence[Pretraining], against: str, ratio: float) -> tuple[list[float], list[float]]:
+def _curve(runs: Sequence[PretrainingRecord], against: str, ratio: float) -> tuple[list[float], list[float]]:
     """The mean over runs, as far as all of them went and none had diverged to NaN."""
     x, y = [], []
     for points in zip(*(run.curve for run in runs), strict=False):
