@@ -100,7 +100,7 @@ def test_derived_maps_work_for_longer_input_and_receive_gradients() -> None:
     maps = [p for name, p in model.named_parameters() if name.endswith("mechanism.maps")]
     assert len(maps) == 2
     assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in maps)
-    with pytest.raises(ValueError, match="51 steps"):
+    with pytest.raises(ValueError, match="51 frames"):
         model(waveforms(1, 51))
 
 

@@ -13,6 +13,7 @@ from inattention.encoders.extraction import run as extraction
 from inattention.encoders.extraction.config import ExtractionConfig
 from inattention.encoders.extraction.folder import INDEX_FILE
 from inattention.encoders.extraction.run import fingerprint
+from inattention.model.encoder import Encoder
 from inattention.model.transformer import AudioTransformer, ModelFolderError
 from small_models import SMALL_FEATURES, small_model
 
@@ -52,13 +53,13 @@ def test_no_batch_is_larger_than_requested(
     model: str, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     sizes = []
-    forward = AudioTransformer.forward
+    forward = Encoder.forward
 
-    def spy(self: AudioTransformer, features: torch.Tensor, *rest: Any, **options: Any) -> Any:
+    def spy(self: Encoder, features: torch.Tensor, *rest: Any, **options: Any) -> Any:
         sizes.append(features.shape[0] * features.shape[1] * SMALL_FEATURES.step_seconds)
         return forward(self, features, *rest, **options)
 
-    monkeypatch.setattr(AudioTransformer, "forward", spy)
+    monkeypatch.setattr(Encoder, "forward", spy)
     extract(model, recordings, tmp_path / "out", batch_seconds=4.0)
     assert max(sizes) <= 4.0
     assert len(sizes) < 7  # some have company
@@ -68,13 +69,13 @@ def test_recordings_of_similar_lengths_share_a_batch(model: str, tmp_path: Path,
     """In their own order, each short one would be between two long ones, and none would share a batch."""
     for number in range(30):
         soundfile.write(tmp_path / f"{number:02d}.wav", sound(0.3 + 1.2 * (number % 2)), RATE)
-    forward, sizes = AudioTransformer.forward, []
+    forward, sizes = Encoder.forward, []
 
-    def spy(self: AudioTransformer, features: torch.Tensor, *rest: Any, **options: Any) -> Any:
+    def spy(self: Encoder, features: torch.Tensor, *rest: Any, **options: Any) -> Any:
         sizes.append(len(features))
         return forward(self, features, *rest, **options)
 
-    monkeypatch.setattr(AudioTransformer, "forward", spy)
+    monkeypatch.setattr(Encoder, "forward", spy)
     extract(model, tmp_path, tmp_path / "out", batch_seconds=2.0)
     assert sum(sizes) == 30
     assert len(sizes) <= 15 + 5  # 15 long ones, and the short ones of two windows
