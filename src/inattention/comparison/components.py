@@ -1,0 +1,140 @@
+"""Variance components of an estimate, and the interval that follows from them.
+
+An accuracy over seeds moves with the test utterances and with the training. Its variance has three parts:
+
+- shared: other test utterances, which move all seeds alike;
+- noise: other test utterances, as far as they move each seed on its own, divided by the number of seeds;
+- seeds: another training, divided by the number of seeds.
+
+A bootstrap over utterances of the mean over seeds measures shared + noise. The sample variance over seeds, divided by
+their number, measures noise + seeds. Their sum would count the noise twice, so it is measured apart (the variance
+between seeds of bootstrap deviations) and subtracted once.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from scipy.special import stdtrit
+
+from inattention.comparison.estimates import Needed
+
+# Numbers beyond these are as good as none.
+MOST_UTTERANCES = 1_000_000
+MOST_SEEDS = 1_000
+
+
+@dataclass(frozen=True)
+class RowVariance:
+    """The variance of one row's part of an estimate between its seeds.
+
+    Attributes:
+        variance: of a single seed, noise of utterances included; 0 where nothing is known of it.
+        noise: what test utterances contribute to it.
+        seeds: number of seeds.
+        freedom: degrees of freedom of `variance`.
+    """
+
+    variance: float
+    noise: float
+    seeds: int
+    freedom: float
+
+    def with_seeds(self, seeds: int) -> "RowVariance":
+        """Return the same for another number of seeds."""
+        return replace(self, seeds=seeds, freedom=self.freedom + (seeds - self.seeds))
+
+
+@dataclass(frozen=True)
+class Components:
+    """The variance of an estimate by its sources.
+
+    Attributes:
+        sampling: bootstrap variance over test utterances of the mean over seeds: shared and noise.
+        utterances: number of test utterances.
+        rows: variance between seeds, by row.
+        pooled_freedom: no degrees of freedom of the rows together exceed these.
+    """
+
+    sampling: float
+    utterances: int
+    rows: tuple[RowVariance, ...] = ()
+    pooled_freedom: float = math.inf
+
+    @property
+    def training(self) -> float:
+        """Return the variance from another training: what is between seeds beyond the noise of utterances."""
+        return max(sum((row.variance - row.noise) / row.seeds for row in self.rows), 0.0)
+
+    @property
+    def variance(self) -> float:
+        """Return the variance of the estimate."""
+        return self.sampling + self.training
+
+    @property
+    def freedom(self) -> float:
+        """Return the degrees of freedom of the variance (Welch and Satterthwaite)."""
+        inverse = self.sampling**2 / max(self.utterances - 1, 1)
+        if self.training > 0:
+            parts = [(row.variance / row.seeds, row.freedom) for row in self.rows if row.variance > 0]
+            seeds = sum(part for part, _ in parts)
+            freedom = seeds**2 / sum(part**2 / freedom for part, freedom in parts)
+            inverse += seeds * self.training / min(freedom, self.pooled_freedom)
+        return max(self.variance**2 / inverse, 1.0) if inverse > 0 else math.inf
+
+    @property
+    def half_width(self) -> float:
+        """Return half the width of the 95 % interval."""
+        return student_95(self.freedom) * math.sqrt(self.variance)
+
+    def with_utterances(self, utterances: int) -> "Components":
+        """Return the components for another number of test utterances of the same kind."""
+        ratio = self.utterances / utterances
+        rows = tuple(
+            replace(row, noise=row.noise * ratio, variance=max(row.variance - row.noise, 0.0) + row.noise * ratio)
+            for row in self.rows
+        )
+        return replace(self, sampling=self.sampling * ratio, utterances=utterances, rows=rows)
+
+    def with_seeds(self, seeds: int) -> "Components":
+        """Return the components for at least so many seeds of every row."""
+        rows = tuple(row.with_seeds(max(seeds, row.seeds)) for row in self.rows)
+        noise = sum(new.noise / new.seeds - old.noise / old.seeds for new, old in zip(rows, self.rows, strict=True))
+        pooled = self.pooled_freedom + sum(new.seeds - old.seeds for new, old in zip(rows, self.rows, strict=True))
+        return replace(self, sampling=max(self.sampling + noise, 0.0), rows=rows, pooled_freedom=pooled)
+
+    def needed(self, estimate: float) -> Needed:
+        """Return the numbers of utterances or seeds at which an interval around the estimate would exclude 0."""
+        distance = abs(estimate)
+
+        def fewest(most: int, present: int, half_width: Callable[[int], float]) -> int | None:
+            if half_width(most) >= distance:
+                return None
+            low, high = present, most
+            while low < high:
+                middle = (low + high) // 2
+                low, high = (low, middle) if half_width(middle) < distance else (middle + 1, high)
+            return low
+
+        utterances = fewest(MOST_UTTERANCES, self.utterances, lambda n: self.with_utterances(n).half_width)
+        present = min((row.seeds for row in self.rows), default=1)
+        seeds = fewest(MOST_SEEDS, present, lambda n: self.with_seeds(n).half_width) if self.rows else None
+        return Needed(utterances, seeds)
+
+
+def student_95(freedom: float) -> float:
+    """Return the factor of a 95 % interval by Student's t.
+
+    >>> round(student_95(1), 2), round(student_95(math.inf), 2)
+    (12.71, 1.96)
+    """
+    return float(stdtrit(min(freedom, 1e9), 0.975))
+
+
+def opened(utterances: int) -> float:
+    """Return the probability that n utterances without a single event leave open (Clopper and Pearson, 95 %).
+
+    >>> round(opened(60), 3)
+    0.06
+    """
+    return 1 - 0.025 ** (1 / max(utterances, 1))
