@@ -1,10 +1,13 @@
-"""How rows are grouped and told apart by eye: a family has one place, one colour and one marker in every figure.
+"""Families of rows: each has one place, one colour and one marker in every figure.
 
-The colours keep apart under the common forms of colour blindness, on light and on dark paper; markers and labels say
-the same again.
+The colours differ under the common forms of colour blindness, on light and on dark paper; markers and labels repeat the
+information.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from inattention.study.planning.rows import StudyRow
 
 
 @dataclass(frozen=True)
@@ -12,11 +15,11 @@ class Family:
     """A group of rows.
 
     Attributes:
-        name: as cards have it.
-        title: as people read it.
+        name: as cards name it.
+        title: for legends.
         light: colour on light paper.
         dark: colour on dark paper.
-        marker: as matplotlib has it.
+        marker: matplotlib's name of the marker.
     """
 
     name: str
@@ -43,8 +46,8 @@ _FURTHER = (
 )
 
 
-def arrange(names: list[str]) -> dict[str, Family]:
-    """Give families their places: those known here first, then others in the order given, controls last.
+def arrange(names: Sequence[str]) -> dict[str, Family]:
+    """Return families in order: those known here first, then others in the order given, controls last.
 
     >>> [family.title for family in arrange(["control", "fourier", "sparse"]).values()]
     ['Sparse', 'Fourier', 'Control']
@@ -58,3 +61,9 @@ def arrange(names: list[str]) -> dict[str, Family]:
     if CONTROL.name in names:
         arranged[CONTROL.name] = CONTROL
     return arranged
+
+
+def grouped(rows: Sequence[StudyRow], families: Mapping[str, Family]) -> list[StudyRow]:
+    """Return rows family by family, each family in the order given; untrained encoders follow all others."""
+    places = list(families)
+    return sorted(rows, key=lambda row: (row.untrained, places.index(row.family)))
