@@ -37,10 +37,16 @@ class MaskingConfig:
         if self.zeroed < 0 or self.replaced < 0 or self.zeroed + self.replaced > 1:
             raise ValueError("zeroed and replaced are shares of utterances: neither below 0, together at most 1")
 
-
-# What changes no outcome, or in its last digits only.
-_WHERE_IT_RAN = ("accelerator", "devices", "nodes", "strategy")
-_HOW_IT_RAN = ("checkpoint_minutes", "workers", "cache_megabytes", "accumulate", "stored_features", "snapshots")
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return all settings, under names that never change (see `PretrainingConfig.hyperparameters`)."""
+        return {
+            "proportion": self.proportion,
+            "span_steps": self.span_steps,
+            "start_every": self.start_every,
+            "before_deltas": self.before_deltas,
+            "zeroed": self.zeroed,
+            "replaced": self.replaced,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,14 +145,30 @@ class PretrainingConfig:
         """Steps between measurements of the held-out loss."""
         return self.validate_every or max(1, self.steps // 50)
 
-    def what_counts(self) -> dict[str, Any]:
-        """Give the settings that the outcome depends on: not where it ran or how often it was saved."""
-        from dataclasses import asdict
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return the settings that decide the numbers of a run, under names that never change.
 
-        settings = asdict(self)
-        for name in (*_WHERE_IT_RAN, *_HOW_IT_RAN):
-            del settings[name]
-        if self.attention_rate == 1:  # the usual, which older accounts do not name
-            del settings["attention_rate"]
-        settings["betas"] = list(self.betas)
-        return settings
+        They are written to run.json and enter the fingerprints of a study's jobs. The names are part of those file
+        formats: if a field of this class is renamed, the name here stays. Where a run was computed (devices, nodes),
+        and how it was saved or split up (checkpoints, micro-batches, caches), changes its numbers in the last digits
+        at most, so these settings are not included.
+        """
+        named: dict[str, Any] = {
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "optimiser": self.optimiser,
+            "learning_rate": self.learning_rate,
+            "warmup": self.warmup,
+            "weight_decay": self.weight_decay,
+            "epsilon": self.epsilon,
+            "betas": list(self.betas),
+            "clip": self.clip,
+            "target": self.target,
+            "masking": self.masking.hyperparameters(),
+            "validate_every": self.validate_every,
+            "held_out_draws": self.held_out_draws,
+            "precision": self.precision,
+        }
+        if self.attention_rate != 1:  # runs written before this setting existed do not name it
+            named["attention_rate"] = self.attention_rate
+        return named

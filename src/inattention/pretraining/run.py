@@ -62,7 +62,7 @@ class Run:
         """
         account = {
             "model": self.model.to_dict(),
-            "training": self.training.what_counts(),
+            "training": self.training.hyperparameters(),
             "corpus": {"name": self.corpus.info["name"], "key": self.corpus.key},
             "seed": self.seed,
         }

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from inattention.comparison import UtteranceCounts
 from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.encoders.ours import Source
 from inattention.probing.config import ProbeConfig, Task
@@ -26,23 +27,6 @@ if TYPE_CHECKING:
 SKIPS_NAMED = 50
 # Numbers drawn at once for the bootstrap.
 BOOTSTRAP_CHUNK = 4_000_000
-
-
-@dataclass(frozen=True)
-class UtteranceCounts:
-    """Test results per utterance, from which differences between encoders are bootstrapped.
-
-    Attributes:
-        utterances: ids of the test utterances that have at least one item.
-        correct: number of correctly classified items of each.
-        items: number of items of each.
-        classes: class of each where the accuracy is a mean over classes (balanced speakers); None elsewhere.
-    """
-
-    utterances: tuple[str, ...]
-    correct: tuple[int, ...]
-    items: tuple[int, ...]
-    classes: tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -64,7 +48,7 @@ class TaskResult:
         unlabelled: in each split, items left out because no label covers their time.
         skipped: in each split, utterances left out of this task, and why.
         layer_weights: of the hidden states, where they are learned.
-        counts: correct and all items of each test utterance.
+        counts: correct and all items of each test utterance; None in results older than them.
     """
 
     task: Task
@@ -81,7 +65,7 @@ class TaskResult:
     unlabelled: dict[str, int]
     skipped: dict[str, tuple[Skip, ...]]
     layer_weights: tuple[float, ...] | None
-    counts: UtteranceCounts
+    counts: UtteranceCounts | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; only some of the skipped utterances are named, all are counted."""
@@ -89,7 +73,7 @@ class TaskResult:
             **vars(self),
             "skipped": _skips(self.skipped),
             "layer_weights": _list(self.layer_weights),
-            "counts": asdict(self.counts),
+            "counts": asdict(self.counts) if self.counts else None,
         }
 
 
