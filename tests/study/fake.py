@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from inattention.attention.mechanisms.patterned import hand_made_map, patterns_for
 from inattention.probing.config import TASKS
-from inattention.probing.run import ProbeReport, TaskResult, UtteranceCounts
+from inattention.comparison import UtteranceCounts
+from inattention.probing.run import ProbeReport, TaskResult
 from inattention.study.planning.presets import preset
 from inattention.study.reporting.paper_results import PAPER
 from inattention.timing.exponents import MixingExponent
@@ -94,6 +95,7 @@ def fake_study(
 def _corpus() -> dict[str, Any]:
     return {
         "name": "made-up",
+        "key": "0123456789abcdef",
         "caveat": "MADE UP: these numbers come from a random generator, for a test of the report, and mean nothing.",
         "splits": {
             "train": {"cuts": 180, "hours": 0.2, "speakers": 16},
@@ -181,15 +183,10 @@ def _probes(row: str, rng: np.random.Generator) -> dict[str, Any]:
         if row == "mel" and task.startswith("speaker"):
             accuracy = chance
         accuracy = float(np.clip(accuracy + rng.normal(0, 0.02), 0, 1))
+        counts = fake_counts(accuracy, items // TEST_UTTERANCES, rng)
+        accuracy = sum(counts.correct) / items
         half = 1.96 * float(np.sqrt(accuracy * (1 - accuracy) / (items if per_utterance else items / 8)))
         low, high = max(accuracy - half, 0.0), min(accuracy + half, 1.0)
-        of_each = items // TEST_UTTERANCES
-        counts = UtteranceCounts(
-            utterances=tuple(f"voice-{number:04}" for number in range(TEST_UTTERANCES)),
-            correct=tuple(rng.binomial(of_each, accuracy, TEST_UTTERANCES).tolist()),
-            items=(of_each,) * TEST_UTTERANCES,
-            classes=None,
-        )
         tasks.append(
             TaskResult(
                 task=task, accuracy=accuracy, low=low, high=high, chance=chance, dev_accuracy=accuracy, best_epoch=9,
@@ -207,6 +204,55 @@ def _probes(row: str, rng: np.random.Generator) -> dict[str, Any]:
     ).to_dict()  # fmt: skip
 
 
+def fake_counts(accuracy: float, items: int, rng: np.random.Generator) -> UtteranceCounts:
+    """Counts of a probe; the same utterances are hard for all rows."""
+    hard = np.random.default_rng(items).random((TEST_UTTERANCES, items))  # an item is right below the accuracy
+    noise = rng.normal(0, 0.02, (TEST_UTTERANCES, items))
+    return UtteranceCounts(
+        utterances=tuple(f"voice-{number:04}" for number in range(TEST_UTTERANCES)),
+        correct=tuple((hard + noise < accuracy).sum(1).tolist()),
+        items=(items,) * TEST_UTTERANCES,
+    )
+
+
+def put_accuracy(
+    line: dict[str, Any], accuracy: Callable[[str], float], *, utterances: int = 200, spread: float = 0.0
+) -> None:
+    """Put the probes of a results line at accuracies of our choice.
+
+    Args:
+        line: of any kind; only probes change.
+        accuracy: by task.
+        utterances: number of test utterances. The first of them are right, as many as the accuracy says.
+        spread: standard deviation of the accuracy between utterances, drawn for each row on its own.
+    """
+    for task in line["outcome"]["tasks"] if line["kind"] == "probe" else ():
+        items = 1 if task["task"] == "speaker-utterance" else 100
+        middle = accuracy(task["task"])
+        rng = np.random.default_rng([sum(map(ord, line["row"] + task["task"])), line["seed"]])
+        by_utterance = np.clip(middle + spread * rng.normal(size=utterances), 0, 1)
+        if items == 1:
+            by_utterance = (rng.random(utterances) if spread else np.arange(utterances) / utterances) < by_utterance
+        correct = [round(float(it) * items) for it in by_utterance]
+        task["counts"] = {
+            "utterances": [f"utterance-{number:04}" for number in range(utterances)],
+            "correct": correct,
+            "items": [items] * utterances,
+            "classes": None,
+        }
+        task |= {"accuracy": middle, "low": middle - 0.05, "high": middle + 0.05}
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Change each line of a study's results."""
+    path = folder / "results.jsonl"
+    lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        change(line)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return folder
+
+
 def _ratio(row: str) -> float:
     paper = PAPER.get(row)
     usual = {"none": 0.68, "uniform": 0.7, "patterned": 0.79, "qk@identity": 1.0, "patterned@untrained": 0.79}
@@ -218,14 +264,15 @@ def _timing(row: str, lengths: Sequence[int], rng: np.random.Generator) -> dict[
     for length in lengths:
         for mode in ("forward", "train"):
             base = (0.31 if mode == "forward" else 0.98) * (length / 500) ** 1.2
-            ratio = _ratio(row) * float(rng.normal(1, 0.01))
-            seconds = base * ratio
+            reference = base * np.random.default_rng(length).normal(1, 0.02, 5)
+            rounds = reference * (1.0 if row == "qk" else _ratio(row) * rng.normal(1, 0.01, 5))
+            seconds, ratio = float(np.median(rounds)), float(np.median(rounds / reference))
             timed.append(
                 TimedRow(
                     row=row, length=length, batch=1, mode=mode, seconds=seconds, seconds_low=seconds * 0.98,
                     seconds_high=seconds * 1.03, ratio=ratio, ratio_low=ratio * 0.985, ratio_high=ratio * 1.02,
                     flops=int(4.3e10 * ratio * length / 500), peak_bytes=int(2.4e7 * (1 + ratio) * length / 500),
-                    weight_bytes=31_000_000, round_seconds=(seconds, seconds, seconds),
+                    weight_bytes=31_000_000, round_seconds=tuple(rounds.tolist()),
                 )
             )  # fmt: skip
             products.append(Product(length, 1, mode, (length, 768, 3072), 142.0))

@@ -124,9 +124,9 @@ def compare(arguments: list[str]) -> int:
         only: tuple[str, ...] = ()
 
     options = parse(Compare, "compare", arguments)
-    from inattention.study.reporting.compare_studies import as_table, beside
+    from inattention.study.reporting.compare_studies import as_table, compare_studies
 
-    print(as_table(beside(options.studies, against=options.against, rows=options.only)), end="")
+    print(as_table(compare_studies(options.studies, against=options.against, rows=options.only)), end="")
     return 0
 
 
@@ -323,9 +323,10 @@ def analyze(arguments: list[str]) -> int:
     run_analyze(options.model, options.corpus, options.out, options.settings)
     study = Path(options.model).absolute().parent
     if options.out is None and (study / "results.jsonl").is_file():
-        from inattention.study.reporting.report import write_report
+        from inattention.study import store
+        from inattention.study.reporting.report import build_report, write_report
 
-        print(f"the study's report links to it: {write_report(study)}")
+        print(f"the study's report links to it: {write_report(build_report(store.load(study)))}")
     if options.derive_maps is not None:
         from inattention.conversion.derive import run_derive
 

@@ -74,9 +74,10 @@ def table2_csv(tables: Tables) -> str:
 
 def _time_columns(mode: str, timed: Timed | None) -> dict[str, object]:
     columns: dict[str, object] = {f"{mode}_{name}": getattr(timed.measured, name) if timed else None for name in _TIMES}
-    low, high = (timed and timed.interval) or (None, None)
+    low, high = (timed.interval if timed else None) or (None, None)
     columns |= {f"{mode}_ratio_95_low": low, f"{mode}_ratio_95_high": high}
-    return columns | {f"{mode}_{name}": getattr(timed.measured, name) if timed else None for name in ("flops", "peak_bytes")}
+    counts = ("flops", "peak_bytes")
+    return columns | {f"{mode}_{name}": getattr(timed.measured, name) if timed else None for name in counts}
 
 
 def _estimate_columns(name: str, estimate: Estimate | None) -> dict[str, float | None]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from inattention.comparison import Difference, Verdict
-from inattention.study.results import StudyResults
 from inattention.study.reporting.measurements import Measurements
 from inattention.study.reporting.row_pairs import RowPair, baselines, subjects
 from inattention.study.reporting.tables import AccuracyRow, Tables
@@ -22,6 +21,7 @@ from inattention.study.reporting.text_formatting import (
     points_text,
     ratio_text,
 )
+from inattention.study.results import StudyResults
 
 # Sentences cover so many rows, and that with the lowest loss; tables have them all.
 _COVERED = 2
@@ -181,9 +181,7 @@ def _against_mel(of: Measurements) -> list[Markup]:
 
 def _collapsed(accuracy: Sequence[AccuracyRow]) -> list[Markup]:
     clauses = [
-        Markup("{}: {}").format(code(row.row.name), row.collapse.reason)
-        for row in accuracy
-        if row.collapse is not None
+        Markup("{}: {}").format(code(row.row.name), row.collapse.reason) for row in accuracy if row.collapse is not None
     ]
     if not clauses:
         return []

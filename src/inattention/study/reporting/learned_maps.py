@@ -63,9 +63,7 @@ def learned_maps(results: StudyResults, rows: Sequence[StudyRow]) -> list[Learne
 
 def _learns_maps(row: StudyRow) -> bool:
     card = row.card
-    return bool(
-        card and card.input_independent and card.linear_map and not row.untrained and row.family != "control"
-    )
+    return bool(card and card.input_independent and card.linear_map and not row.untrained and row.family != "control")
 
 
 def _maps_of(row: StudyRow, results: StudyResults) -> LearnedMaps:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from inattention.comparison import Difference, Ratio
 from inattention.study.comparison import RowComparison
-from inattention.study.results import StudyResults
 from inattention.study.reporting.tables import AccuracyRow, Tables
+from inattention.study.results import StudyResults
 
 SPEAKERS = ("speaker-utterance", "speaker-frame")
 PHONES = ("phone-1-hidden", "phone-2-hidden")

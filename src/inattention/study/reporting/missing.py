@@ -34,10 +34,8 @@ def missing_results(results: StudyResults, comparison: RowComparison) -> list[Ma
 def _jobs(results: StudyResults) -> Iterator[Markup]:
     for it in results.failures:
         yield Markup("Failed: {}: {}").format(code(it.job.title), it.error)
-    failed = {(it.job.kind, it.job.row) for it in results.failures}
     for kind, what in _RESULTS.items():
-        # Rows are timed in one job, which fails as a whole.
-        missing = [job for job in results.missing if job.kind == kind and (kind != "time" or (kind, "") not in failed)]
+        missing = [job for job in results.missing if job.kind == kind]
         names = listing([code(job.title.partition(" ")[2]) for job in missing if job.row])
         if missing:
             yield Markup("Missing: {}{}").format(what, Markup(" of {}").format(names) if names else "")

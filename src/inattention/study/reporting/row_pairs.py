@@ -34,9 +34,7 @@ class RowPair:
 def subjects(rows: Sequence[StudyRow]) -> list[StudyRow]:
     """Return the rows that a study is about: trained encoders with learned input-independent attention."""
     chosen = [
-        row
-        for row in rows
-        if row.card and row.card.input_independent and row.family != "control" and not row.untrained
+        row for row in rows if row.card and row.card.input_independent and row.family != "control" and not row.untrained
     ]
     # The paper's own first.
     return sorted(chosen, key=lambda row: not row.name.startswith("patterned"))
@@ -52,7 +50,9 @@ def row_pairs(tables: Tables, comparison: RowComparison) -> list[RowPair]:
     rows = [it.row for it in tables.accuracy]
     by_name = {row.name: row for row in rows}
     pairs = [
-        (by_name[row.trained], row, "effect of pre-training") for row in rows if row.untrained and row.trained in by_name
+        (by_name[row.trained], row, "effect of pre-training")
+        for row in rows
+        if row.untrained and row.trained in by_name
     ]
     for row in subjects(rows):
         pairs += [(row, other, "input-independent against query-key") for other in baselines(rows)]

@@ -119,8 +119,8 @@ def points_text(difference: Difference | None) -> str:
     """
     if difference is None:
         return "not measured"
-    it = difference.in_points()
-    return f"{signed(it.estimate)} [{signed(it.low)}, {signed(it.high)}]{mark(it)}"
+    middle, low, high = (signed(100 * it) for it in (difference.estimate, difference.low, difference.high))
+    return f"{middle} [{low}, {high}]{mark(difference)}"
 
 
 def loss_text(difference: Difference | None) -> str:

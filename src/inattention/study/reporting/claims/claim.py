@@ -9,9 +9,9 @@ from inattention.comparison import Difference, Needed, Verdict, verdict_of
 from inattention.study.reporting.text_formatting import MARKS, TASK_WORDS, code, listing, points_text
 
 LEGEND = (
-    "Differences are in percentage points of accuracy, with 95 % intervals paired over test utterances. A claim holds if "
-    "the interval of its difference lies above 0, does not hold if it lies below, and cannot be told otherwise. Rows that "
-    "collapsed support no claim."
+    "Differences are in percentage points of accuracy, with 95 % intervals paired over test utterances. A claim holds "
+    "if the interval of its difference is above 0, does not hold if it is below, and cannot be told otherwise. Rows "
+    "that collapsed support no claim."
 )
 
 
@@ -98,7 +98,7 @@ def as_markdown(claims: Sequence[Claim]) -> str:
 
 
 def _needed(needed: Needed, what: str) -> str:
-    text = str(needed).removeprefix("about ")
+    text = str(needed).removesuffix(" would decide it")
     return text.replace("seeds", what) if what else text
 
 

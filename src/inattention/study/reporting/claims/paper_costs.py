@@ -76,10 +76,10 @@ def _rounds_needed(ratio: Ratio, threshold: float) -> str:
     """Return the number of rounds whose interval would exclude the threshold, at the present ratio and deviation."""
     distance = abs(math.log(ratio.ratio / threshold))
     if ratio.rounds == 1:
-        return "several timing rounds would decide it"
+        return "several timing rounds"
     half_width = (math.log(ratio.high) - math.log(ratio.low)) / 2
     rounds = math.ceil(ratio.rounds * (half_width / distance) ** 2) if distance else MOST_ROUNDS
     rounds = max(rounds, ratio.rounds + 1)
     if rounds >= MOST_ROUNDS:
-        return "no number of timing rounds would decide it"
-    return f"about {rounds:,} timing rounds would decide it"
+        return "no number of timing rounds"
+    return f"about {rounds:,} timing rounds"

@@ -83,5 +83,5 @@ def _heads_needed(count: int, heads: int) -> str:
     for times in range(2, MOST_HEADS // heads):
         low, high = _exact_interval(times * count, times * heads)
         if high <= FEW or low > FEW:
-            return f"{times * heads:,} heads, such as those of further seeds, would decide it"
-    return "no number of heads would decide it at this fraction"
+            return f"{times * heads:,} heads, such as those of further seeds"
+    return "no number of heads, at this fraction"

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from inattention.plotting import MUTED
 from inattention.plotting import figure as figure_of
+from inattention.plotting import svg as svg_of
 from inattention.study.comparison import Estimate
 from inattention.study.planning.rows import StudyRow
 from inattention.study.reporting.families import Family

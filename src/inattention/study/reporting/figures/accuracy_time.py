@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from inattention.plotting import INK, MUTED
 from inattention.plotting import figure as figure_of
+from inattention.plotting import svg as svg_of
 from inattention.study.reporting.figures.accuracy import AccuracyPoint
 from inattention.study.reporting.figures.drawing import in_figure, in_percent, margins, marker_style, text_size
 from inattention.study.reporting.figures.labels import place_labels
@@ -64,7 +65,7 @@ def _limits(axes: Axes, timed: Sequence[AccuracyPoint], across: Sequence[Accurac
 
 
 def _draw_across(axes: Axes, across: Sequence[AccuracyPoint]) -> list[tuple[str, float]]:
-    """Draw feature rows as lines and return their labels and heights; lines outside the limits are labelled at the edge."""
+    """Draw feature rows as lines and return their labels and heights; a line off limits is labelled at the edge."""
     lines = []
     low, high = axes.get_ylim()
     for point in across:
@@ -83,7 +84,7 @@ def _label_points(
     figure: Figure, axes: Axes, points: Sequence[AccuracyPoint], across: Sequence[tuple[str, float]], fontsize: float
 ) -> None:
     """Label each point; a thin line connects a label that had no room close to its point."""
-    frame = axes.get_windowtext_size().extents
+    frame = axes.get_window_extent().extents
     obstacles = []
     above = np.inf
     for text, y in sorted(across, key=lambda line: -line[1]):

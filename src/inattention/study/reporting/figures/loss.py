@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from inattention.plotting import INK, MUTED
 from inattention.plotting import figure as figure_of
+from inattention.plotting import svg as svg_of
 from inattention.study.records import PretrainingRecord
 from inattention.study.reporting.families import Family
 from inattention.study.reporting.figures.drawing import in_figure, margins, marker_style, text_size
@@ -111,7 +112,7 @@ def _limit_losses(axes: Axes, references: Mapping[str, float]) -> None:
 
 def _label_ends(figure: Figure, axes: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
     """Label each line in a column at the right, in the order of their ends, with a thin line from end to label."""
-    frame = axes.get_windowtext_size().extents
+    frame = axes.get_window_extent().extents
     pixels = {text: axes.transData.transform((x, y)) for text, (x, y, _) in ends.items()}
     gap = min(13.0, (frame[3] - frame[1]) / max(len(ends) - 1, 1))
     for pixel in pixels.values():

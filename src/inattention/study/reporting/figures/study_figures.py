@@ -43,7 +43,12 @@ def _accuracy_figures(tables: Tables) -> dict[str, str]:
     for task in tables.tasks:
         points = [
             AccuracyPoint(
-                row.row, row.family, row.scores[task], row.absent[task], row.collapsed, _ratio(forward.get(row.row.trained))
+                row.row,
+                row.family,
+                row.scores[task],
+                row.absent[task],
+                row.collapsed,
+                _ratio(forward.get(row.row.trained)),
             )
             for row in tables.accuracy
         ]
