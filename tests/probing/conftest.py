@@ -8,8 +8,7 @@ import pytest
 
 from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.ours import MelSource
-
-from .toy_corpus import SMALL, Utterance, utterances, write_corpus
+from toy_corpus import SMALL, Utterance, utterances, write_corpus
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,7 @@ from inattention.encoders.ours import EncoderSource, MelSource, Source
 from inattention.probing import features as features_module
 from inattention.probing.features import ProbeError, SplitFeatures, extract, utterance_means
 from inattention.probing.probes import UtteranceProbe
-
-from .toy_corpus import RATE, SMALL, Utterance, speech
+from toy_corpus import RATE, SMALL, Utterance, speech
 
 
 def run(source: Source, corpus: Corpus, folder: Path, split: str = "train", **options: bool) -> SplitFeatures:

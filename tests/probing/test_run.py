@@ -8,14 +8,13 @@ import torch
 from lhotse.supervision import AlignmentItem
 
 from inattention import AudioTransformer, AudioTransformerConfig
+from inattention.cli.probe import skipped_lines
 from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.ours import EncoderSource, MelSource
-from inattention.probing.command import left_out
 from inattention.probing.config import TASKS, ProbeConfig
 from inattention.probing.features import ProbeError
 from inattention.probing.run import ProbeReport, accuracy_interval, probe
-
-from .toy_corpus import PHONES, SECONDS, SMALL, SPEAKERS, Utterance, speech
+from toy_corpus import PHONES, SECONDS, SMALL, SPEAKERS, Utterance, speech
 
 QUICK = ProbeConfig(
     hidden_width=32, epochs=40, patience=5, learning_rate=0.01, step_batch_size=64, utterance_batch_size=4, device="cpu"
@@ -166,7 +165,7 @@ def test_utterances_without_any_label_are_not_read_but_counted(spoiled: Callable
     (speechless,) = report["phone-1-hidden"].skipped["train"]
     (nameless,) = report["speaker-utterance"].skipped["train"]
     assert (speechless.utterance, nameless.utterance) == ("train-bob-0", "train-cy-0")
-    assert any("neither a speaker nor phones, not read: 1" in line for line in left_out(report))
+    assert any("neither a speaker nor phones, not read: 1" in line for line in skipped_lines(report))
 
 
 def test_nothing_to_score_is_an_error_that_says_why(spoiled: Callable[..., Corpus], mel: MelSource) -> None:

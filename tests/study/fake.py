@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from inattention.attention.mechanisms.patterned import hand_made_map, patterns_for
-from inattention.probing.config import TASKS
 from inattention.comparison import UtteranceCounts
+from inattention.probing.config import TASKS
 from inattention.probing.run import ProbeReport, TaskResult
 from inattention.study.planning.presets import preset
 from inattention.study.reporting.paper_results import PAPER

@@ -119,6 +119,8 @@ def test_a_ratio_is_paired_by_round_and_not_over_rounds_of_another_run(tmp_path:
     assert isinstance(found, Ratio)
     assert found.ratio == pytest.approx(row.ratio)
     assert found.below(0.85) == "holds"
-    later = [type(it)(**{**vars(it), "round_seconds": tuple(1.1 * s for s in it.round_seconds)}) for it in timing["qk"].timed]
+    later = [
+        type(it)(**{**vars(it), "round_seconds": tuple(1.1 * s for s in it.round_seconds)}) for it in timing["qk"].timed
+    ]
     assert ratio_to_reference(row, later) is None
     assert ratio_to_reference(row, ()) is None

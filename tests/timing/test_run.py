@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from inattention.attention import mechanisms
-from inattention.timing.command import TIMING_FILE, run_time
+from inattention.cli.time import TIMING_FILE, run_time
 from inattention.timing.config import TimingConfig
 from inattention.timing.measure import ratio
 from inattention.timing.report import TimingReport, aligned, ratio_between

@@ -23,7 +23,7 @@ from matplotlib.patches import Rectangle
 
 from inattention import attention
 from inattention.analysis.map_images import POWER
-from inattention.attention.listing import by_family
+from inattention.attention.registry import by_family
 from inattention.attention.rows import Row, parse_row
 from inattention.files import write_bytes
 

@@ -15,6 +15,9 @@ from inattention.attention.ops.map_files import digest, names_file
 
 ENTRY_POINT_GROUP = "inattention.mechanisms"
 
+# Families in the order of listings; unknown ones follow, controls come last.
+FAMILIES = ("query-key", "sparse", "hashing", "synthesizer", "toeplitz", "fixed", "linear")
+
 _MECHANISMS: dict[str, type[AttentionMechanism]] = {}
 _Mechanism = TypeVar("_Mechanism", bound=type[AttentionMechanism])
 
@@ -62,6 +65,17 @@ def card(name: str) -> Card:
         ValueError: if there is no mechanism of that name; the message names the nearest.
     """
     return _find(name).card
+
+
+def by_family(name: str) -> tuple[int, str, str]:
+    """Return a sort key for listings: by family, then by name.
+
+    >>> sorted(["uniform", "xbox", "qk"], key=by_family)
+    ['qk', 'xbox', 'uniform']
+    """
+    family = card(name).family
+    place = FAMILIES.index(family) if family in FAMILIES else len(FAMILIES) + (family == "control")
+    return place, family, name
 
 
 def options_of(name: str) -> dict[str, Any]:

@@ -1,55 +1,53 @@
-"""`inattention corpus ...`: what can be done with corpora."""
+"""``inattention corpus ...``: prepare, show, describe and validate corpora, and store their features."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from inattention.cli.options import complain, flat, nearest, parse
+from inattention.cli.options import complain, flat, parse
+from inattention.text import nearest
+
+if TYPE_CHECKING:
+    from inattention.corpora.core.corpus import Corpus
+
+SUMMARY = "Prepare a corpus, show what it holds, describe how it sounds, validate it or store its features."
 
 
-def corpus(arguments: list[str]) -> int:
-    """Prepare a corpus, show what one holds, describe how it sounds, or validate it."""
-    from inattention.corpora.registry import CORPORA
-
-    verbs = ("prepare", "features", "show", "describe", "validate")
-    usage = (
-        f"usage: inattention corpus prepare {{{','.join(CORPORA)}}} [--help]\n"
-        "       inattention corpus features FOLDER [--help]\n"
-        "       inattention corpus show FOLDER\n"
-        "       inattention corpus describe FOLDER [--out page.html] [--help]\n"
-        "       inattention corpus validate FOLDER [--help]"
-    )
+def run(arguments: list[str]) -> int:
+    """Prepare, show, describe or validate a corpus, or store its features."""
+    verbs = {
+        "prepare": prepare,
+        "features": features,
+        "show": show,
+        "describe": describe,
+        "validate": validate,
+    }
     if not arguments or arguments[0] in ("-h", "--help"):
-        kinds = "\n".join(f"  {name:<12} {kind.summary}" for name, kind in CORPORA.items())
-        summary = "Prepare a corpus, show what one holds, describe how it sounds, or validate it."
-        print(f"{usage}\n\n{summary}\n\ncorpora:\n{kinds}")
+        print(_help())
         return 0
     verb, rest = arguments[0], arguments[1:]
     if verb not in verbs:
         return complain("corpus", f"there is no {verb!r}{nearest(verb, verbs)}")
-    from inattention.corpora.commands import prepare_command, show_command
+    return verbs[verb](rest)
 
-    if verb == "features":
-        return features(rest)
-    if verb == "show":
-        if len(rest) != 1:
-            return complain("corpus", usage)
-        show_command(Path(rest[0]))
-        return 0
-    if verb in ("describe", "validate"):
-        return look_at(verb, rest)
-    if not rest or rest[0] not in CORPORA:
-        return complain("corpus", f"which corpus?{nearest(rest[0] if rest else '', CORPORA)}")
-    config_class = CORPORA[rest[0]].config_class()
+
+def prepare(arguments: list[str]) -> int:
+    """Prepare one of the known corpora."""
+    from inattention.corpora.registry import CORPORA
+
+    if not arguments or arguments[0] not in CORPORA:
+        return complain("corpus", f"which corpus?{nearest(arguments[0] if arguments else '', CORPORA)}")
+    name, *flags = arguments
+    config_class = CORPORA[name].config_class()
 
     @dataclass(frozen=True, kw_only=True)
     class Prepare:
         """Prepare a corpus: speech, speakers, phones and splits in one folder that can be moved.
 
         Attributes:
-            out: the folder; corpora/NAME if left out.
-            overwrite: replace a corpus with other settings that stands there.
-            workers: processes; one a processor if left out.
+            out: output folder; default: corpora/NAME.
+            overwrite: replace a corpus with other settings in the output folder.
+            workers: processes; default: one per processor.
             settings: of the corpus.
         """
 
@@ -58,10 +56,26 @@ def corpus(arguments: list[str]) -> int:
         workers: int | None = None
         settings: flat(config_class) = field(default_factory=config_class)  # ty: ignore[invalid-type-form]
 
-    options = parse(Prepare, f"corpus prepare {rest[0]}", rest[1:])
-    out = options.out or Path("corpora") / rest[0]
-    prepare_command(rest[0], options.settings, out, overwrite=options.overwrite, workers=options.workers)
+    options = parse(Prepare, f"corpus prepare {name}", flags)
+    out = options.out or Path("corpora") / name
+    prepare_corpus(name, options.settings, out, overwrite=options.overwrite, workers=options.workers)
     return 0
+
+
+def prepare_corpus(
+    name: str, config: Any, out: Path, *, overwrite: bool = False, workers: int | None = None, progress: bool = True
+) -> "Corpus":
+    """Prepare the corpus `name` with `config` in `out`, and print what it holds.
+
+    Raises:
+        CorpusError: if it cannot be prepared; the message gives the reason and what to do.
+    """
+    from inattention.corpora.core.description import describe as text_of
+    from inattention.corpora.registry import corpus_kind
+
+    corpus = corpus_kind(name).prepare()(config, out, overwrite=overwrite, workers=workers, progress=progress)
+    print(text_of(corpus))
+    return corpus
 
 
 def features(arguments: list[str]) -> int:
@@ -74,11 +88,11 @@ def features(arguments: list[str]) -> int:
     class Features:
         """Compute the features of a prepared corpus once, for `pretrain --training.stored-features`.
 
-        They are kept in the corpus's folder. Stopped at any moment, the same command goes on where it was.
+        They are stored in the corpus's folder. If it was stopped, the same command resumes it.
 
         Attributes:
-            folder: the prepared corpus.
-            workers: processes; one a processor if left out.
+            folder: folder of the prepared corpus.
+            workers: processes; default: one per processor.
             settings: of the features.
         """
 
@@ -87,39 +101,44 @@ def features(arguments: list[str]) -> int:
         settings: flat(FeatureConfig) = field(default_factory=FeatureConfig)  # ty: ignore[invalid-type-form]
 
     options = parse(Features, "corpus features", arguments)
-    from inattention.corpora.commands import features_command
+    from inattention.corpora.core.corpus import open_corpus
+    from inattention.corpora.core.stored_features import features_folder, store_features
 
-    features_command(options.folder, options.settings, workers=options.workers)
+    corpus = open_corpus(options.folder)
+    info = store_features(corpus, options.settings, workers=options.workers, progress=True)
+    for split, counts in info["splits"].items():
+        bad = counts["bad_items"]
+        print(f"  {split:5} {counts['hours']:8.2f} hours {counts['cuts']:7} cuts, {bad['count']} could not be used")
+        for item, reason in bad["items"][:5]:
+            print(f"    {item}: {reason}")
+    print(f"features: {features_folder(corpus, options.settings)}")
     return 0
 
 
-def look_at(verb: str, arguments: list[str]) -> int:
-    """Describe or validate a prepared corpus."""
+def show(arguments: list[str]) -> int:
+    """Print what a prepared corpus holds."""
+    if len(arguments) != 1:
+        return complain("corpus", _usage())
+    from inattention.corpora.core.corpus import open_corpus
+    from inattention.corpora.core.description import describe as text_of
+
+    print(text_of(open_corpus(Path(arguments[0]))))
+    return 0
+
+
+def describe(arguments: list[str]) -> int:
+    """Print, and draw, how a prepared corpus sounds."""
     import tyro
-
-    from inattention.corpora.commands import describe_command, validate_command
-
-    @dataclass(frozen=True, kw_only=True)
-    class Validate:
-        """Decode all of a prepared corpus, and list what is wrong with each file; ends with 1 if anything is.
-
-        Attributes:
-            folder: of the corpus.
-            workers: processes; one a processor if left out.
-        """
-
-        folder: Annotated[Path, tyro.conf.Positional]
-        workers: int | None = None
 
     @dataclass(frozen=True, kw_only=True)
     class Describe:
-        """Say, and draw, what a prepared corpus sounds like: hours, speakers, durations, phones, levels and silence.
+        """Print, and draw, how a prepared corpus sounds: hours, speakers, durations, phones, levels and silence.
 
         Attributes:
-            folder: of the corpus.
-            out: a page or picture to draw, .html or .png.
-            cuts: how many to decode for levels, spread over all; 0 for every one.
-            workers: processes; one a processor if left out.
+            folder: folder of the corpus.
+            out: page or picture to draw, .html or .png.
+            cuts: how many to decode for levels, spread evenly over all; 0: all.
+            workers: processes; default: one per processor.
         """
 
         folder: Annotated[Path, tyro.conf.Positional]
@@ -127,9 +146,65 @@ def look_at(verb: str, arguments: list[str]) -> int:
         cuts: int = 1000
         workers: int | None = None
 
-    if verb == "validate":
-        checked = parse(Validate, "corpus validate", arguments)
-        return validate_command(checked.folder, workers=checked.workers)
     options = parse(Describe, "corpus describe", arguments)
-    describe_command(options.folder, out=options.out, cuts=options.cuts, workers=options.workers)
+    out: Path | None = options.out
+    if out is not None and out.suffix.lower() not in (".html", ".png"):
+        return complain("corpus", f"{out} must end in .html or .png")
+    from inattention.corpora.core.corpus import open_corpus
+    from inattention.corpora.core.description import as_text, measure, write_page
+
+    found = measure(open_corpus(options.folder), cuts=options.cuts, workers=options.workers, progress=True)
+    print(as_text(found))
+    if out is not None:
+        write_page(found, out)
+        print(f"\ndrawn: {out}")
     return 0
+
+
+def validate(arguments: list[str]) -> int:
+    """Decode a whole prepared corpus and list its faults."""
+    import tyro
+
+    @dataclass(frozen=True, kw_only=True)
+    class Validate:
+        """Decode a whole prepared corpus and list the faults of each file; the exit status is 1 if there are any.
+
+        Attributes:
+            folder: folder of the corpus.
+            workers: processes; default: one per processor.
+        """
+
+        folder: Annotated[Path, tyro.conf.Positional]
+        workers: int | None = None
+
+    options = parse(Validate, "corpus validate", arguments)
+    from inattention.corpora.core import validation
+    from inattention.corpora.core.corpus import SPLITS, open_corpus
+
+    corpus = open_corpus(options.folder)
+    corpus.cuts("train")  # raises if the audio is elsewhere
+    faults = validation.validate(corpus, workers=options.workers, progress=True)
+    for item, reason in faults:
+        print(f"{item}: {reason}")
+    cuts = sum(corpus.info["splits"].get(split, {}).get("cuts", 0) for split in SPLITS)
+    print(f"{len(faults)} faults in {corpus.folder}" if faults else f"all {cuts} cuts can be used")
+    return 1 if faults else 0
+
+
+def _usage() -> str:
+    from inattention.corpora.registry import CORPORA
+
+    return (
+        f"usage: inattention corpus prepare {{{','.join(CORPORA)}}} [--help]\n"
+        "       inattention corpus features FOLDER [--help]\n"
+        "       inattention corpus show FOLDER\n"
+        "       inattention corpus describe FOLDER [--out page.html] [--help]\n"
+        "       inattention corpus validate FOLDER [--help]"
+    )
+
+
+def _help() -> str:
+    from inattention.corpora.registry import CORPORA
+
+    kinds = "\n".join(f"  {name:<12} {kind.summary}" for name, kind in CORPORA.items())
+    return f"{_usage()}\n\n{SUMMARY}\n\ncorpora:\n{kinds}"

@@ -1,18 +1,18 @@
-"""What all commands share: flags and help from typed records, and complaints of one line."""
+"""What all commands share: flags and help from dataclasses, and error messages of one line."""
 
 import sys
 from typing import Annotated, Any
 
 
 def flat(config: Any) -> Any:
-    """Let a record's settings be flags of their own, without the record's name before them."""
+    """Return a type annotation that makes the fields of a dataclass flags of their own, without a prefix."""
     import tyro
 
     return Annotated[config, tyro.conf.arg(name="")]
 
 
 def parse(of: Any, name: str, arguments: list[str], default: Any = None) -> Any:
-    """Read flags into a record, or print help and end."""
+    """Parse flags into a dataclass; on ``--help`` print the help and exit."""
     import tyro
 
     options: dict[str, Any] = {} if default is None else {"default": default}
@@ -20,7 +20,7 @@ def parse(of: Any, name: str, arguments: list[str], default: Any = None) -> Any:
 
 
 def value_of(flag: str, arguments: list[str]) -> str | None:
-    """Look a flag up before the flags are known."""
+    """Return the value of a flag before the flags are parsed; None if it is not given."""
     for i, word in enumerate(arguments):
         if word == flag and i + 1 < len(arguments):
             return arguments[i + 1]
@@ -30,7 +30,7 @@ def value_of(flag: str, arguments: list[str]) -> str | None:
 
 
 def with_value(flag: str, value: str, arguments: list[str]) -> list[str]:
-    """Let a flag stand alone for its usual value.
+    """Insert a default value after a flag that is given without one.
 
     >>> with_value("--draw", "sheet.svg", ["--draw", "--rows", "qk"])
     ['--draw', 'sheet.svg', '--rows', 'qk']
@@ -39,15 +39,7 @@ def with_value(flag: str, value: str, arguments: list[str]) -> list[str]:
     return [word for i, it in enumerate(arguments) for word in ([it, value] if i in alone else [it])]
 
 
-def nearest(word: str, known: Any) -> str:
-    """Say which known word was perhaps meant, or all that there are, as the end of a complaint."""
-    import difflib
-
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; perhaps {close[0]!r}?" if close else f"; known: {', '.join(known)}"
-
-
 def complain(command: str, message: str) -> int:
-    """Say in a line on stderr why a command cannot be done; give its exit code."""
+    """Print on stderr, in one line, why a command cannot run; return its exit code."""
     print(f"inattention{' ' + command if command else ''}: {message}", file=sys.stderr)
     return 2

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal, TypeVar
 
+AnyInterval = TypeVar("AnyInterval", bound="Interval")
 Verdict = Literal["holds", "does not hold", "cannot be told", "not measured"]
 
 
@@ -30,7 +31,7 @@ class Interval:
     widened: bool = False
     utterances_only: bool = False
 
-    def in_points(self) -> Self:
+    def in_points(self: AnyInterval) -> AnyInterval:
         """Return the same in percentage points."""
         return replace(self, estimate=100 * self.estimate, low=100 * self.low, high=100 * self.high)
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from inattention.study.format1 import is_format1, upgrade
 from inattention.study.header import FORMAT, StudyHeader, header_from_dict, job_from_dict
-from inattention.study.planning.plan import JobId, kind_named
+from inattention.study.planning.plan import kind_named
 from inattention.study.planning.rows import StudyRow, recorded_row
 from inattention.study.records import (
     BaselineRecord,

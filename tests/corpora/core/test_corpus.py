@@ -114,7 +114,7 @@ def test_the_key_is_the_same_everywhere_and_changes_with_the_config():
 def test_importing_corpora_is_light():
     code = (
         "import sys\n"
-        "import inattention.corpora.readers.espeak.reader, inattention.corpora.commands\n"
+        "import inattention.corpora.readers.espeak.reader, inattention.cli.corpus\n"
         "from inattention.corpora.registry import CORPORA\n"
         "[kind.config_class() for kind in CORPORA.values()]\n"
         "print([name for name in ('torch', 'lhotse', 'numpy', 'scipy', 'soundfile', 'tqdm') if name in sys.modules])"

@@ -66,7 +66,7 @@ def test_everything_that_was_spoiled_is_found(spoiled: Corpus, capsys: pytest.Ca
         "cuts-dev.jsonl.gz, line 4: cut 'x' is a None",
         "cuts-dev.jsonl.gz: holds 4 cuts, corpus.json says 2",
         "cuts-test.jsonl.gz: ",
-        "9 things are wrong",
+        "9 faults in",
     ):
         assert words in out
 

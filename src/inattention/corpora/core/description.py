@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from inattention.corpora.commands import describe
 from inattention.corpora.core.audio_facts import Bad
 from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError
 from inattention.corpora.core.validation import levels_of
@@ -20,6 +19,28 @@ QUIETEST_DB = -120.0
 MOST_SHOWN = 20
 PHONES_DRAWN = 72  # classes, the commonest; as many as the study's aligner had
 _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
+
+
+def describe(corpus: Corpus) -> str:
+    """Return a few lines of text: splits, speakers, phones, skipped items with the first reasons, and the caveat."""
+    info = corpus.info
+    lines = [f"{corpus.name} corpus in {corpus.folder} (key {corpus.key})"]
+    for split in SPLITS:
+        counts = {"hours": 0.0, "cuts": 0, "speakers": 0, **info["splits"].get(split, {})}
+        lines.append(
+            f"  {split:5} {counts['hours'] * 60:8.1f} min {counts['cuts']:7} cuts {counts['speakers']:4} speakers"
+        )
+    lines.append(f"  {len(corpus.speakers)} speakers, {len(corpus.phones)} phones")
+    if "alignment" in info:
+        alignment = info["alignment"]
+        of = f"{alignment['aligned']} of {alignment['lines_with_text']}"
+        lines.append(f"  phones by forced alignment: {of} lines with a text")
+    bad = info["bad_items"]
+    lines.append(f"  {bad['count']} bad items skipped" + (":" if bad["count"] else ""))
+    lines += [f"    {item}: {reason}" for item, reason in bad["items"][:5]]
+    lines += [f"  {count} {words}" for words, count in info.get("notes", {}).items()]
+    lines.append(f"  {info['caveat']}")
+    return "\n".join(lines)
 
 
 @dataclass

@@ -17,8 +17,9 @@ from inattention.study.reporting.families import Family, arrange, grouped
 from inattention.study.reporting.paper_results import PaperRow, paper_row
 from inattention.study.reporting.text_formatting import UTTERANCES_ONLY, WIDENED
 from inattention.study.results import StudyResults
+from inattention.text import aligned
 from inattention.timing.exponents import MixingExponent
-from inattention.timing.report import TimedRow, aligned
+from inattention.timing.report import TimedRow
 
 Absence = Literal["failed", "missing", "-"]
 Setting = tuple[int, int]

@@ -8,8 +8,8 @@ import soundfile
 
 from inattention.audio.cuts import cut_waveform
 from inattention.audio.reader import resample
-from inattention.corpora.commands import describe
 from inattention.corpora.core.corpus import SPLITS, CorpusError
+from inattention.corpora.core.description import describe
 from inattention.corpora.core.phones import ENGLISH_PHONES
 from inattention.corpora.readers.queen import reader as queen
 from inattention.corpora.readers.queen.reader import QueenConfig, find_archive, prepare, split_lines

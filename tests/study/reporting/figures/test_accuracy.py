@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-
 from inattention.study.estimates import Estimate, accuracy_over_seeds
+
 from inattention.study.records import StudyResults
 from inattention.study.reporting.families import CONTROL, FAMILIES
 from inattention.study.reporting.figures.accuracy import (

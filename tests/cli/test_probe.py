@@ -7,15 +7,19 @@ import pytest
 import torch
 
 from inattention import AudioTransformer, AudioTransformerConfig
+from inattention.cli.probe import open_source, run_probe
 from inattention.corpora.core.corpus import Corpus, CorpusError
 from inattention.model.transformer import ModelFolderError
-from inattention.probing.command import open_source, run_probe
 from inattention.probing.config import ProbeConfig
 from inattention.probing.features import ProbeError
-
-from .toy_corpus import SMALL
+from toy_corpus import SMALL, utterances, write_corpus
 
 QUICK = ProbeConfig(tasks=("speaker-frame", "phone-1-hidden"), epochs=2, hidden_width=16, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return write_corpus(tmp_path_factory.mktemp("corpus") / "toy", utterances())
 
 
 def test_model_folder_is_probed_printed_and_recorded(
@@ -80,6 +84,6 @@ def test_wrong_names_are_one_clear_line(corpus: Corpus, tmp_path: Path) -> None:
 
 
 def test_command_is_quick_to_import() -> None:
-    code = "import sys, inattention.probing.command, inattention.probing.config; print('torch' in sys.modules)"
+    code = "import sys, inattention.cli.probe, inattention.probing.config; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

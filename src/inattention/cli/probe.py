@@ -1,11 +1,13 @@
-"""`inattention probe`: one source on one corpus, a table on the screen and a record on disk."""
+"""``inattention probe``: probe one encoder, or the input features, on one corpus."""
 
 import difflib
 import os
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from inattention.cli.options import flat, parse
 from inattention.probing.config import ProbeConfig
 
 if TYPE_CHECKING:
@@ -17,13 +19,38 @@ RESULT_FILE = "probes.json"
 SKIPS_PRINTED = 3
 
 
+def run(arguments: list[str]) -> int:
+    """Probe a frozen encoder, or the input features, for speakers and phones."""
+    import tyro
+
+    @dataclass(frozen=True, kw_only=True)
+    class Probe:
+        """Probe a frozen encoder, or the input features, for speakers and phones.
+
+        Attributes:
+            model: folder or hub name of a model; or mel or mel-no-cmvn, the input features themselves.
+            corpus: folder of a prepared corpus.
+            out: folder of probes.json; default: nothing is written.
+            settings: of the probes.
+        """
+
+        model: Annotated[str, tyro.conf.Positional]
+        corpus: Path
+        out: Path | None = None
+        settings: flat(ProbeConfig) = field(default_factory=ProbeConfig)  # ty: ignore[invalid-type-form]
+
+    options = parse(Probe, "probe", arguments)
+    run_probe(options.model, options.corpus, options.out, options.settings)
+    return 0
+
+
 def run_probe(model: str, corpus: Path, out: Path | None, config: ProbeConfig) -> "ProbeReport":
-    """Probe a model, print what was found, and keep it.
+    """Probe a model, print the accuracies, and write them.
 
     Args:
         model: a model's folder or hub name; or `mel` or `mel-no-cmvn`, the input features themselves.
         corpus: the folder of a prepared corpus.
-        out: the folder that `probes.json` goes to; nothing is written if left out.
+        out: the folder of `probes.json`; nothing is written if None.
         config: the settings.
 
     Raises:
@@ -41,7 +68,7 @@ def run_probe(model: str, corpus: Path, out: Path | None, config: ProbeConfig) -
             raise ProbeError(f"{out} cannot be made a folder for the results ({error.strerror})") from error
     report = probe(open_source(model, config), opened, config)
     print(table(report))
-    for line in left_out(report):
+    for line in skipped_lines(report):
         print(line, file=sys.stderr)
     if out is not None:
         corpus_record = {"name": opened.name, "key": opened.key, "folder": str(opened.folder)}
@@ -50,7 +77,7 @@ def run_probe(model: str, corpus: Path, out: Path | None, config: ProbeConfig) -
 
 
 def open_source(model: str, config: ProbeConfig) -> "Source":
-    """Give what a name on the command line stands for.
+    """Return the features that a name on the command line stands for.
 
     Raises:
         ModelFolderError: if it is no model.
@@ -73,7 +100,7 @@ def open_source(model: str, config: ProbeConfig) -> "Source":
 
 
 def table(report: "ProbeReport") -> str:
-    """Lay a report out for a terminal."""
+    """Format a report as a table for a terminal."""
     head = f"{report.source}: accuracy on test, with 95 % intervals over utterances"
     lines = [
         head,
@@ -87,8 +114,8 @@ def table(report: "ProbeReport") -> str:
     return "\n".join(lines)
 
 
-def left_out(report: "ProbeReport") -> list[str]:
-    """Say what could not be used and why, the first few by name."""
+def skipped_lines(report: "ProbeReport") -> list[str]:
+    """Return lines on the utterances that could not be used, the first few with name and reason."""
     where = {"features": report.skipped} | {result.task: result.skipped for result in report.tasks}
     nameless = sum(report.unlabelled.values())
     lines = [f"utterances with neither a speaker nor phones, not read: {nameless}"] if nameless else []
@@ -100,7 +127,7 @@ def left_out(report: "ProbeReport") -> list[str]:
 
 
 def write(report: "ProbeReport", path: Path, *, model: str, corpus: dict[str, str], config: ProbeConfig) -> None:
-    """Write a report with all that it depends on, whole or not at all.
+    """Write a report with its settings and provenance, atomically.
 
     Raises:
         ProbeError: if it cannot be written.

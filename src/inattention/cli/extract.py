@@ -1,0 +1,41 @@
+"""``inattention extract``: the features of every recording in a folder."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from inattention.cli.options import flat, parse
+
+
+def run(arguments: list[str]) -> int:
+    """Extract the features of every recording in a folder."""
+    import tyro
+
+    from inattention.encoders.extraction.config import ExtractionConfig
+
+    @dataclass(frozen=True, kw_only=True)
+    class Extract:
+        """Extract the features of every recording in a folder, at any sampling rate and length. Run again, it resumes.
+
+        Attributes:
+            model: folder or hub name of a model.
+            folder: folder of recordings, searched recursively.
+            out: folder of the features, which are named like the recordings.
+            settings: of the extraction.
+        """
+
+        model: Annotated[str, tyro.conf.Positional]
+        folder: Annotated[Path, tyro.conf.Positional]
+        out: Path
+        settings: flat(ExtractionConfig) = field(default_factory=ExtractionConfig)  # ty: ignore[invalid-type-form]
+
+    options = parse(Extract, "extract", arguments)
+    from inattention.encoders.extraction.run import extract_folder
+
+    done = extract_folder(options.model, options.folder, options.out, **asdict(options.settings))
+    print(
+        f"{done['extracted']} of {done['files']} files extracted, {done['done_before']} were done before, "
+        f"{done['bad']} could not be used; {done['audio_hours']:.2f} hours of audio at "
+        f"{done['audio_seconds_per_second']:.0f} times real time\nfeatures: {done['out']}"
+    )
+    return 1 if done["bad"] else 0

@@ -1,0 +1,80 @@
+"""``inattention mechanisms``: the cards of all attention mechanisms, as a table, as JSON or as a picture."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inattention.cli.options import parse, with_value
+
+FLAGS = ("input_independent", "needs_max_length", "stochastic", "shares_qk", "averages", "linear_map")
+
+
+def run(arguments: list[str]) -> int:
+    """List the attention mechanisms, ours and those of installed plug-ins."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Mechanisms:
+        """List the attention mechanisms, ours and those of installed plug-ins.
+
+        Attributes:
+            json: print all fields of the cards, as JSON.
+            draw: draw what they look at into a file that ends in .svg, .png or .html; mechanisms.svg if none is named.
+            rows: rows to draw, variants included; default: every mechanism.
+        """
+
+        json: bool = False
+        draw: Path | None = None
+        rows: tuple[str, ...] = ()
+
+    options = parse(Mechanisms, "mechanisms", with_value("--draw", "mechanisms.svg", arguments))
+    if options.draw is not None:
+        from inattention.analysis.mechanism_sheet import save_sheet
+
+        save_sheet(options.draw, options.rows)
+        print(f"drawn: {options.draw}")
+        return 0
+    print(json.dumps(as_data(), indent=2, ensure_ascii=False) if options.json else as_text())
+    return 0
+
+
+def as_data() -> list[dict[str, Any]]:
+    """Return the fields of every card as plain data."""
+    from inattention.attention.registry import card, mechanisms, options_of
+
+    return [
+        {
+            "name": name,
+            "label": it.label,
+            "family": it.family,
+            "citation": it.citation,
+            "training_cost": it.training_cost,
+            "inference_cost": it.inference_cost,
+            "flops_at_500_768_12": it.flops(500, 768, 12, **options_of(name)),
+            "fields": list(it.fields),
+            "options": {
+                option: {"default": options_of(name)[option], "meaning": meaning}
+                for option, meaning in it.options.items()
+            },
+            "rows": [f"{name}@{variant}" for variant in it.variants],
+            **{flag: getattr(it, flag) for flag in FLAGS},
+        }
+        for name in mechanisms()
+        for it in [card(name)]
+    ]
+
+
+def as_text() -> str:
+    """Format the cards as a table, sorted by family."""
+    from inattention.attention.registry import by_family
+
+    data = sorted(as_data(), key=lambda it: by_family(it["name"]))
+    titles = ("mechanism", "label", "family", "training", "inference", "applied in")
+    cells = [titles] + [
+        (it["name"], it["label"], it["family"], it["training_cost"], it["inference_cost"], ", ".join(it["fields"]))
+        for it in data
+    ]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(titles))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    rows = [f"  {row}" for it in data for row in it["rows"]]
+    return "\n".join([*lines, "", "T steps, d features per head, H heads. Variants that rows can name:", *rows])

@@ -1,0 +1,54 @@
+"""``inattention study``: pre-train, probe and time several mechanisms, and write one report."""
+
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from inattention.cli.options import flat, parse, value_of
+
+
+def run(arguments: list[str]) -> int:
+    """Pre-train, probe and time several mechanisms, and write one report."""
+    from inattention.study.planning.config import StudyConfig
+    from inattention.study.planning.presets import PRESETS, preset
+
+    @dataclass(frozen=True, kw_only=True)
+    class Study:
+        """Pre-train, probe and time several mechanisms, and write one report. Run again, it resumes.
+
+        Attributes:
+            preset: smoke (minutes), short (most of an hour), laptop (hours) or paper (GPUs).
+            only: rows to run, in place of the preset's.
+            out: output folder; default: runs/PRESET.
+            jobs: jobs that run at once, one thread each; 0: one per processor.
+            executor: where jobs run: local, in processes of this machine; or ray, on a Ray cluster (RAY_ADDRESS).
+            settings: the study's settings.
+        """
+
+        preset: str = "smoke"
+        only: tuple[str, ...] = ()
+        out: Path | None = None
+        jobs: int = 0
+        executor: Literal["local", "ray"] = "local"
+        settings: flat(StudyConfig) = field(default_factory=lambda: PRESETS["smoke"])  # ty: ignore[invalid-type-form]
+
+    chosen = value_of("--preset", arguments) or "smoke"
+    options = parse(Study, "study", arguments, default=Study(preset=chosen, settings=preset(chosen)))
+    settings = replace(options.settings, rows=options.only) if options.only else options.settings
+
+    from inattention.study.execution.run import run_study
+    from inattention.study.reporting.report import build_report, write_report
+    from inattention.study.reporting.tables import terminal_table
+
+    folder = options.out or Path("runs") / options.preset
+    results = run_study(settings, folder, preset=options.preset, jobs=options.jobs, executor=options.executor)
+    report = build_report(results)
+    page = write_report(report)
+    print(terminal_table(report.tables))
+    for problem in results.problems:
+        print(problem, file=sys.stderr)
+    for failure in results.failures:
+        print(f"failed: {failure.job.title}: {failure.error}", file=sys.stderr)
+    print(f"\nreport: {page}")
+    return 1 if results.failures else 0
