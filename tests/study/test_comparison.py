@@ -1,6 +1,7 @@
 """Records of a study in the comparison room: what is paired, what is widened, and what is not compared."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
