@@ -4,11 +4,11 @@ Accuracies are compared by `PairedBootstrap`, from counts per test utterance; he
 times by `time_ratio`.
 """
 
+from inattention.comparison.components import Needed
 from inattention.comparison.counts import UtteranceCounts
 from inattention.comparison.estimates import (
     Difference,
     Interval,
-    Needed,
     Verdict,
     all_above,
     most,

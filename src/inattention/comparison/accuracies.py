@@ -27,7 +27,7 @@ class AccuracyDraws:
         ids = {it for by_task in counts.values() for found in by_task.values() for it in found.utterances}
         self._draws = UtteranceDraws(ids, draws=draws, seed=seed)
         self._scored: dict[tuple[str, int, str], frozenset[str]] = {}
-        self._known: dict[tuple[str, int, str, frozenset[str]], Float[np.ndarray, " draws+1"]] = {}
+        self._known: dict[tuple[str, int, str, frozenset[str]], Float[np.ndarray, " values"]] = {}
 
     @property
     def rows(self) -> Iterator[str]:
@@ -45,7 +45,7 @@ class AccuracyDraws:
             self._scored[key] = self._counts[row, seed][task].scored
         return self._scored[key]
 
-    def of(self, row: str, seed: int, task: str, utterances: frozenset[str]) -> Float[np.ndarray, " draws+1"]:
+    def of(self, row: str, seed: int, task: str, utterances: frozenset[str]) -> Float[np.ndarray, " values"]:
         """Return the accuracy on some of the utterances, the estimate first and its draws behind it."""
         key = row, seed, task, utterances
         if key not in self._known:

@@ -17,11 +17,36 @@ from dataclasses import dataclass, replace
 
 from scipy.special import stdtrit
 
-from inattention.comparison.estimates import Needed
-
 # Numbers beyond these are as good as none.
 MOST_UTTERANCES = 1_000_000
 MOST_SEEDS = 1_000
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What would decide a difference, at its present estimate and variances.
+
+    Attributes:
+        utterances: test utterances at the present seeds; None if no number of them would do.
+        seeds: seeds of every row on the present utterances; None if no number of them would do.
+    """
+
+    utterances: int | None
+    seeds: int | None
+
+    def __str__(self) -> str:
+        """Return it in one line.
+
+        >>> print(Needed(1200, 5))
+        about 1,200 test utterances or 5 seeds would decide it
+        >>> print(Needed(None, None))
+        neither utterances nor seeds alone would decide it: more of both are needed
+        """
+        if self.utterances is None and self.seeds is None:
+            return "neither utterances nor seeds alone would decide it: more of both are needed"
+        parts = [] if self.utterances is None else [f"{self.utterances:,} test utterances"]
+        parts += [] if self.seeds is None else [f"{self.seeds} seeds"]
+        return f"about {' or '.join(parts)} would decide it"
 
 
 @dataclass(frozen=True)
@@ -62,30 +87,29 @@ class Components:
     pooled_freedom: float = math.inf
 
     @property
-    def training(self) -> float:
-        """Return the variance from another training: what is between seeds beyond the noise of utterances."""
-        return max(sum((row.variance - row.noise) / row.seeds for row in self.rows), 0.0)
-
-    @property
-    def variance(self) -> float:
-        """Return the variance of the estimate."""
-        return self.sampling + self.training
-
-    @property
-    def freedom(self) -> float:
-        """Return the degrees of freedom of the variance (Welch and Satterthwaite)."""
-        inverse = self.sampling**2 / max(self.utterances - 1, 1)
-        if self.training > 0:
-            parts = [(row.variance / row.seeds, row.freedom) for row in self.rows if row.variance > 0]
-            seeds = sum(part for part, _ in parts)
-            freedom = seeds**2 / sum(part**2 / freedom for part, freedom in parts)
-            inverse += seeds * self.training / min(freedom, self.pooled_freedom)
-        return max(self.variance**2 / inverse, 1.0) if inverse > 0 else math.inf
+    def shared(self) -> float:
+        """Return the variance from test utterances that is common to all seeds."""
+        return max(self.sampling - sum(row.noise / row.seeds for row in self.rows), 0.0)
 
     @property
     def half_width(self) -> float:
-        """Return half the width of the 95 % interval."""
-        return student_95(self.freedom) * math.sqrt(self.variance)
+        """Return half the width of the 95 % interval: never less than that over utterances alone."""
+        many = max(self.utterances - 1, 1)
+        alone = student_95(many) * math.sqrt(self.sampling)
+        parts = [(row.variance / row.seeds, row.freedom) for row in self.rows if row.variance > 0]
+        if not parts:
+            return alone
+        seeds = sum(part for part, _ in parts)
+        freedom = min(seeds**2 / sum(part**2 / freedom for part, freedom in parts), self.pooled_freedom)
+        variance = self.shared + seeds
+        freedom = max(variance**2 / (self.shared**2 / many + seeds**2 / freedom), 1.0)
+        return max(alone, student_95(freedom) * math.sqrt(variance))
+
+    def scaled(self, factor: float) -> "Components":
+        """Return the components of the estimate multiplied by a factor."""
+        square = factor**2
+        rows = tuple(replace(row, variance=square * row.variance, noise=square * row.noise) for row in self.rows)
+        return replace(self, sampling=square * self.sampling, rows=rows)
 
     def with_utterances(self, utterances: int) -> "Components":
         """Return the components for another number of test utterances of the same kind."""

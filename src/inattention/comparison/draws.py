@@ -31,9 +31,9 @@ class UtteranceDraws:
     def __init__(self, utterances: Iterable[str], *, draws: int, seed: int) -> None:
         ids = sorted(set(utterances))
         self._index = {it: index for index, it in enumerate(ids)}
-        self.times: Float[np.ndarray, "draws+1 utterances"] = _times(len(ids), draws, seed)
+        self.times: Float[np.ndarray, "values utterances"] = _times(len(ids), draws, seed)
 
-    def accuracies(self, counts: UtteranceCounts) -> Float[np.ndarray, " draws+1"]:
+    def accuracies(self, counts: UtteranceCounts) -> Float[np.ndarray, " values"]:
         """Return the accuracy on the test set and on each draw.
 
         With classes it is the mean over those classes that a draw holds. A draw that holds no item at all has the
@@ -59,7 +59,7 @@ class UtteranceDraws:
 
 
 @lru_cache(maxsize=2)
-def _times(utterances: int, draws: int, seed: int) -> Float[np.ndarray, "draws+1 utterances"]:
+def _times(utterances: int, draws: int, seed: int) -> Float[np.ndarray, "values utterances"]:
     share = np.full(utterances, 1 / max(utterances, 1))
     drawn = np.random.default_rng(seed).multinomial(utterances, share, size=draws)
     times = np.vstack([np.ones(utterances), drawn]).astype(np.float32)

@@ -1,8 +1,10 @@
 """Estimates and differences with 95 % intervals, and the verdicts read from them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from inattention.comparison.components import Components, Needed
 
 AnyInterval = TypeVar("AnyInterval", bound="Interval")
 Verdict = Literal["holds", "does not hold", "cannot be told", "not measured"]
@@ -31,7 +33,7 @@ class Interval:
     widened: bool = False
     utterances_only: bool = False
 
-    def in_points(self: AnyInterval) -> AnyInterval:
+    def in_points(self) -> "Interval":
         """Return the same in percentage points."""
         return replace(self, estimate=100 * self.estimate, low=100 * self.low, high=100 * self.high)
 
@@ -41,41 +43,20 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Needed:
-    """What would decide a difference, at its present estimate and variances.
-
-    Attributes:
-        utterances: test utterances at the present seeds; None if no number of them would do.
-        seeds: seeds of every row on the present utterances; None if no number of them would do.
-    """
-
-    utterances: int | None
-    seeds: int | None
-
-    def __str__(self) -> str:
-        """Return it in one line.
-
-        >>> print(Needed(1200, 5))
-        about 1,200 test utterances or 5 seeds would decide it
-        >>> print(Needed(None, None))
-        neither utterances nor seeds alone would decide it: more of both are needed
-        """
-        if self.utterances is None and self.seeds is None:
-            return "neither utterances nor seeds alone would decide it: more of both are needed"
-        parts = [] if self.utterances is None else [f"{self.utterances:,} test utterances"]
-        parts += [] if self.seeds is None else [f"{self.seeds} seeds"]
-        return f"about {' or '.join(parts)} would decide it"
-
-
-@dataclass(frozen=True)
 class Difference(Interval):
     """A difference, or any other contrast of accuracies, with its 95 % interval.
 
     Attributes:
-        needed: what would decide it; None if it is decided.
+        components: its variance by sources, from which `needed` follows.
     """
 
-    needed: Needed | None = None
+    components: Components | None = field(default=None, repr=False, compare=False)
+
+    def in_points(self) -> "Difference":
+        """Return the same in percentage points."""
+        points = Interval.in_points(self)
+        components = self.components and self.components.scaled(100)
+        return replace(self, estimate=points.estimate, low=points.low, high=points.high, components=components)
 
     @property
     def verdict(self) -> Verdict:
@@ -85,6 +66,12 @@ class Difference(Interval):
         'holds'
         """
         return "holds" if self.low > 0 else "does not hold" if self.high < 0 else "cannot be told"
+
+    @property
+    def needed(self) -> Needed | None:
+        """Return what would decide the difference; None if it is decided."""
+        undecided = self.verdict == "cannot be told" and self.components
+        return self.components.needed(self.estimate) if undecided and self.components else None
 
 
 def all_above(differences: Sequence[Difference | None]) -> Verdict:

@@ -3,7 +3,6 @@
 import math
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from inattention.comparison.components import Components, RowVariance
 from inattention.comparison.estimates import Difference
@@ -55,8 +54,8 @@ def seed_difference(
     components = Components(0.0, 0, tuple(rows), prior.pooled_freedom if prior and borrowed else math.inf)
     estimate, half = statistics.fmean(sides[0]) - reference, components.half_width
     seeds = min(map(len, sides))
-    found = Difference(estimate, estimate - half, estimate + half, seeds=seeds, widened=seeds == 1)
-    return found if found.verdict != "cannot be told" else replace(found, needed=components.needed(estimate))
+    widened = seeds == 1
+    return Difference(estimate, estimate - half, estimate + half, seeds, widened=widened, components=components)
 
 
 def _finite(losses: Mapping[int, float]) -> list[float]:

@@ -11,7 +11,6 @@ the degrees of freedom. A positive correlation would make intervals of differenc
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -130,7 +129,7 @@ class PairedBootstrap:
         trained = {row: len(it) for row, it in values.items() if row not in self._deterministic}
         one_seed = [row for row, seeds in trained.items() if seeds == 1]
         known = all(self._pool(by_row[row]) for row in one_seed)
-        found = Difference(
+        return Difference(
             estimate=estimate,
             low=estimate - low,
             high=estimate + high,
@@ -138,8 +137,8 @@ class PairedBootstrap:
             utterances=utterances,
             widened=bool(one_seed) and known,
             utterances_only=not known,
+            components=components,
         )
-        return found if found.verdict != "cannot be told" else replace(found, needed=components.needed(estimate))
 
     def _shared_utterances(self, by_row: Mapping[str, ByTask]) -> dict[str, dict[str, frozenset[str]]]:
         """Return the utterances of each task that count for each row: those that all rows have, if there are any."""
@@ -158,7 +157,7 @@ class PairedBootstrap:
 
     def _values(
         self, row: str, tasks: ByTask, shared: Mapping[str, Mapping[str, frozenset[str]]]
-    ) -> Float[np.ndarray, "seeds draws+1"]:
+    ) -> Float[np.ndarray, "seeds values"]:
         """Return what a row contributes to a contrast by seed, the estimate first and its draws behind it."""
         return np.stack(
             [
@@ -168,7 +167,7 @@ class PairedBootstrap:
         )
 
     def _components(
-        self, by_row: Mapping[str, ByTask], values: Mapping[str, Float[np.ndarray, "_ draws+1"]], utterances: int
+        self, by_row: Mapping[str, ByTask], values: Mapping[str, Float[np.ndarray, "_ values"]], utterances: int
     ) -> Components:
         total = sum(it.mean(0) for it in values.values())
         correction = utterances / max(utterances - 1, 1)  # a bootstrap variance is (n - 1)/n of the unbiased one

@@ -1,18 +1,19 @@
 """The variance between seeds of a row, with what the other rows' seeds say about it.
 
-Three seeds or more give a row's own sample variance. It is left as it is: the variances of rows differ a lot (one
-unstable mechanism has many times the deviation of another), and intervals that shrink them towards each other, as
-limma does (Smyth 2004, "Linear models and empirical Bayes methods for assessing differential expression in microarray
-experiments"), cover 90 to 92 % in simulation where those from own variances cover 94 to 95 % (`benchmarks/coverage.py`).
+Three seeds or more give a row's own sample variance, which is left as it is. The variances of rows differ a lot: one
+unstable mechanism may have many times the deviation of another. Intervals that shrink the variances of all rows towards
+each other, as limma does (Smyth 2004, "Linear models and empirical Bayes methods for assessing differential expression
+in microarray experiments"), then cover 90 to 92 % in simulation, those from own variances 94 to 95 %.
 
 Two seeds pay for their single degree of freedom with 12.7 standard errors. Their variance is moderated as by Smyth,
 
     (d0 v + s²) / (d0 + 1)    on    d0 + 1    degrees of freedom,
 
-with v the mean variance of all rows with several seeds and d0 at most `BORROWED`.
+with v the mean variance of all rows with several seeds and d0 at most `BORROWED`. It covers as often as the row's own
+variance, with two thirds of the mean width.
 
-One seed has the mean variance v. Its degrees of freedom account for two things: v is itself an estimate (Satterthwaite),
-and rows scatter around it with d0 degrees of freedom. A single row can always be less stable than all rows of the pool.
+One seed has the mean variance v. Its degrees of freedom account for two things: v is itself an estimate, and the
+variances of rows scatter around it. Nothing protects from a row that is far less stable than all rows of the pool.
 """
 
 import math
@@ -134,7 +135,7 @@ class SeedPool:
         return cls(prior, sum(noises) / len(noises))
 
 
-def between_seeds(values: Float[np.ndarray, "seeds draws+1"]) -> tuple[float, float]:
+def between_seeds(values: Float[np.ndarray, "seeds values"]) -> tuple[float, float]:
     """Return the variance between seeds and the part of it that comes from test utterances.
 
     The second is what the variance between seeds of a bootstrap draw is on average, once each seed's estimate is

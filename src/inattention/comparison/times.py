@@ -1,4 +1,9 @@
-"""Ratios of times, paired within rounds."""
+"""Ratios of times, paired within rounds.
+
+The interval is Student's t for the logarithms of the rounds' ratios. In simulation it covers 95 to 98 % with 3 to 20
+rounds, of which some are slowed by other programs; a bootstrap of the median covers 75 % with 3 rounds and 92 % with 5.
+Order statistics give no 95 % interval of a median below 6 rounds.
+"""
 
 import math
 import statistics
