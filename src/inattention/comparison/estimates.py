@@ -6,7 +6,6 @@ from typing import Literal
 
 from inattention.comparison.components import Components, Needed
 
-AnyInterval = TypeVar("AnyInterval", bound="Interval")
 Verdict = Literal["holds", "does not hold", "cannot be told", "not measured"]
 
 
