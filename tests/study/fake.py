@@ -16,6 +16,7 @@ from inattention.comparison import UtteranceCounts
 from inattention.probing.config import TASKS, Task
 from inattention.probing.results import ProbeReport, TaskResult
 from inattention.study.header import CorpusInfo, Provenance, StudyHeader
+from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.fingerprint import fingerprint
 from inattention.study.planning.plan import JobId, Kind, kind_named
 from inattention.study.planning.presets import preset
@@ -62,6 +63,7 @@ def fake_study(
     leave_out: Callable[[dict[str, Any]], bool] = lambda line: False,
     failures: Sequence[dict[str, str]] = (),
     lengths: Sequence[int] = (500, 1000),
+    repeated: Sequence[str] = (),
     corpus: dict[str, Any] | None = None,
     change_head: Callable[[dict[str, Any]], None] = lambda line: None,
 ) -> Path:
@@ -74,11 +76,12 @@ def fake_study(
         leave_out: which lines are not written, as if their jobs had not been run; it may also change them.
         failures: jobs that have failed: ``step`` is a title such as ``probe qk-0``.
         lengths: at which times are made up.
+        repeated: rows that have all seeds, the others the first alone; all rows if empty.
         corpus: what the corpus says of itself, where it differs.
         change_head: changes the header's line.
     """
-    config = replace(preset("smoke"), rows=tuple(rows), seeds=tuple(seeds))
-    records = list(_records(folder, [recorded_row(name) for name in rows], seeds, lengths))
+    config = replace(preset("smoke"), rows=tuple(rows), seeds=tuple(seeds), repeated=tuple(repeated))
+    records = _records(folder, [recorded_row(name) for name in rows], config, lengths)
     failed = [_failure(it["step"], it["error"], records) for it in failures]
     header = StudyHeader(
         preset="smoke",
@@ -101,12 +104,12 @@ def fake_study(
     return folder
 
 
-def _records(folder: Path, rows: Sequence[StudyRow], seeds: Sequence[int], lengths: Sequence[int]) -> list[Record]:
+def _records(folder: Path, rows: Sequence[StudyRow], config: StudyConfig, lengths: Sequence[int]) -> list[Record]:
     records: list[Record] = []
-    for seed in seeds:
+    for seed in config.seeds:
         print_ = _job("baseline", "", seed).fingerprint
         records.append(BaselineRecord(seed=seed, fingerprint=print_, neighbour_l1=0.531))
-        for row in rows:
+        for row in (it for it in rows if not config.repeated or it.name in config.repeated or seed == config.seeds[0]):
             rng = np.random.default_rng([seed, sum(map(ord, row.name))])
             if not row.is_features:
                 records.append(_pretraining(folder, row, seed, rng))
@@ -128,6 +131,7 @@ def _failure(title: str, error: str, records: Sequence[Record]) -> Failure:
 def _corpus() -> dict[str, Any]:
     return {
         "name": "made-up",
+        "key": "0123456789abcdef",
         "caveat": "MADE UP: these numbers come from a random generator, for a test of the report, and mean nothing.",
         "splits": {
             "train": {"cuts": 180, "hours": 0.2, "speakers": 16},
@@ -240,6 +244,44 @@ def _probes(row: StudyRow, seed: int, rng: np.random.Generator) -> ProbeRecord:
     return ProbeRecord(row=row, seed=seed, fingerprint=job.fingerprint, folder=job.folder, report=report)
 
 
+def put_accuracy(
+    line: dict[str, Any], accuracy: Callable[[str], float], *, utterances: int = 200, spread: float = 0.0
+) -> None:
+    """Put the probes of a results line at accuracies of our choice.
+
+    Args:
+        line: of any kind; only probes change.
+        accuracy: by task.
+        utterances: number of test utterances. The first of them are right, as many as the accuracy says.
+        spread: standard deviation of the accuracy between utterances, drawn for each row on its own.
+    """
+    for task in line["outcome"]["tasks"] if line["kind"] == "probe" else ():
+        items = 1 if task["task"] == "speaker-utterance" else 100
+        middle = accuracy(task["task"])
+        rng = np.random.default_rng([sum(map(ord, line["row"] + task["task"])), line["seed"]])
+        by_utterance = np.clip(middle + spread * rng.normal(size=utterances), 0, 1)
+        if items == 1:
+            by_utterance = (rng.random(utterances) if spread else np.arange(utterances) / utterances) < by_utterance
+        correct = [round(float(it) * items) for it in by_utterance]
+        task["counts"] = {
+            "utterances": [f"utterance-{number:04}" for number in range(utterances)],
+            "correct": correct,
+            "items": [items] * utterances,
+            "classes": None,
+        }
+        task |= {"accuracy": middle, "low": middle - 0.05, "high": middle + 0.05}
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Change each line of a study's results."""
+    path = folder / "results.jsonl"
+    lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        change(line)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return folder
+
+
 def _ratio(row: str) -> float:
     paper = PAPER.get(row)
     usual = {"none": 0.68, "uniform": 0.7, "patterned": 0.79, "qk@identity": 1.0, "patterned@untrained": 0.79}
@@ -251,14 +293,15 @@ def _timing(row: StudyRow, lengths: Sequence[int], rng: np.random.Generator) -> 
     for length in lengths:
         for mode in ("forward", "train"):
             base = (0.31 if mode == "forward" else 0.98) * (length / 500) ** 1.2
-            ratio = _ratio(row.name) * float(rng.normal(1, 0.01))
-            seconds = base * ratio
+            reference = base * np.random.default_rng(length).normal(1, 0.02, 5)
+            rounds = reference * (1.0 if row.name == "qk" else _ratio(row.name) * rng.normal(1, 0.01, 5))
+            seconds, ratio = float(np.median(rounds)), float(np.median(rounds / reference))
             timed.append(
                 TimedRow(
                     row=row.name, length=length, batch=1, mode=mode, seconds=seconds, seconds_low=seconds * 0.98,
                     seconds_high=seconds * 1.03, ratio=ratio, ratio_low=ratio * 0.985, ratio_high=ratio * 1.02,
                     flops=int(4.3e10 * ratio * length / 500), peak_bytes=int(2.4e7 * (1 + ratio) * length / 500),
-                    weight_bytes=31_000_000, round_seconds=(seconds, seconds, seconds),
+                    weight_bytes=31_000_000, round_seconds=tuple(rounds.tolist()),
                 )
             )  # fmt: skip
             products.append(Product(length, 1, mode, (length, 768, 3072), 142.0))

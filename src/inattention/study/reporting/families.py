@@ -1,17 +1,14 @@
-"""How rows are grouped and told apart by eye: a family has one place, one colour and one marker in every figure.
+"""Families of rows: each has one place, one colour and one marker in every figure.
 
-The colours keep apart under the common forms of colour blindness, on light and on dark paper; markers and labels say
-the same again.
+The colours differ under the common forms of colour blindness, on light and on dark paper; markers and labels repeat the
+information.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from inattention.attention import Card
 from inattention.plotting import PALETTE
 from inattention.study.planning.rows import StudyRow
-from inattention.study.results import StudyResults
 
 
 @dataclass(frozen=True)
@@ -19,11 +16,11 @@ class Family:
     """A group of rows.
 
     Attributes:
-        name: as cards have it.
-        title: as people read it.
+        name: as cards name it.
+        title: for legends.
         light: colour on light paper.
         dark: colour on dark paper.
-        marker: as matplotlib has it.
+        marker: matplotlib's name of the marker.
     """
 
     name: str
@@ -50,8 +47,8 @@ _FURTHER = (
 )
 
 
-def arrange(names: list[str]) -> dict[str, Family]:
-    """Give families their places: those known here first, then others in the order given, controls last.
+def arrange(names: Sequence[str]) -> dict[str, Family]:
+    """Return families in order: those known here first, then others in the order given, controls last.
 
     >>> [family.title for family in arrange(["control", "fourier", "sparse"]).values()]
     ['Sparse', 'Fourier', 'Control']
@@ -67,62 +64,7 @@ def arrange(names: list[str]) -> dict[str, Family]:
     return arranged
 
 
-@dataclass(frozen=True)
-class RowInfo:
-    """A row with its family's place, colour and marker."""
-
-    row: StudyRow
-    family: Family
-
-    @property
-    def name(self) -> str:
-        """The row's name."""
-        return self.row.name
-
-    @property
-    def label(self) -> str:
-        """The row's name in words."""
-        return self.row.label
-
-    @property
-    def card(self) -> Card | None:
-        """The mechanism's card, if it has one."""
-        return self.row.card
-
-    @property
-    def untrained(self) -> bool:
-        """Whether the encoder is probed as initialised."""
-        return self.row.untrained
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The row's own settings of model and training."""
-        return self.row.settings
-
-    @property
-    def is_timed(self) -> bool:
-        """Whether times are measured for it."""
-        return self.row.is_timed
-
-    @property
-    def is_mel(self) -> bool:
-        """Whether there is no model in it."""
-        return self.row.is_features
-
-    @property
-    def trained_name(self) -> str:
-        """The row of the same encoder, trained."""
-        return self.row.trained
-
-
-def infos_of(results: StudyResults) -> tuple[RowInfo, ...]:
-    """Return all rows, family by family, each family in the study's order; untrained encoders follow all others."""
-    families = arrange([row.family for row in results.rows])
+def grouped(rows: Sequence[StudyRow], families: Mapping[str, Family]) -> list[StudyRow]:
+    """Return rows family by family, each family in the order given; untrained encoders follow all others."""
     places = list(families)
-    infos = [RowInfo(row, families[row.family]) for row in results.rows]
-    return tuple(sorted(infos, key=lambda info: (info.untrained, places.index(info.family.name))))
-
-
-def families_of(results: StudyResults) -> list[Family]:
-    """Return the families of a study's rows, in order."""
-    return list(dict.fromkeys(info.family for info in infos_of(results)))
+    return sorted(rows, key=lambda row: (row.untrained, places.index(row.family)))
