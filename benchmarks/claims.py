@@ -1,4 +1,4 @@
-"""Claims beside what was measured: each is met, or is said not to be."""
+"""Claims about speed and their measurements."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ class Checked:
     """A claim with its measurement.
 
     Attributes:
-        what: what is claimed, in words.
-        at_most: the bar.
+        what: the claim, in words.
+        at_most: the largest value that meets it.
         measured: the median, or None where nothing could be measured.
-        spread: its quartiles, or another word on it.
-        counted: the same by counted operations, if there is such a thing.
+        spread: its quartiles, or another remark.
+        counted: the same by counted operations, where they exist.
     """
 
     what: str
@@ -29,14 +29,14 @@ class Checked:
 
     @property
     def verdict(self) -> str:
-        """Say whether the claim is met."""
+        """Whether the claim is met, in words."""
         if self.measured is None:
             return "not measured"
         return "met" if self.measured <= self.at_most else "NOT met"
 
 
 def table(checked: Sequence[Checked], unit: str) -> str:
-    """Lay claims out as text, and count them."""
+    """Format claims as a table, with counts of the verdicts."""
     cells = [["claim", "at most", unit, "quartiles", "by operations", "verdict"]]
     for it in checked:
         measured = "-" if it.measured is None else f"{it.measured:.3f}"
@@ -47,7 +47,7 @@ def table(checked: Sequence[Checked], unit: str) -> str:
 
 
 def registered(rows: Iterable[str]) -> tuple[str, ...]:
-    """Give the rows whose mechanism is registered, by their canonical names; the others are skipped with a note."""
+    """Return the canonical names of rows whose mechanism is registered; print a note on each other row."""
     known = []
     for row in rows:
         if row.split("@")[0] in mechanisms():

@@ -51,7 +51,7 @@ def outcomes(study: Path) -> dict[str, dict]:
 
 
 def owner(lock: Path) -> int | None:
-    """Give the process of a Ray worker that has a file open."""
+    """Return the process of the Ray worker that has a file open."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if not (folder / "cmdline").read_bytes().startswith(b"ray::"):

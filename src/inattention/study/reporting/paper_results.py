@@ -58,7 +58,7 @@ PAPER = {
 
 
 def paper_row(row: str) -> PaperRow | None:
-    """Give what the paper reports of a row of ours; None where it has none.
+    """Return the paper's results of a row; None if the paper does not have the row.
 
     >>> paper_row("patterned@logits").accuracy["speaker-frame"], paper_row("patterned")
     (0.9855, None)
