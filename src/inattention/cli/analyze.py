@@ -38,9 +38,10 @@ def run(arguments: list[str]) -> int:
     run_analyze(options.model, options.corpus, options.out, options.settings)
     study = Path(options.model).absolute().parent
     if options.out is None and (study / "results.jsonl").is_file():
-        from inattention.study.reporting.report import write_report
+        from inattention.study import store
+        from inattention.study.reporting.report import build_report, write_report
 
-        print(f"the study's report links to it: {write_report(study)}")
+        print(f"the study's report links to it: {write_report(build_report(store.load(study)))}")
     if options.derive_maps is not None:
         from inattention.conversion.derive import run_derive
 

@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> int:
         only: tuple[str, ...] = ()
 
     options = parse(Compare, "compare", arguments)
-    from inattention.study.reporting.compare_studies import as_table, beside
+    from inattention.study.reporting.compare_studies import as_table, compare_studies
 
-    print(as_table(beside(options.studies, against=options.against, rows=options.only)), end="")
+    print(as_table(compare_studies(options.studies, against=options.against, rows=options.only)), end="")
     return 0

@@ -38,12 +38,19 @@ def run(arguments: list[str]) -> int:
     settings = replace(options.settings, rows=options.only) if options.only else options.settings
 
     from inattention.study.execution.run import run_study
+    from inattention.study.reporting.report import build_report, write_report
     from inattention.study.reporting.tables import terminal_table
 
     folder = options.out or Path("runs") / options.preset
-    report, failures = run_study(settings, folder, preset=options.preset, jobs=options.jobs, executor=options.executor)
-    print(terminal_table(folder))
-    for job, reason in failures.items():
-        print(f"failed: {job}: {reason}", file=sys.stderr)
-    print(f"\nreport: {report}")
-    return 1 if failures else 0
+    results = run_study(settings, folder, preset=options.preset, jobs=options.jobs, executor=options.executor)
+    report = build_report(results)
+    page = write_report(report)
+    print(terminal_table(report.tables))
+    for problem in results.problems:
+        print(problem, file=sys.stderr)
+    for failure in results.failures:
+        print(f"failed: {failure.job.title}: {failure.error}", file=sys.stderr)
+    if results.others:
+        print(f"\n{results.others}")
+    print(f"\nreport: {page}")
+    return 1 if results.failures else 0

@@ -60,8 +60,9 @@ class UtteranceDraws:
 
 @lru_cache(maxsize=2)
 def _times(utterances: int, draws: int, seed: int) -> Float[np.ndarray, "values utterances"]:
-    share = np.full(utterances, 1 / max(utterances, 1))
-    drawn = np.random.default_rng(seed).multinomial(utterances, share, size=draws)
-    times = np.vstack([np.ones(utterances), drawn]).astype(np.float32)
+    times = np.ones((draws + 1, utterances), np.float32)
+    if utterances:
+        share = np.full(utterances, 1 / utterances)
+        times[1:] = np.random.default_rng(seed).multinomial(utterances, share, size=draws)
     times.setflags(write=False)  # shared by all that ask for the same draws
     return times

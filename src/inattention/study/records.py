@@ -1,380 +1,249 @@
-"""A study's `results.jsonl`, read with types: what every table, figure and sentence of the report is made from."""
+"""Records: the result of each kind of job, as a line of `results.jsonl` and as a typed value."""
 
-import json
-import statistics
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from inattention import attention
-from inattention.attention import Card
-from inattention.probing.config import TASKS
-from inattention.study.planning.config import MEL_ROWS
-from inattention.study.planning.rows import is_setting
-from inattention.study.reporting.families import Family, arrange
+from inattention.probing.results import ProbeReport, TaskResult
+from inattention.study.header import FORMAT, Provenance, job_to_dict
+from inattention.study.planning.plain_data import from_plain
+from inattention.study.planning.plan import Job, JobId, Kind
+from inattention.study.planning.rows import StudyRow
+from inattention.timing.config import TimingConfig
 from inattention.timing.exponents import MixingExponent
 from inattention.timing.report import Product, TimedRow
 
-RESULTS = "results.jsonl"
-_MEL_LABELS = {"mel": "Mel", "mel-no-cmvn": "Mel, not normalised"}
-_UNTRAINED = "@untrained"
 
-
-class ResultsError(ValueError):
-    """A results file that is missing or broken: which file, which line, what to do."""
-
-
-@dataclass(frozen=True)
-class RowInfo:
-    """A row, and what tables say of it whatever was measured.
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Result of a job.
 
     Attributes:
-        name: as studies and commands write it.
-        label: the mechanism's name in words.
-        family: what it is grouped under.
-        card: the mechanism's card; None for Mel, and for a mechanism that is not installed here.
-        untrained: whether the encoder was left as it was started.
-        settings: what the row sets of its model and training, such as ``model.maps=per-layer``.
+        row: the row; None where the result serves all rows.
+        seed: of the run; None where none matters.
+        fingerprint: hash of all that the result depends on.
+        folder: the job's output, relative to the study's folder.
     """
 
-    name: str
-    label: str
-    family: Family
-    card: Card | None
-    untrained: bool
-    settings: tuple[str, ...] = ()
+    kind: ClassVar[Kind]
+    row: StudyRow | None = None
+    seed: int | None = None
+    fingerprint: str
+    folder: str = ""
 
     @property
-    def is_timed(self) -> bool:
-        """Whether there is a time of its own: not for features, nor for what differs in more than its attention."""
-        return not self.is_mel and not self.settings
+    def job(self) -> JobId:
+        """Identity of the job."""
+        return JobId(self.kind, self.row.name if self.row else "", self.seed, self.fingerprint)
 
-    @property
-    def is_mel(self) -> bool:
-        """Whether there is no model in it."""
-        return self.name in MEL_ROWS
+    def to_dict(self) -> dict[str, Any]:
+        """Return a line of the results file."""
+        return {
+            "format": FORMAT,
+            "kind": self.job.kind_on_disk,
+            "row": self.row.name if self.row else None,
+            "seed": self.seed,
+            "fingerprint": self.fingerprint,
+            "folder": self.folder,
+            **self._content(),
+        }
 
-    @property
-    def trained_name(self) -> str:
-        """The row of the same encoder, trained; of a trained one its own name."""
-        return self.name.removesuffix(_UNTRAINED)
+    def _content(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    @staticmethod
+    def common(job: Job) -> dict[str, Any]:
+        """Return the fields that all records have, from their job."""
+        return {
+            "row": job.row,
+            "seed": job.id.seed,
+            "fingerprint": job.id.fingerprint,
+            "folder": job.id.folder,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowRecord(Record):
+    """Result of a job for one row."""
+
+    row: StudyRow
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """The held-out loss at one moment of a run."""
+    """Held-out loss at one optimizer step of a run, with the time of training until then."""
 
     step: int
     held_out_l1: float
     seconds: float
+    cpu_seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Pretraining:
-    """How one pre-training run ended. An untrained row's run made no step and has no curve."""
+@dataclass(frozen=True, kw_only=True)
+class PretrainingRecord(RowRecord):
+    """Result of a pre-training run. An untrained row's run made no step and has no curve.
 
-    row: str
+    Attributes:
+        steps: optimizer steps.
+        parameters: of the encoder.
+        attention_parameters: of its attention mechanisms.
+        held_out_l1: masked L1 on dev.
+        mean_l1: the same of predicting the mean.
+        held_out_cells: number of masked bins that both are over.
+        seconds: of training.
+        cpu_seconds: of its process.
+        skipped: utterances that could not be used, with the reason.
+        curve: held-out loss along the way.
+        maps: file of the learned maps before and after, relative to the study's folder.
+        learning_rate: highest learning rate.
+        provenance: what it was trained with.
+    """
+
+    kind: ClassVar[Kind] = "pretrain"
     seed: int
     steps: int
     parameters: int
     attention_parameters: int
     held_out_l1: float
     mean_l1: float
+    held_out_cells: int = 0
     seconds: float
-    skipped: Mapping[str, str]
-    curve: tuple[CurvePoint, ...]
-    maps: Path | None
+    cpu_seconds: float = 0.0
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    curve: tuple[CurvePoint, ...] = ()
+    maps: Path | None = None
     learning_rate: float | None = None
-    folder: Path | None = None  # with the model, where it is at hand
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "outcome": {name: getattr(self, name) for name in _OUTCOME_OF_PRETRAINING},
+            "curve": [vars(point) for point in self.curve],
+            "maps": str(self.maps) if self.maps else None,
+            "learning_rate": self.learning_rate,
+            "provenance": vars(self.provenance),
+        }
+
+    @classmethod
+    def from_dict(cls, line: Mapping[str, Any], common: Mapping[str, Any]) -> "PretrainingRecord":
+        """Return the record that a line holds, given its common fields."""
+        outcome = {name: line["outcome"][name] for name in _OUTCOME_OF_PRETRAINING if name in line["outcome"]}
+        rest = {name: line[name] for name in ("curve", "maps", "learning_rate", "provenance") if name in line}
+        return from_plain(cls, {**outcome, **rest, **common})
 
 
-@dataclass(frozen=True)
-class Score:
-    """What one probe found on the test split; low and high are its 95 % bootstrap interval over utterances."""
+_OUTCOME_OF_PRETRAINING = (
+    "steps",
+    "parameters",
+    "attention_parameters",
+    "held_out_l1",
+    "mean_l1",
+    "held_out_cells",
+    "seconds",
+    "cpu_seconds",
+    "skipped",
+)
 
-    accuracy: float
-    low: float
-    high: float
-    chance: float
-    classes: int
-    utterances: int
 
+@dataclass(frozen=True, kw_only=True)
+class ProbeRecord(RowRecord):
+    """Results of all probes of one row and seed.
 
-@dataclass(frozen=True)
-class Probes:
-    """All probes of one row and seed."""
+    Attributes:
+        report: what the probes found.
+    """
 
-    row: str
+    kind: ClassVar[Kind] = "probe"
     seed: int
-    scores: Mapping[str, Score]
-    skipped: int
+    report: ProbeReport
+
+    @cached_property
+    def tasks(self) -> Mapping[str, TaskResult]:
+        """Results by task, with counts per test utterance (None in files older than them)."""
+        return {result.task: result for result in self.report.tasks}
+
+    @property
+    def skipped(self) -> int:
+        """Number of utterances whose audio could not be used."""
+        return sum(map(len, self.report.skipped.values())) + sum(self.report.unnamed_skips.values())
+
+    def _content(self) -> dict[str, Any]:
+        return {"outcome": self.report.to_dict()}
+
+    @classmethod
+    def from_dict(cls, line: Mapping[str, Any], common: Mapping[str, Any]) -> "ProbeRecord":
+        """Return the record that a line holds, given its common fields."""
+        return cls(report=ProbeReport.from_dict(line["outcome"]), **common)
 
 
-@dataclass(frozen=True)
-class Timing:
-    """One row's times, and what they were taken on; `own` is that of a training step at the study's own size."""
+@dataclass(frozen=True, kw_only=True)
+class TimingRecord(RowRecord):
+    """Times of one row.
 
-    row: str
+    Attributes:
+        timed: by length, batch size and mode.
+        exponent: how its mixing grows with length, where that was measured.
+        products: plain matrix products measured in the same rounds.
+        machine: what the times were taken on.
+        versions: packages that times depend on.
+        config: what was timed.
+        own: a training step at the study's own size, where that was measured.
+    """
+
+    kind: ClassVar[Kind] = "time"
     timed: tuple[TimedRow, ...]
-    exponent: MixingExponent | None
-    products: tuple[Product, ...]
-    machine: Mapping[str, Any]
-    versions: Mapping[str, Any]
-    config: Mapping[str, Any]
+    exponent: MixingExponent | None = None
+    products: tuple[Product, ...] = ()
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    config: TimingConfig = field(default_factory=TimingConfig)
     own: TimedRow | None = None
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "outcome": {
+                "timed": [vars(it) for it in self.timed],
+                "own": vars(self.own) if self.own else None,
+                "exponent": vars(self.exponent) if self.exponent else None,
+                "machine": dict(self.machine),
+                "versions": dict(self.versions),
+                "products": [vars(it) for it in self.products],
+                "config": vars(self.config),
+            }
+        }
+
+    @classmethod
+    def from_dict(cls, line: Mapping[str, Any], common: Mapping[str, Any]) -> "TimingRecord":
+        """Return the record that a line holds, given its common fields."""
+        return from_plain(cls, {**line["outcome"], **common})
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineRecord(Record):
+    """Masked L1 of a linear regression on the neighbouring frames, which any encoder must beat."""
+
+    kind: ClassVar[Kind] = "baseline"
+    seed: int
+    neighbour_l1: float
+
+    def _content(self) -> dict[str, Any]:
+        return {"outcome": {"neighbour_l1": self.neighbour_l1}}
+
+    @classmethod
+    def from_dict(cls, line: Mapping[str, Any], common: Mapping[str, Any]) -> "BaselineRecord":
+        """Return the record that a line holds, given its common fields."""
+        return from_plain(cls, {**line["outcome"], **common})
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A step that failed, and how."""
+    """A job that failed, and how."""
 
-    step: str
+    job: JobId
     error: str
 
-
-@dataclass(frozen=True)
-class StudyResults:
-    """All that a study found.
-
-    Attributes:
-        folder: the study's folder.
-        preset: the preset that it began from.
-        rows: rows in order.
-        seeds: its seeds.
-        config: its full settings.
-        corpus: what `corpus.json` says.
-        provenance: versions, machine and commit.
-        failures: steps that failed.
-        pretraining: by row and seed.
-        probes: by row and seed.
-        timing: by row.
-        floors: the masked loss of the neighbour regression, by seed.
-    """
-
-    folder: Path
-    preset: str
-    rows: tuple[str, ...]
-    seeds: tuple[int, ...]
-    config: Mapping[str, Any]
-    corpus: Mapping[str, Any]
-    provenance: Mapping[str, Any]
-    failures: tuple[Failure, ...]
-    pretraining: Mapping[tuple[str, int], Pretraining]
-    probes: Mapping[tuple[str, int], Probes]
-    timing: Mapping[str, Timing]
-    floors: Mapping[int, float]
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "StudyResults":
-        """Read a study's results. Where a line was written twice, the later one stands.
-
-        Raises:
-            ResultsError: if the file is missing, or a line of it is broken; the message names the line.
-        """
-        folder = Path(folder)
-        path = folder / RESULTS
-        try:
-            texts = path.read_text(encoding="utf-8").splitlines()
-        except (FileNotFoundError, NotADirectoryError):
-            raise ResultsError(
-                f"there is no {path}: run the study first, with `inattention study --out {folder}`"
-            ) from None
-        except UnicodeDecodeError as error:
-            raise ResultsError(f"{path} is no text ({error}): run the study again, it keeps what is done") from None
-        study: dict[str, Any] = {}
-        found: dict[str, dict[Any, Any]] = {kind: {} for kind in _READERS}
-        for number, text in enumerate(texts, start=1):
-            try:
-                line = json.loads(text)
-                kind = line["kind"]
-                if kind == "study":
-                    study = _read_study(line)
-                elif kind in _READERS:
-                    key, value = _READERS[kind](line, folder)
-                    found[kind][key] = value
-                else:
-                    raise ValueError(f"there is no kind {kind!r}")
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-                raise ResultsError(
-                    f"{path}, line {number}: {why}; run the study again, which writes the file anew from its steps"
-                ) from None
-        if not study:
-            raise ResultsError(f"{path} has no line of kind 'study'; run the study again, which writes the file anew")
-        return cls(
-            folder=folder,
-            **study,
-            pretraining=found["pretrain"],
-            probes=found["probe"],
-            timing=found["time"],
-            floors=found["floor"],
-        )
-
-    @cached_property
-    def infos(self) -> tuple[RowInfo, ...]:
-        """All rows, family by family, each family in the study's order; untrained encoders follow all others."""
-        cards = {row: _card(row) for row in self.rows}
-        names = {row: "mel" if row in MEL_ROWS else card.family if card else "unknown" for row, card in cards.items()}
-        families = arrange(list(names.values()))
-        places = list(families)
-        infos = [
-            RowInfo(
-                row,
-                _label(row, card),
-                families[names[row]],
-                card,
-                row.endswith(_UNTRAINED),
-                tuple(part for part in row.split("@") if is_setting(part)),
-            )
-            for row, card in cards.items()
-        ]
-        return tuple(sorted(infos, key=lambda info: (info.untrained, places.index(info.family.name))))
-
-    def info(self, row: str) -> RowInfo:
-        """Give a row by its name."""
-        return next(info for info in self.infos if info.name == row)
-
-    @property
-    def families(self) -> list[Family]:
-        """The families of this study's rows, in order."""
-        return list(dict.fromkeys(info.family for info in self.infos))
-
-    @property
-    def tasks(self) -> list[str]:
-        """The probing tasks that were asked for or done, in the paper's order."""
-        asked = set(self.config.get("probes", {}).get("tasks", TASKS))
-        return [task for task in TASKS if task in asked or any(task in p.scores for p in self.probes.values())]
-
-    @property
-    def floor(self) -> float | None:
-        """The masked loss of the neighbour regression, mean over seeds; None if it was not measured."""
-        return statistics.fmean(self.floors.values()) if self.floors else None
-
-    def runs_of(self, row: str) -> list[Pretraining]:
-        """A row's pre-training runs, by seed."""
-        return [run for (name, _), run in sorted(self.pretraining.items()) if name == row]
-
-    def seeds_of(self, row: str) -> tuple[int, ...]:
-        """The seeds that a row is run with: all of them, or the first alone where others are repeated."""
-        repeated = self.config.get("repeated", [])
-        return self.seeds if not repeated or row in repeated else self.seeds[:1]
-
-    def scores_of(self, row: str, task: str) -> list[Score]:
-        """A row's scores in a task, by seed."""
-        found = [probes for (name, _), probes in sorted(self.probes.items()) if name == row]
-        return [probes.scores[task] for probes in found if task in probes.scores]
-
-    def step_times(self) -> dict[str, float]:
-        """Times of a training step at the study's own size relative to ``qk``'s, by row, for rows that have one."""
-        return {name: timing.own.ratio for name, timing in self.timing.items() if timing.own}
-
-    def failed(self, kind: str, row: str) -> str | None:
-        """Say how a step of a row failed; None if none did."""
-        for failure in self.failures:
-            words = failure.step.split(" ", 1)
-            if words[0] != kind:
-                continue
-            if words[1:] in ([], [row], *([f"{row}-{seed}"] for seed in self.seeds)):
-                return failure.error
-        return None
-
-
-def _read_study(line: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "preset": str(line["preset"]),
-        "rows": tuple(line["rows"]),
-        "seeds": tuple(line["seeds"]),
-        "config": dict(line["config"]),
-        "corpus": dict(line["corpus"]),
-        "provenance": dict(line["provenance"]),
-        "failures": tuple(Failure(str(it["step"]), str(it["error"])) for it in line["failures"]),
-    }
-
-
-def _read_pretraining(line: dict[str, Any], folder: Path) -> tuple[tuple[str, int], Pretraining]:
-    outcome = line["outcome"]
-    curve = [CurvePoint(int(p["step"]), float(p["held_out_l1"]), float(p["seconds"])) for p in line["curve"]]
-    maps = line.get("maps")
-    run = Pretraining(
-        row=line["row"],
-        seed=int(line["seed"]),
-        steps=int(outcome["steps"]),
-        parameters=int(outcome["parameters"]),
-        attention_parameters=int(outcome["attention_parameters"]),
-        held_out_l1=float(outcome["held_out_l1"]),
-        mean_l1=float(outcome["mean_l1"]),
-        seconds=float(outcome["seconds"]),
-        learning_rate=line.get("learning_rate"),
-        skipped=dict(outcome["skipped"]),
-        curve=tuple(curve),
-        maps=folder / maps if maps else None,
-        folder=folder / line["folder"] if line.get("folder") else None,
-    )
-    return (run.row, run.seed), run
-
-
-def _read_probes(line: dict[str, Any], folder: Path) -> tuple[tuple[str, int], Probes]:
-    outcome = line["outcome"]
-    scores = {
-        task["task"]: Score(
-            accuracy=float(task["accuracy"]),
-            low=float(task["low"]),
-            high=float(task["high"]),
-            chance=float(task["chance"]),
-            classes=int(task["classes"]),
-            utterances=int(task["utterances"]["test"]),
-        )
-        for task in outcome["tasks"]
-    }
-    skipped = sum(split["count"] for split in outcome["skipped"].values())
-    key = line["row"], int(line["seed"])
-    return key, Probes(*key, scores, skipped)
-
-
-def _read_timing(line: dict[str, Any], folder: Path) -> tuple[str, Timing]:
-    outcome = line["outcome"]
-    exponent = outcome.get("exponent")
-    timing = Timing(
-        row=line["row"],
-        timed=tuple(_record(TimedRow, timed) for timed in outcome["timed"]),
-        exponent=_record(MixingExponent, exponent) if exponent else None,
-        products=tuple(_record(Product, product) for product in outcome["products"]),
-        machine=dict(outcome["machine"]),
-        versions=dict(outcome["versions"]),
-        config=dict(outcome["config"]),
-        own=_record(TimedRow, outcome["own"]) if outcome.get("own") else None,
-    )
-    return timing.row, timing
-
-
-def _read_floor(line: dict[str, Any], folder: Path) -> tuple[int, float]:
-    return int(line["seed"]), float(line["outcome"]["neighbour_l1"])
-
-
-_READERS: dict[str, Callable[[dict[str, Any], Path], tuple[Any, Any]]] = {
-    "pretrain": _read_pretraining,
-    "probe": _read_probes,
-    "time": _read_timing,
-    "floor": _read_floor,
-}
-
-
-def _record(of: Any, data: Mapping[str, Any]) -> Any:
-    """Make a record from plain data, in which JSON has turned tuples into lists."""
-    settings = {field.name: data[field.name] for field in fields(of)}
-    return of(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
-
-
-def _card(row: str) -> Card | None:
-    try:
-        return None if row in MEL_ROWS else attention.card(row.partition("@")[0])
-    except ValueError:  # a plug-in's, which is not installed here
-        return None
-
-
-def _label(row: str, card: Card | None) -> str:
-    mechanism, *parts = row.split("@")
-    label = _MEL_LABELS.get(row) or (card.label if card else mechanism)
-    return ", ".join([label, *parts])
+    def to_dict(self) -> dict[str, Any]:
+        """Return a line of the results file."""
+        return {"format": FORMAT, "kind": "failure", "job": job_to_dict(self.job), "error": self.error}

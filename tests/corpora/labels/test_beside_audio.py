@@ -19,5 +19,5 @@ def test_the_tier_of_phones_is_found_by_its_usual_names(name: str) -> None:
 
 
 def test_a_tier_of_points_is_refused() -> None:
-    with pytest.raises(CorpusError, match="holds points"):
+    with pytest.raises(CorpusError, match="has points"):
         TierNames("beeps").choose([Tier("beeps", (("x", 0.5, 0.5),), points=True)])

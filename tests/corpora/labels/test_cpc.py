@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inattention.corpora.labels.cpc import CLASSES, CpcError, CpcLabels, parse_cpc_line, read_cpc_split
-
-from .intervals import QUICK
+from intervals import QUICK
 
 
 @QUICK
@@ -49,7 +48,7 @@ def test_cpc_files_are_read_an_utterance_at_a_time(tmp_path: Path) -> None:
         labels.phones("c")
     with pytest.raises(CpcError, match="has no line"):
         labels.phones("d")
-    for content, words in ((b"", "holds no labels"), (b"a \xff\n", "line 1: is no text"), (b"a " * 2**20, "longer")):
+    for content, words in ((b"", "has no labels"), (b"a \xff\n", "line 1: is no text"), (b"a " * 2**20, "longer")):
         path.write_bytes(content)
         with pytest.raises(CpcError, match=words):
             CpcLabels(path)
@@ -62,7 +61,7 @@ def test_a_cpc_split_is_a_name_a_line(tmp_path: Path) -> None:
     path.write_text("a\nb\r\n\n")
     assert read_cpc_split(path) == {"a", "b"}
     path.write_text("a b\n")
-    with pytest.raises(CpcError, match="line 1: holds 2 words"):
+    with pytest.raises(CpcError, match="line 1: has 2 words"):
         read_cpc_split(path)
     path.write_text("\n")
     with pytest.raises(CpcError, match="names no utterance"):

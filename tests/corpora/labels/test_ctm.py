@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inattention.corpora.labels.ctm import CtmError, parse_ctm
-
-from .intervals import QUICK, TOKEN, intervals
+from intervals import QUICK, TOKEN, intervals
 
 
 @QUICK

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inattention.corpora.labels.textgrid import TextGridError, parse_textgrid
+from intervals import QUICK, intervals
 from recordings import textgrid
-
-from .intervals import QUICK, intervals
 
 
 @QUICK

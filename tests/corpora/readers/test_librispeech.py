@@ -87,7 +87,7 @@ def test_cpc_labels_are_times_and_its_split_is_as_published(tmp_path: Path) -> N
 
 def test_a_probe_reads_10_ms_labels_by_time_at_any_shift(tmp_path: Path) -> None:
     from inattention.audio.config import FeatureConfig
-    from inattention.encoders.ours import MelSource
+    from inattention.encoders.mel import MelSource
     from inattention.probing.features import extract
     from inattention.probing.labels import phone_examples
 

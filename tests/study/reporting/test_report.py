@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,13 +12,14 @@ import pytest
 from markupsafe import Markup
 
 from inattention import attention
-from inattention.study.records import ResultsError, StudyResults
-from inattention.study.reporting.findings import findings
-from inattention.study.reporting.missing import command, gaps
-from inattention.study.reporting.report import write_report
-from inattention.study.reporting.row_pairs import comparisons
-from inattention.study.reporting.tables import accuracy_rows, cost_rows
-from study.fake import ROWS, fake_study
+from inattention.study import comparison, store
+from inattention.study.reporting import report as reporting
+from inattention.study.reporting.page import Report
+from inattention.study.reporting.report import build_report, write_report
+from inattention.study.reporting.rerun_command import rerun_command
+from inattention.study.reporting.tables import terminal_table
+from inattention.study.store import ResultsError
+from study.fake import ROWS, fake_study, put_accuracy, rewrite
 
 FEW = ("mel", "qk", "patterned", "patterned@untrained")
 
@@ -47,13 +49,21 @@ class Text(HTMLParser):
         return re.sub(r"\s+", " ", "".join(self.words))
 
 
+def built(folder: Path) -> Report:
+    return build_report(store.load(folder))
+
+
+def written(folder: Path) -> Path:
+    return write_report(built(folder))
+
+
 def text_of(folder: Path) -> str:
-    return str(Text(write_report(folder).read_text(encoding="utf-8")))
+    return str(Text(written(folder).read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="module")
 def report(study: Path) -> Path:
-    return write_report(study)
+    return written(study)
 
 
 def test_a_report_leaves_its_tables_figures_and_page_and_nothing_half_written(report: Path) -> None:
@@ -68,8 +78,8 @@ def test_a_report_leaves_its_tables_figures_and_page_and_nothing_half_written(re
 
 def test_the_same_results_give_the_same_report(tmp_path: Path) -> None:
     folder = fake_study(tmp_path, rows=FEW)
-    first = write_report(folder).read_bytes()
-    assert write_report(folder).read_bytes() == first
+    first = written(folder).read_bytes()
+    assert written(folder).read_bytes() == first
 
 
 def test_every_row_is_in_both_tables(report: Path) -> None:
@@ -85,7 +95,7 @@ def test_measured_growth_stands_beside_the_theory_of_the_card(study: Path, repor
     page = report.read_text(encoding="utf-8").replace("<wbr>", "")
     inside = page[page.index('<table id="theory">') :]
     lines = inside[: inside.index("</table>")].split("</tr>")
-    results = StudyResults.load(study)
+    results = store.load(study)
     for name in ("qk", "patterned", "sparse-strided", "none", "simple-alsh"):
         (line,) = (str(Text(it)) for it in lines if f">{name}</span>" in it)
         timing = results.timing.get(name)
@@ -122,7 +132,7 @@ def test_the_sheet_shows_each_mechanism_of_the_study_once(report: Path) -> None:
 
 def test_a_row_that_cannot_be_drawn_costs_its_pictures_and_not_the_report(tmp_path: Path) -> None:
     folder = fake_study(tmp_path, rows=("qk", "sparse-strided@head_split=13", "not-installed-here"))
-    write_report(folder)
+    written(folder)
     drawn = (folder / "figures" / "mechanisms.svg").read_text(encoding="utf-8")
     assert ">qk<" in drawn
     assert "sparse" not in drawn
@@ -143,7 +153,7 @@ def test_the_report_links_to_atlases_that_stand_beside_it_and_to_no_others(tmp_p
     atlas = folder / "patterned@logits-0" / "atlas" / "atlas.html"
     atlas.parent.mkdir(parents=True)
     atlas.write_text("the atlas")
-    page = write_report(folder).read_text(encoding="utf-8")
+    page = written(folder).read_text(encoding="utf-8")
     addresses = [it for it in re.findall(r'href="([^"]*)"', page) if not it.startswith(("#", "data:"))]
     assert addresses == ["patterned%40logits-0/atlas/atlas.html"]
 
@@ -157,48 +167,89 @@ def test_what_speakers_and_files_are_called_is_shown_and_not_obeyed(tmp_path: Pa
         "bad_items": {"count": 1, "items": [[evil, evil]]},
     }
     failures = [{"step": f"probe {evil}", "error": evil}]
-    page = write_report(fake_study(tmp_path, rows=("mel", "qk"), corpus=corpus, failures=failures)).read_text()
+    page = written(fake_study(tmp_path, rows=("mel", "qk"), corpus=corpus, failures=failures)).read_text()
     assert "script" not in Text(page).tags
     assert "&lt;script&gt;" in page
 
 
-def level(accuracies: dict[str, float], half: float) -> Callable[[dict[str, Any]], bool]:
+def level(accuracies: dict[str, float], **options: Any) -> Callable[[dict[str, Any]], None]:
     """Put rows at accuracies of our choice, in all tasks."""
-
-    def change(line: dict[str, Any]) -> bool:
-        if line["kind"] == "probe":
-            for task in line["outcome"]["tasks"]:
-                accuracy = accuracies.get(line["row"], 0.3)
-                task.update(accuracy=accuracy, low=accuracy - half, high=accuracy + half)
-        return False
-
-    return change
+    return lambda line: put_accuracy(line, lambda task: accuracies.get(line["row"], 0.3), **options)
 
 
 def said(folder: Path) -> str:
-    """What the summary says."""
-    results = StudyResults.load(folder)
-    rows = accuracy_rows(results)
-    found = findings(results, rows, cost_rows(results, (500, 1)))
+    """The findings as text."""
+    found = built(folder).findings
     return " ".join(Markup(text).striptags() for _, paragraphs in found for text in paragraphs)
 
 
-def test_overlapping_intervals_are_never_called_a_difference(tmp_path: Path) -> None:
-    folder = fake_study(tmp_path, rows=FEW, leave_out=level({"patterned": 0.6, "qk": 0.5, "mel": 0.5}, half=0.2))
+def test_what_an_interval_leaves_open_is_never_called_a_difference(tmp_path: Path) -> None:
+    change = level({"patterned": 0.52, "qk": 0.5, "mel": 0.5}, utterances=12, spread=0.3)
+    folder = rewrite(fake_study(tmp_path, rows=("mel", "qk", "patterned")), change)
     text = said(folder)
-    assert "patterned against qk: cannot be told apart on any of the four tasks" in text
+    assert "patterned against qk: no difference can be told on any task" in text
     assert "speakers by utterance, 0 of 2 above and 0 below" in text
     assert "higher" not in text
-    results = StudyResults.load(folder)
-    for it in comparisons(accuracy_rows(results), results.tasks):
-        assert {found.verdict for found in it.differences.values() if found} == {"overlapping"}
+    for pair in built(folder).pairs:
+        assert {found.verdict for found in pair.measured.values()} == {"cannot be told"}
 
 
-def test_differences_beyond_the_intervals_are_told_with_their_numbers(tmp_path: Path) -> None:
-    text = said(fake_study(tmp_path, rows=FEW, leave_out=level({"patterned": 0.7, "qk": 0.5}, half=0.05)))
-    assert "patterned against qk: higher on speakers by utterance (70.0 against 50.0)" in text
-    assert "patterned against its own untrained copy: higher on" in text
+def test_differences_are_reported_with_their_intervals(tmp_path: Path) -> None:
+    text = said(rewrite(fake_study(tmp_path, rows=FEW), level({"patterned": 0.7, "qk": 0.5})))
+    assert re.search(r"patterned against qk: higher on speakers by utterance \(\+20\.0 \[\+1\d\.\d, \+2\d\.\d\]", text)
+    assert "patterned against its untrained copy: higher on" in text
     assert "speakers by utterance, 2 of 2 above (qk and patterned) and 0 below" in text
+
+
+def test_old_results_without_counts_are_reported_without_differences(tmp_path: Path) -> None:
+    def forget(line: dict[str, Any]) -> None:
+        for task in line["outcome"]["tasks"] if line["kind"] == "probe" else ():
+            del task["counts"]
+
+    folder = rewrite(fake_study(tmp_path, rows=FEW), forget)
+    text = text_of(folder)
+    assert (
+        "Not measured per utterance: the probes of mel, qk, patterned and patterned@untrained stored no counts" in text
+    )
+    assert "No two rows can be compared" in text
+    assert "Against query-key attention" not in said(folder)
+    assert ",0." in (folder / "table2.csv").read_text()
+
+
+def test_one_seed_intervals_are_marked(tmp_path: Path) -> None:
+    page = written(fake_study(tmp_path / "one", rows=FEW)).read_text()
+    assert re.search(r'<span class="spread">\[[^]]*\]\N{DOUBLE DAGGER}</span>', page)
+
+    def repeat(line: dict[str, Any]) -> None:
+        line["config"]["repeated"] = ["qk"]
+
+    folder = fake_study(tmp_path / "two", rows=FEW, seeds=(0, 1), change_head=repeat)
+    page = written(folder).read_text()
+    assert re.search(r'<span class="spread">\[[^]]*\]\N{DAGGER}</span>', page)
+
+
+def test_everything_is_computed_once_for_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Counter[str] = Counter()
+
+    def counting(module: Any, name: str) -> None:
+        original = getattr(module, name)
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            calls[name] += 1
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, counted)
+
+    steps = ("measured_rows", "build_tables", "row_pairs", "judge_claims", "findings", "draw_figures", "learned_maps")
+    for name in steps:
+        counting(reporting, name)
+    counting(comparison, "PairedBootstrap")
+    monkeypatch.setattr(store, "load", store.load)
+    counting(store, "load")
+    report = built(fake_study(tmp_path, rows=FEW))
+    write_report(report)
+    assert terminal_table(report.tables)
+    assert calls == {**dict.fromkeys(steps, 1), "load": 1, "PairedBootstrap": 2}  # sound rows, and collapsed ones
 
 
 def test_a_run_that_diverged_is_told_and_does_not_spoil_the_rest(tmp_path: Path) -> None:
@@ -218,27 +269,40 @@ def test_a_run_that_diverged_is_told_and_does_not_spoil_the_rest(tmp_path: Path)
     assert len(re.findall(r">0\.\d+<", drawn)) > 3  # ticks: the scale is that of the others
 
 
-def test_gaps_are_told(study: Path, report: Path) -> None:
+def test_what_is_missing_is_listed(study: Path, report: Path) -> None:
     text = str(Text(report.read_text(encoding="utf-8")))
     assert "Failed: pretrain xbox-qnf-0: OutOfMemoryError: made up" in text
-    assert "Not there: timing of simple-alsh" in text
+    assert "Missing: timing of simple-alsh" in text
     assert "voice-3-0007: is silent" in text
-    told = [str(gap) for gap in gaps(StudyResults.load(study))]
-    assert not [gap for gap in told if "pre-training of" in gap and "xbox-qnf-0" in gap]  # it failed: said already
+    listed = [str(it) for it in built(study).missing]
+    assert not [it for it in listed if "pre-training of" in it and "xbox-qnf-0" in it]  # it failed: listed already
+
+
+def test_unreadable_lines_and_results_of_earlier_settings_are_listed(tmp_path: Path) -> None:
+    folder = fake_study(tmp_path, rows=FEW)
+    with (folder / "results.jsonl").open("a") as file:
+        file.write("{broken\n")
+    rewritten = (folder / "results.jsonl").read_text().replace('"rows": ["mel", "qk", ', '"rows": ["mel", ')
+    (folder / "results.jsonl").write_text(rewritten)
+    text = text_of(folder)
+    assert re.search(r"Unreadable: results\.jsonl, line \d+: .*; the line is skipped and stays in the file", text)
+    assert re.search(
+        r"Not shown: \d results of earlier settings in the same file \(rows that the study no longer has: qk", text
+    )
 
 
 @pytest.mark.parametrize("kept", [(), ("pretrain",), ("probe",), ("time",), ("pretrain", "probe", "floor")])
 def test_whatever_is_missing_there_is_a_report_that_says_so(tmp_path: Path, kept: tuple[str, ...]) -> None:
     text = text_of(fake_study(tmp_path, rows=FEW, leave_out=lambda line: line["kind"] not in kept))
     if "time" not in kept:
-        assert "Not there: timing of qk and patterned" in text
+        assert "Missing: timing of qk and patterned" in text
         assert "No row was both probed and timed" in text
     if "probe" not in kept:
-        assert "Not there: probes of mel-0, qk-0, patterned-0 and patterned@untrained-0" in text
+        assert "Missing: probes of mel-0, qk-0, patterned-0 and patterned@untrained-0" in text
     if "pretrain" not in kept:
         assert "No run has a curve" in text
     if not kept:
-        assert "Nothing was measured yet" in text
+        assert "Nothing has been measured yet" in text
 
 
 def test_a_leaking_task_is_called_one(tmp_path: Path) -> None:
@@ -257,18 +321,18 @@ def test_a_broken_file_of_maps_costs_the_picture_and_not_the_report(tmp_path: Pa
 
 
 def test_figures_of_rows_that_are_gone_are_taken_away(tmp_path: Path) -> None:
-    write_report(fake_study(tmp_path, rows=FEW))
+    written(fake_study(tmp_path, rows=FEW))
     assert (tmp_path / "figures" / "maps-patterned.png").exists()
-    write_report(fake_study(tmp_path, rows=("mel", "qk")))
+    written(fake_study(tmp_path, rows=("mel", "qk")))
     assert not (tmp_path / "figures" / "maps-patterned.png").exists()
 
 
 def test_results_that_cannot_be_read_leave_the_old_report(tmp_path: Path) -> None:
     folder = fake_study(tmp_path, rows=("mel",))
-    old = write_report(folder).read_bytes()
+    old = written(folder).read_bytes()
     (folder / "results.jsonl").write_text("{")
     with pytest.raises(ResultsError):
-        write_report(folder)
+        written(folder)
     assert (folder / "report.html").read_bytes() == old
 
 
@@ -278,8 +342,8 @@ def test_the_command_names_what_differs_from_the_preset(tmp_path: Path) -> None:
         line["config"]["training"]["masking"]["before_deltas"] = False
         line["config"]["timing"]["lengths"] = [250, 500]
 
-    results = StudyResults.load(fake_study(tmp_path, rows=("qk", "mel"), seeds=(3, 4), change_head=change))
-    assert command(results) == (
+    results = store.load(fake_study(tmp_path, rows=("qk", "mel"), seeds=(3, 4), change_head=change))
+    assert rerun_command(results) == (
         "inattention study --preset smoke --only qk mel --seeds 3 4 --training.learning-rate 0.5 "
         "--training.masking.no-before-deltas --timing.lengths 250 500"
     )
@@ -354,7 +418,7 @@ def test_a_row_that_starts_from_a_file_in_a_folder_is_drawn_too(tmp_path: Path) 
     folder = fake_study(tmp_path / "study", rows=("mel", "qk", "patterned"))
     path = folder / "results.jsonl"
     path.write_text(path.read_text().replace('"patterned"', f'"{row}"'))
-    page = write_report(folder).read_text()
+    page = written(folder).read_text()
     assert f"<code>{row}</code>" in page
     assert (folder / "figures" / "maps-patterned@init=..%2Felsewhere%2Fmaps.safetensors.png").is_file()
     assert [it.name for it in tmp_path.iterdir()] == ["study"]

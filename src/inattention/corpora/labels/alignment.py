@@ -35,7 +35,7 @@ from inattention.corpora.labels.spoken_words import words_of
 
 SAMPLING_RATE = 16_000
 FRAME_SECONDS = 0.01
-# Frame k of the acoustic model is a window of 25.6 ms from k * 10 ms on, so it stands for the time around its centre:
+# Frame k of the acoustic model is a window of 25.6 ms from k * 10 ms on, so it represents the time around its centre:
 # the border between frames k - 1 and k lies half a frame before the centre of frame k.
 BORDER_SECONDS = 0.0256 / 2 - FRAME_SECONDS / 2
 _PADDING_SECONDS = 0.2

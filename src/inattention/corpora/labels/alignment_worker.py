@@ -9,7 +9,7 @@ from inattention.corpora.workers.serving import serve
 
 
 def main() -> None:
-    """Answer jobs until there are no more; whatever goes wrong costs one file."""
+    """Answer jobs until there are no more; any error costs one file."""
     serve(answer, (Exception,))
 
 

@@ -19,7 +19,7 @@ _USUAL_TIERS = ("phones", "phone", "phonemes", "phoneme", "segments", "mau")
 
 @dataclass(frozen=True)
 class TierNames:
-    """The tier of a TextGrid that holds the phones.
+    """The tier of a TextGrid with the phones.
 
     Attributes:
         wanted: Its name; if empty, the usual names (`phones`, `MAU`, or `ann - phones` as in aligned dialogues).
@@ -31,7 +31,7 @@ class TierNames:
         """Return the tier.
 
         Raises:
-            CorpusError: No tier or more than one has such a name, or the tier holds points.
+            CorpusError: No tier or more than one has such a name, or it is a tier of points.
         """
         if self.wanted:
             found = [tier for tier in tiers if tier.name == self.wanted]
@@ -42,7 +42,7 @@ class TierNames:
             which = repr(self.wanted) if self.wanted else "phones"
             raise CorpusError(f"has {len(found)} tiers called {which} (its tiers: {names}): --tier names the right one")
         if found[0].points:
-            raise CorpusError(f"its tier {found[0].name!r} holds points and no intervals")
+            raise CorpusError(f"its tier {found[0].name!r} has points and no intervals")
         return found[0]
 
 
@@ -51,7 +51,7 @@ class LabelReader:
 
     Args:
         tree: All files.
-        tiers: The tier of a TextGrid that holds the phones.
+        tiers: The tier of a TextGrid with the phones.
         english: Read symbols as ARPAbet; otherwise they are kept, except for those of silence.
     """
 

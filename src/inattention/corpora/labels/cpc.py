@@ -70,7 +70,7 @@ class CpcLabels:
                 self._twice.add(name)
             self._places[name] = (number, place)
         if not self._places:
-            raise CpcError(f"{path} holds no labels")
+            raise CpcError(f"{path} has no labels")
 
     def __len__(self) -> int:
         return len(self._places)
@@ -107,7 +107,7 @@ def read_cpc_split(path: Path) -> set[str]:
     for number, _, line in _lines(path):
         words = line.split()
         if len(words) != 1:
-            raise CpcError(f"{path}, line {number}: holds {len(words)} words, not one name")
+            raise CpcError(f"{path}, line {number}: has {len(words)} words, not one name")
         names.add(words[0])
     if not names:
         raise CpcError(f"{path} names no utterance")

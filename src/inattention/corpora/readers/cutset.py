@@ -160,7 +160,7 @@ def _from_shar(writer: CorpusWriter, folder: Path, split: str) -> Iterator[tuple
     tree = _shar_tree(folder)
     shards = {name.partition(".")[2].split(".")[0]: name for name in tree.files if name.startswith("cuts.")}
     if not shards:
-        raise CorpusError(f"{folder} is no Shar: it holds no cuts.000000.jsonl.gz")
+        raise CorpusError(f"{folder} is not a Shar folder: it has no cuts.000000.jsonl.gz")
     for number, name in shards.items():
         archive = f"recording.{number}.tar"
         if archive not in tree.files:
@@ -176,7 +176,7 @@ def _from_shar(writer: CorpusWriter, folder: Path, split: str) -> Iterator[tuple
                     except CorpusError as error:
                         writer.skip(item, str(error))
         except (tarfile.TarError, EOFError) as error:
-            writer.skip(printable(archive), f"is damaged ({error}): what comes after is left out")
+            writer.skip(printable(archive), f"is damaged ({error}): the rest of it is skipped")
 
 
 def _pairs(tar: tarfile.TarFile, archive: str) -> Iterator[tuple[Any, bytes]]:
@@ -201,9 +201,9 @@ def _pairs(tar: tarfile.TarFile, archive: str) -> Iterator[tuple[Any, bytes]]:
 def _unpacked(writer: CorpusWriter, data: Any, recording: Any, audio: bytes, *, target: str) -> tuple["Cut", str]:
     """Store a recording's audio in the corpus; return its cut and the audio's path."""
     if not isinstance(recording, dict) or not audio:
-        raise CorpusError("there is no recording for it")
+        raise CorpusError("it has no recording")
     if not isinstance(data, dict) or not isinstance(data.get("recording"), dict):
-        raise CorpusError("this is no cut with a recording")
+        raise CorpusError("it is not a cut with a recording")
     if recording.get("id") != data["recording"].get("id"):
         raise CorpusError(f"its recording is {data['recording'].get('id')!r}, the archive has {recording.get('id')!r}")
     sources = recording.get("sources")

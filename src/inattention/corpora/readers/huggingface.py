@@ -137,7 +137,7 @@ def _add(config: HuggingFaceConfig, writer: CorpusWriter, rows: list[_Row], fact
 
 
 def _split(config: HuggingFaceConfig, rows: list[_Row], facts: dict[str, Facts]) -> Splits:
-    # The path stands for the recording, as rows with the same audio share it.
+    # The path identifies the recording: rows with the same audio share it.
     pieces = [members_of(r.name, r.speaker or "", r.path, facts[r.path], config.longest_seconds) for r in rows]
     if config.dev:
         return Splits({member.id: row.split for row, own in zip(rows, pieces, strict=True) for member in own})

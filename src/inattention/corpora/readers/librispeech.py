@@ -332,6 +332,6 @@ def _phones(labels: _Labels, writer: CorpusWriter, utterance: _Utterance) -> lis
     try:
         phones = labels.phones(utterance.name)
     except CorpusError as error:
-        writer.skip(utterance.name, f"its phones are left out: {error}")
+        writer.skip(utterance.name, f"its phones are skipped: {error}")
         return None
     return None if phones is None else checked_phones(writer, utterance.name, phones, utterance.facts.seconds)

@@ -197,12 +197,12 @@ def _phones(writer: CorpusWriter, tree: Tree, beside: dict[str, str], path: str,
     """Return a sentence's phones; None if they cannot be read, which is counted."""
     label = beside.get(_stem(path) + ".phn")
     if label is None:
-        writer.skip(printable(path), "its phones are left out: there is no .PHN beside it")
+        writer.skip(printable(path), "its phones are skipped: there is no .PHN beside it")
         return None
     try:
         return list(fold_phn(read_text(tree.root / label, _LARGEST_LABELS), rate))
     except CorpusError as error:
-        writer.skip(printable(label), f"its phones are left out: {error}")
+        writer.skip(printable(label), f"its phones are skipped: {error}")
         return None
 
 

@@ -1,6 +1,7 @@
-"""Everything that a study's outcome depends on, as one record: the command line, the preset and the saved account."""
+"""Settings of a study: one record for the command line, the presets and the results file."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from inattention.corpora.readers.espeak.reader import EspeakConfig
 from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig
 from inattention.probing.config import ProbeConfig
+from inattention.study.planning.plain_data import from_plain
 from inattention.timing.config import TimingConfig
 
 # Rows without a model: the input features themselves, with and without normalisation over the utterance.
 MEL_ROWS = ("mel", "mel-no-cmvn")
+# What results files mean that were written before a setting existed, where it is not today's default.
+_BEFORE_IT_EXISTED = {"time_own_size": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +29,18 @@ class StudyConfig:
             ``toeplitz@model.maps=per-layer``, ``qk@training.clip=1``.
         seeds: rows are run once with each.
         repeated: the rows that are run with every seed, as far as they are in the study, the others with the first
-            alone; all rows if left out.
-        learning_rates: ``NAME=RATE`` for rows, mechanisms or families that do not take the training's own rate, such
-            as ``hashing=5e-4``; what says most of a row counts.
-        corpus: the folder of a prepared corpus; if left out, espeak is prepared as ``espeak`` says.
+            alone; all rows if empty.
+        learning_rates: ``NAME=RATE`` for rows, mechanisms or families with a learning rate of their own, such as
+            ``hashing=5e-4``; the most specific name counts.
+        corpus: the folder of a prepared corpus; without one, espeak is prepared as ``espeak`` says.
         espeak: the embedded corpus.
         model: the encoder; each row puts in its own attention.
         training: the pre-training.
-        probes: the probes; each run's seed stands in for theirs.
-        timed: whether rows are timed: where another study has their times, there is no need to.
-        timing: what is timed; the study's rows stand in for its own.
+        probes: the probes; their seed is each run's.
+        timed: whether rows are timed; not needed where another study has their times.
+        timing: what is timed; its rows are the study's.
         time_own_size: also time a training step of each row at the study's own size, all rows taking turns, so that
-            held-out losses can be read at equal time whatever else the machine did while it trained.
+            held-out losses can be compared at equal time whatever else the machine did during training.
     """
 
     rows: tuple[str, ...]
@@ -59,7 +63,22 @@ class StudyConfig:
             raise ValueError("a study needs seeds: different numbers, none below 0")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data for JSON."""
+        """Return plain data for JSON."""
         data = json.loads(json.dumps(asdict(self), default=str))
         assert isinstance(data, dict)
         return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "StudyConfig":
+        """Return the settings that plain data holds.
+
+        Results files of other versions are read, too: a setting that is missing had not been introduced and has the
+        value that means the behaviour of that time; one that is unknown here is skipped.
+
+        Raises:
+            ValueError: for a value that is not possible.
+        """
+        try:
+            return from_plain(cls, {**_BEFORE_IT_EXISTED, **data})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"settings of a study: {error}") from None

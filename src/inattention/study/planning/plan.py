@@ -1,128 +1,274 @@
-"""What a study has to do: steps with names that depend on all that their outcomes depend on.
+"""Plan a study: its jobs, each with a fingerprint of all that its results depend on.
 
-A step whose outcome stands under its name is done. So a killed study goes on where it was, and a new row, a new seed
-or another probe setting leaves every other outcome as it is.
+A job whose fingerprint has a result is done. So a killed study is resumed where it was, and a new row, a new seed or
+another probe setting leaves all other results valid.
 """
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
-from urllib.parse import quote
 
-from inattention import __version__, attention
-from inattention.attention.rows import Row
+from inattention import attention
+from inattention.audio.config import FeatureConfig
 from inattention.corpora.core.corpus import Corpus
-from inattention.pretraining.run import Run
-from inattention.study.planning.config import MEL_ROWS, StudyConfig
-from inattention.study.planning.rows import model_of, parse_study_row, read_rates, read_rows, seeds_of, training_of
+from inattention.pretraining.manifest import Run
+from inattention.probing.config import ProbeConfig
+from inattention.study.planning.config import StudyConfig
+from inattention.study.planning.fingerprint import (
+    baseline_meaning,
+    fingerprint,
+    pretraining_meaning,
+    probe_meaning,
+    settings,
+    timing_meaning,
+)
+from inattention.study.planning.rows import StudyRow, file_name, model_of, parse_rates, parse_rows, training_of
 from inattention.timing.config import TimingConfig
 from inattention.timing.machine import machine
 
-Kind = Literal["floor", "pretrain", "probe", "time"]
-OUTCOME = "outcome.json"
-LONGEST_NAME = 150  # of a row in a folder's name, which file systems end at 255 bytes
+Kind = Literal["baseline", "pretrain", "probe", "time"]
+# Names in files and folders, which are older than the names in the code.
+_ON_DISK: dict[Kind, str] = {"baseline": "floor", "pretrain": "pretrain", "probe": "probe", "time": "time"}
+MAPS = "maps.safetensors"
+MODEL = "model.safetensors"
 
 
-def file_name(row: str) -> str:
-    """Give a row's name as a part of a file's: a path in a row must not become folders, nor its name too long.
+def kind_named(on_disk: str) -> Kind:
+    """Return the kind of job that files and folders name so.
 
-    >>> file_name("patterned@init=../maps.safetensors")
-    'patterned@init=..%2Fmaps.safetensors'
+    Raises:
+        ValueError: if there is none.
     """
-    name = quote(row, safe="@=,+ ")
-    return name if len(name) <= LONGEST_NAME else f"{name[:40]}...{name[40 - LONGEST_NAME :]}"
+    for kind, name in _ON_DISK.items():
+        if name == on_disk:
+            return kind
+    raise ValueError(f"there is no kind {on_disk!r}")
 
 
 @dataclass(frozen=True)
-class Step:
-    """One piece of work with an outcome of its own.
+class JobId:
+    """Identity of a job.
 
     Attributes:
         kind: what is done.
-        row: for which row; empty where it serves all.
-        seed: with which seed; None where none matters.
-        key: a name for all that the outcome depends on.
-        needs: the folder of the step whose outcome it starts from.
+        row: name of the row; empty where the job serves all rows.
+        seed: of the run; None where none matters.
+        fingerprint: hash of all that the results depend on.
     """
 
     kind: Kind
     row: str
     seed: int | None
-    key: str
-    needs: str | None = None
+    fingerprint: str
+
+    @property
+    def kind_on_disk(self) -> str:
+        """The kind as files and folders name it."""
+        return _ON_DISK[self.kind]
 
     @property
     def title(self) -> str:
-        """How people call it."""
-        return " ".join(part for part in (self.kind, self.run_name) if part)
+        """Name in messages and progress bars, such as ``probe qk-0``."""
+        seed = "" if self.seed is None or not self.row else f"-{self.seed}"
+        return " ".join(part for part in (self.kind, f"{self.row}{seed}") if part)
 
     @property
     def run_name(self) -> str:
-        """The row and its seed, as folders of models are called."""
+        """Row and seed, as folders of models are named."""
         row = file_name(self.row)
         return row if self.seed is None or not row else f"{row}-{self.seed}"
 
     @property
     def folder(self) -> str:
-        """Where its outcome stands, below the study's folder."""
-        return f"steps/{'-'.join(part for part in (self.kind, self.run_name, self.key) if part)}"
-
-    def done(self, study: Path) -> bool:
-        """Say whether its outcome is there."""
-        return (study / self.folder / OUTCOME).is_file()
+        """Folder of the job's output, relative to the study's."""
+        return f"steps/{'-'.join(part for part in (self.kind_on_disk, self.run_name, self.fingerprint) if part)}"
 
 
-def run_of(row: str, seed: int, config: StudyConfig, corpus: Corpus) -> Run:
-    """Give a row's pre-training run; an untrained row makes no step."""
-    return Run(model_of(row, config), training_of(row, config), corpus, seed)
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A unit of a study, with all that running it takes.
+
+    Attributes:
+        id: its identity.
+        row: the row; None where the job serves all rows.
+        needs: the pre-training whose model it uses.
+        run: of a pre-training or a baseline.
+        corpus: that probes are trained and scored on.
+        probes: settings of the probes.
+        features: input features, of the probes of a feature row.
+        timing: what is timed.
+        own_size: the same for a training step at the study's own size, if wanted.
+    """
+
+    id: JobId
+    row: StudyRow | None = None
+    needs: JobId | None = None
+    run: Run | None = None
+    corpus: Corpus | None = None
+    probes: ProbeConfig | None = None
+    features: FeatureConfig | None = None
+    timing: TimingConfig | None = None
+    own_size: TimingConfig | None = None
 
 
-def make_plan(config: StudyConfig, corpus: Corpus) -> list[Step]:
-    """List all steps, each before those that need it.
+@dataclass(frozen=True)
+class Plan:
+    """What a study has to do.
+
+    Attributes:
+        config: the study's settings; rows and repeated rows under their canonical names.
+        corpus: the study's corpus.
+        rows: its rows, in the order asked for.
+        jobs: all jobs, each after the job that it needs.
+    """
+
+    config: StudyConfig
+    corpus: Corpus
+    rows: tuple[StudyRow, ...]
+    jobs: tuple[Job, ...]
+
+
+def make_plan(config: StudyConfig, corpus: Corpus) -> Plan:
+    """Plan a study.
+
+    Args:
+        config: the study's settings.
+        corpus: the study's corpus.
 
     Raises:
         ValueError: for a row that does not exist or cannot be built at this size, or a learning rate or repetition for
-            what is no row.
+            something that is no row.
     """
-    rows = read_rows(config.rows)
-    features = asdict(config.model.features)
-    floor = {"training": config.training.what_counts(), "features": features, "length": config.model.max_length}
-    steps = [Step("floor", "", config.seeds[0], _key("floor", floor, corpus.key, config.seeds[0]))]
-    read_rates(config.learning_rates)  # says what is wrong with any, even where no row needs it
-    for seed in config.seeds:
-        for row in (row for row in rows if seed in seeds_of(row, config)):
-            needs, source = None, json.dumps(features)
-            if row not in MEL_ROWS:
-                run = run_of(row, seed, config, corpus)
-                attention.build(  # so that what cannot be built is said before hours are spent
-                    run.model.attention,
-                    width=run.model.width,
-                    heads=run.model.heads,
-                    max_length=run.model.max_length,
-                    **run.model.attention_options,
-                )
-                source = _key("pretrain", run.account(), _all_options(parse_study_row(row).row))
-                steps.append(Step("pretrain", row, seed, source))
-                needs = steps[-1].folder
-            probes = {**config.probes.to_dict(), "seed": seed, "device": ""}
-            steps.append(Step("probe", row, seed, _key("probe", source, probes, corpus.key, row), needs))
-    timing = {**asdict(config.timing), "rows": (), "on": machine(config.timing.device, config.timing.threads)}
-    if config.time_own_size:
-        timing["own"] = asdict(own_size(config))
-    parsed = [parse_study_row(row) for row in rows if row not in MEL_ROWS]
-    timed = [it.row for it in parsed if config.timed and not it.settings]
-    steps += [
-        Step("time", row.name, None, _key("time", timing, row.mechanism, _all_options(row)))
-        for row in timed
-        if not row.untrained
-    ]
-    return steps
+    rows = parse_rows(config.rows)
+    repeated = tuple(row.name for row in parse_rows(config.repeated))
+    config = replace(config, rows=tuple(row.name for row in rows), repeated=repeated)
+    planner = Planner(config, corpus, rows, parse_rates(config.learning_rates))
+    for row in rows:
+        if not row.is_features:
+            planner.check(row)
+    return Plan(config, corpus, rows, tuple(planner.jobs()))
+
+
+class Planner:
+    """Makes the jobs of a study from its parsed rows.
+
+    Args:
+        config: the study's settings, with canonical names of rows.
+        corpus: the study's corpus.
+        rows: the study's rows.
+        rates: learning rates of rows, mechanisms and families.
+        on: the machine that times are taken on; this one by default.
+        revisions: of the code that makes the results, by kind of job, where not the current ones.
+    """
+
+    def __init__(
+        self,
+        config: StudyConfig,
+        corpus: Corpus,
+        rows: tuple[StudyRow, ...],
+        rates: Mapping[str, float],
+        *,
+        on: Mapping[str, Any] | None = None,
+        revisions: Mapping[str, int] | None = None,
+    ) -> None:
+        self.config = config
+        self.corpus = corpus
+        self.rows = rows
+        self._rates = rates
+        self._machine = on or (machine(config.timing.device, config.timing.threads) if config.timed else {})
+        self._revisions = revisions or {}
+
+    def check(self, row: StudyRow) -> None:
+        """Raise if a row's attention cannot be built, before hours are spent.
+
+        Raises:
+            ValueError: with the reason.
+        """
+        model = model_of(row, self.config)
+        attention.build(
+            model.attention,
+            width=model.width,
+            heads=model.heads,
+            max_length=model.max_length,
+            **model.attention_options,
+        )
+
+    def jobs(self) -> list[Job]:
+        """Return all jobs, each after the job that it needs.
+
+        Raises:
+            ValueError: if a file that a row starts from cannot be read.
+        """
+        by_row = {row.name: self.runs_of(row) for row in self.rows}
+        seeded = [job for seed in self.config.seeds for runs in by_row.values() for job in runs if job.id.seed == seed]
+        timed = [self.timing(row) for row in self.rows if self.is_timed(row)]
+        return [self.baseline(), *seeded, *timed]
+
+    def seeds_of(self, row: StudyRow) -> tuple[int, ...]:
+        """Return the seeds that a row is run with."""
+        repeated = not self.config.repeated or row.name in self.config.repeated
+        return self.config.seeds if repeated else self.config.seeds[:1]
+
+    def is_timed(self, row: StudyRow) -> bool:
+        """Return whether a row has a timing job: untrained rows take as long as their trained copies."""
+        return self.config.timed and row.is_timed and not row.untrained
+
+    def baseline(self) -> Job:
+        """Return the job that measures the linear baseline."""
+        config, seed = self.config, self.config.seeds[0]
+        meaning = baseline_meaning(config.training, config.model.features, config.model.max_length, self.corpus.key)
+        run = Run(config.model, replace(config.training, steps=0), self.corpus, seed)
+        return Job(id=self._id("baseline", "", seed, {**meaning, "seed": seed}), run=run)
+
+    def runs_of(self, row: StudyRow) -> list[Job]:
+        """Return a row's pre-training and probes, with each of its seeds.
+
+        Raises:
+            ValueError: if a file that the row starts from cannot be read.
+        """
+        if row.is_features:
+            features = replace(self.config.model.features, normalise=row.name == "mel")
+            source = {"features": settings("features", features)}
+            return [self._probes(row, seed, source, features=features) for seed in self.seeds_of(row)]
+        model, training = model_of(row, self.config), training_of(row, self.config, self._rates)
+        meaning = pretraining_meaning(model, training, self.corpus.key)
+        jobs = []
+        for seed in self.seeds_of(row):
+            pretrain = self._id("pretrain", row.name, seed, {**meaning, "seed": seed})
+            jobs.append(Job(id=pretrain, row=row, run=Run(model, training, self.corpus, seed)))
+            jobs.append(self._probes(row, seed, {"pretrain": pretrain.fingerprint}, needs=pretrain))
+        return jobs
+
+    def timing(self, row: StudyRow) -> Job:
+        """Return the job that times a row.
+
+        Raises:
+            ValueError: if a file that the row starts from cannot be read.
+        """
+        config = self.config
+        timing, own = replace(config.timing, rows=()), own_size(config) if config.time_own_size else None
+        meaning = timing_meaning(timing, own, self._machine, row.mechanism, row.options)
+        return Job(id=self._id("time", row.name, None, meaning), row=row, timing=timing, own_size=own)
+
+    def _probes(
+        self,
+        row: StudyRow,
+        seed: int,
+        source: Mapping[str, Any],
+        *,
+        needs: JobId | None = None,
+        features: FeatureConfig | None = None,
+    ) -> Job:
+        probes = replace(self.config.probes, seed=seed)
+        identity = self._id("probe", row.name, seed, probe_meaning(source, probes, self.corpus.key))
+        return Job(id=identity, row=row, needs=needs, corpus=self.corpus, probes=probes, features=features)
+
+    def _id(self, kind: Kind, row: str, seed: int | None, meaning: Mapping[str, Any]) -> JobId:
+        return JobId(kind, row, seed, fingerprint(kind, meaning, self._revisions.get(kind)))
 
 
 def own_size(config: StudyConfig) -> TimingConfig:
-    """Give the settings of timing a training step at the study's own size, on one thread as its runs are trained."""
+    """Return the settings for timing a training step at the study's own size, on one thread as its runs are trained."""
     model = config.model
     return replace(
         config.timing,
@@ -137,18 +283,3 @@ def own_size(config: StudyConfig) -> TimingConfig:
         exponent_lengths=(),
         threads=1,
     )
-
-
-def _all_options(row: Row) -> dict[str, Any]:
-    """A row's options with the defaults that it leaves alone: a changed default is another mechanism.
-
-    An option whose default is empty counts only where it is given; one that names a file, by the file's content.
-    """
-    defaults = {option: value for option, value in attention.options_of(row.mechanism).items() if value != ""}
-    return {**defaults, **row.options, **attention.digests(row.mechanism, row.options)}
-
-
-def _key(*parts: Any) -> str:
-    """A short name for parts that decide an outcome, and for our version."""
-    text = json.dumps([__version__, *parts], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,107 +1,130 @@
-"""Studies side by side: the same rows under another task, corpus or seed; or all rows of a study against one of them.
+"""Compare studies: the same rows under another task, corpus or seed; or all rows of a study with one of them.
 
-Two tables: what was measured, and differences with 95 % intervals. Studies need not share corpus or settings: what
-their difference means, the reader has to know.
+Two tables: what was measured, and differences with 95 % intervals. Studies on the same corpus share their test
+utterances, and differences are paired over them; studies on different corpora are independent samples. Settings may
+differ: what a difference means is for the reader to know.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from inattention.study.records import StudyResults
-from inattention.study.reporting.claims.paper import told
-from inattention.study.reporting.measurements import Evidence, Gap
-from inattention.study.reporting.tables import TASK_TITLES, as_percent
+from inattention.comparison import Difference
+from inattention.study import store
+from inattention.study.comparison import RowComparison, address, measured_rows
+from inattention.study.reporting.tables import TASK_TITLES, AccuracyRow, Tables, as_percent, build_tables
+from inattention.study.reporting.text_formatting import MARKS, loss_text, points_text
+from inattention.study.results import StudyResults
 
 
 @dataclass(frozen=True)
-class Beside:
-    """One row of one study, beside what it is held against.
+class ComparedRow:
+    """A row of one study, and its differences from a reference.
 
     Attributes:
-        study: the study's name.
-        row: the row.
-        loss: its held-out masked L1, mean over seeds; None for features and for what was not run.
-        cells: by task, the accuracy with its interval in words, or why there is none.
-        against: what it is held against, in words; empty if nothing is.
-        loss_gap: how much higher its loss is.
-        gaps: by task, how much more it has in points; None where either was not measured or collapsed.
+        study: name of the study.
+        row: name of the row.
+        loss: held-out masked L1, mean over seeds; None for features and for rows that were not run.
+        cells: by task, the accuracy with its interval, or why there is none.
+        reference: the row or study that it is compared with; empty if there is none.
+        same_utterances: whether both were scored on the test utterances of one corpus.
+        loss_difference: how much higher its loss is.
+        differences: by task; None where a row was not measured, not per test utterance, or collapsed.
     """
 
     study: str
     row: str
     loss: float | None
     cells: dict[str, str]
-    against: str
-    loss_gap: float | None
-    gaps: dict[str, Gap | None]
+    reference: str = ""
+    same_utterances: bool = True
+    loss_difference: Difference | None = None
+    differences: Mapping[str, Difference | None] = field(default_factory=dict)
 
 
-def beside(folders: Sequence[str | Path], *, against: str | None = None, rows: Sequence[str] = ()) -> list[Beside]:
-    """Hold rows against the same rows of the first study, or against one row of their own study.
+@dataclass(frozen=True)
+class _Study:
+    """A study among those compared."""
+
+    name: str
+    results: StudyResults
+    tables: Tables
+
+    def row(self, name: str) -> AccuracyRow | None:
+        return next((row for row in self.tables.accuracy if row.row.name == name), None)
+
+
+def compare_studies(
+    folders: Sequence[str | Path], *, against: str | None = None, rows: Sequence[str] = ()
+) -> list[ComparedRow]:
+    """Compare rows with the same rows of the first study, or with one row of their own study.
 
     Args:
         folders: of studies, each with `results.jsonl`.
-        against: the row that all others of its study are held against; if left out, each row of a later study is held
-            against that of the first.
-        rows: the rows wanted; if left out, all that at least two studies have, or all where one row is held against.
+        against: the row that all others of its study are compared with; without it, each row of a later study is
+            compared with that of the first.
+        rows: the rows wanted; by default all that at least two studies have, or all where one row is the reference.
 
     Returns:
         Row by row in the order of the first study, studies in the order given.
 
     Raises:
-        ValueError: if there is one study and nothing to hold against, or a row is in none of them, or none is left;
-            the message says which there are.
-        ResultsError: if a study's results are missing or broken.
+        ValueError: if there is one study and no reference, or a row is in none of them, or none is left; the message
+            lists the rows.
+        ResultsError: if a study's results are missing or cannot be used.
     """
     if len(folders) < 2 and against is None:
-        raise ValueError("one study alone has nothing beside it: name another, or a row with --against ROW")
-    found = {name: Evidence(StudyResults.load(folder)) for name, folder in _named(folders).items()}
-    first = next(iter(found.values()))
-    known = list(dict.fromkeys(row for of in found.values() for row in of.rows))
-    common = [row for row in known if against or sum(row in of.rows for of in found.values()) > 1]
+        raise ValueError("one study alone cannot be compared: name another, or a row with --against ROW")
+    loaded = {name: store.load(folder) for name, folder in _named(folders).items()}
+    comparison = RowComparison([row for name, results in loaded.items() for row in measured_rows(results, name)])
+    studies = [_Study(name, results, _tables(results)) for name, results in loaded.items()]
+    known = list(dict.fromkeys(row.row.name for study in studies for row in study.tables.accuracy))
+    common = [row for row in known if against or sum(study.row(row) is not None for study in studies) > 1]
     wanted = [row for row in (rows or common) if row != against]
     for row in (*rows, *([against] if against else [])):
         if row not in known:
             raise ValueError(f"no study has a row {row!r}; there are {', '.join(known)}")
     if not wanted:
         raise ValueError(f"no row to compare: studies have none in common; there are {', '.join(known)}")
-    lines = []
-    for row in wanted:
-        for name, of in found.items():
-            if row not in of.rows:
-                continue
-            other, words = (of, against) if against else (first, next(iter(found)))
-            lines.append(_line(name, of, row, other, against or row, "" if of is first and not against else words))
-    return lines
-
-
-def as_table(lines: Sequence[Beside]) -> str:
-    """Lay rows out as Markdown: what was measured, then differences."""
-    tasks = list(dict.fromkeys(task for line in lines for task in line.cells))
-    studies = len({line.study for line in lines}) > 1
-    head = ["row", *(["study"] if studies else []), "masked L1", *(TASK_TITLES[task].lower() for task in tasks)]
-
-    def names(line: Beside) -> list[str]:
-        return [f"`{line.row}`", *([line.study] if studies else [])]
-
-    measured = [[*names(line), _number(line.loss), *(line.cells.get(task, "") for task in tasks)] for line in lines]
-    compared = [
-        [*names(line), _number(line.loss_gap, "+.3f"), *(told(line.gaps.get(task)) for task in tasks)]
-        for line in lines
-        if line.against
+    return [
+        _compared(comparison, study, found, study if against else studies[0], against)
+        for row in wanted
+        for study in studies
+        if (found := study.row(row))
     ]
-    held = " and ".join(dict.fromkeys(f"`{line.against}`" for line in lines if line.against))
+
+
+def as_table(rows: Sequence[ComparedRow]) -> str:
+    """Return compared rows as Markdown: what was measured, then differences."""
+    tasks = list(dict.fromkeys(task for row in rows for task in row.cells))
+    several = len({row.study for row in rows}) > 1
+    head = ["row", *(["study"] if several else []), "masked L1", *(TASK_TITLES[task].lower() for task in tasks)]
+
+    def names(row: ComparedRow) -> list[str]:
+        return [f"`{row.row}`", *([row.study] if several else [])]
+
+    measured = [
+        [*names(row), "" if row.loss is None else f"{row.loss:.3f}", *(row.cells.get(task, "") for task in tasks)]
+        for row in rows
+    ]
+    compared = [row for row in rows if row.reference]
+    differences = [
+        [*names(row), loss_text(row.loss_difference), *(points_text(row.differences.get(task)) for task in tasks)]
+        for row in compared
+    ]
+    references = " and ".join(dict.fromkeys(f"`{row.reference}`" for row in compared))
+    paired = all(row.same_utterances for row in compared)
+    how = "paired over test utterances" if paired else "not paired: the test sets differ"
     return (
         f"{_markdown([head, *measured])}\n\n"
-        f"Less {held}, in points, with 95 % intervals that add those of both sides:\n\n"
-        f"{_markdown([head, *compared])}\n\n"
-        "Where no row of a study has several seeds, intervals are over test utterances alone.\n"
+        f"Difference from {references}, in points, with 95 % intervals ({how}):\n\n"
+        f"{_markdown([head, *differences])}\n\n"
+        f"{MARKS}\n"
     )
 
 
 def _named(folders: Sequence[str | Path]) -> dict[str, Path]:
-    """Name studies by as much of their folders' ends as tells them apart."""
+    """Return folders by names: the shortest ends of their paths that differ."""
     paths = [Path(folder) for folder in folders]
     for parts in range(1, max(len(path.parts) for path in paths) + 1):
         named = {"/".join(path.parts[-parts:]): path for path in paths}
@@ -110,22 +133,34 @@ def _named(folders: Sequence[str | Path]) -> dict[str, Path]:
     raise ValueError(f"a study is named twice: {', '.join(map(str, paths))}")
 
 
-def _line(name: str, of: Evidence, row: str, other: Evidence, other_row: str, words: str) -> Beside:
-    mine, theirs = of.rows[row], other.rows.get(other_row)
-    loss = mine.loss.mean if mine.loss else None
-    gaps: dict[str, Gap | None] = {}
-    for task in of.results.tasks:
-        one, two = of.accuracy(task, row), other.accuracy(task, other_row)
-        gaps[task] = one - two if one and two and words else None
-    cells = {task: as_percent(mine.scores.get(task)) or mine.absent[task] for task in of.results.tasks}
-    if mine.collapsed:
+def _tables(results: StudyResults) -> Tables:
+    return build_tables(results, RowComparison(measured_rows(results)))
+
+
+def _compared(
+    comparison: RowComparison, study: _Study, row: AccuracyRow, reference: _Study, against: str | None
+) -> ComparedRow:
+    """Compare a row with the row `against` of its study, or with the same row of the reference."""
+    tasks = study.tables.tasks
+    name = row.row.name
+    cells = {task: as_percent(row.scores[task]) or row.absent[task] for task in tasks}
+    if row.collapsed:
         cells = {task: f"{cell} collapsed" for task, cell in cells.items()}
-    loss_gap = loss - theirs.loss.mean if loss is not None and theirs and theirs.loss and words else None
-    return Beside(name, row, loss, cells, words, loss_gap, gaps)
-
-
-def _number(value: float | None, form: str = ".3f") -> str:
-    return "" if value is None else format(value, form).replace("-", "\N{MINUS SIGN}")
+    loss = row.loss.mean if row.loss else None
+    if study is reference and not against:
+        return ComparedRow(study.name, name, loss, cells, differences=dict.fromkeys(tasks))
+    one, other = address(study.name, name), address(reference.name, against or name)
+    known = reference.row(against or name) is not None
+    return ComparedRow(
+        study=study.name,
+        row=name,
+        loss=loss,
+        cells=cells,
+        reference=against or reference.name,
+        same_utterances=study.results.corpus.key == reference.results.corpus.key,
+        loss_difference=comparison.loss_difference(one, other) if known else None,
+        differences={task: comparison.difference([one], [other], [task]) for task in tasks},
+    )
 
 
 def _markdown(lines: Sequence[Sequence[str]]) -> str:

@@ -1,10 +1,14 @@
-"""How rows are grouped and told apart by eye: a family has one place, one colour and one marker in every figure.
+"""Families of rows: each has one place, one colour and one marker in every figure.
 
-The colours keep apart under the common forms of colour blindness, on light and on dark paper; markers and labels say
-the same again.
+The colours differ under the common forms of colour blindness, on light and on dark paper; markers and labels repeat the
+information.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from inattention.plotting import PALETTE
+from inattention.study.planning.rows import StudyRow
 
 
 @dataclass(frozen=True)
@@ -12,11 +16,11 @@ class Family:
     """A group of rows.
 
     Attributes:
-        name: as cards have it.
-        title: as people read it.
+        name: as cards name it.
+        title: for legends.
         light: colour on light paper.
         dark: colour on dark paper.
-        marker: as matplotlib has it.
+        marker: matplotlib's name of the marker.
     """
 
     name: str
@@ -27,24 +31,24 @@ class Family:
 
 
 FAMILIES = (
-    Family("mel", "Mel features, no model", "#2b2e35", "#f0f1f3", "P"),
-    Family("query-key", "Query-key", "#1a4d9e", "#5a9bd8", "o"),
-    Family("sparse", "Sparse", "#c96a0a", "#e3a63c", "s"),
-    Family("hashing", "Hashing", "#8f1230", "#f4436c", "^"),
-    Family("synthesizer", "Synthesizer", "#239a5c", "#42dd9a", "D"),
-    Family("toeplitz", "Toeplitz", "#9440d8", "#dcb2fa", "v"),
-    Family("fixed", "Fixed patterns", "#8a5a2b", "#cda277", ">"),
-    Family("linear", "Linear time", "#00798c", "#408098", "<"),
+    Family("mel", "Mel features, no model", *PALETTE["black"], "P"),
+    Family("query-key", "Query-key", *PALETTE["blue"], "o"),
+    Family("sparse", "Sparse", *PALETTE["orange"], "s"),
+    Family("hashing", "Hashing", *PALETTE["red"], "^"),
+    Family("synthesizer", "Synthesizer", *PALETTE["green"], "D"),
+    Family("toeplitz", "Toeplitz", *PALETTE["purple"], "v"),
+    Family("fixed", "Fixed patterns", *PALETTE["brown"], ">"),
+    Family("linear", "Linear time", *PALETTE["teal"], "<"),
 )
-CONTROL = Family("control", "Control", "#85878e", "#8d929b", "X")
+CONTROL = Family("control", "Control", *PALETTE["grey"], "X")
 _FURTHER = (
-    ("#5f6b00", "#c6cf4a", "p"),
-    ("#b0307f", "#f29ad0", "h"),
+    (*PALETTE["olive"], "p"),
+    (*PALETTE["pink"], "h"),
 )
 
 
-def arrange(names: list[str]) -> dict[str, Family]:
-    """Give families their places: those known here first, then others in the order given, controls last.
+def arrange(names: Sequence[str]) -> dict[str, Family]:
+    """Return families in order: those known here first, then others in the order given, controls last.
 
     >>> [family.title for family in arrange(["control", "fourier", "sparse"]).values()]
     ['Sparse', 'Fourier', 'Control']
@@ -58,3 +62,9 @@ def arrange(names: list[str]) -> dict[str, Family]:
     if CONTROL.name in names:
         arranged[CONTROL.name] = CONTROL
     return arranged
+
+
+def grouped(rows: Sequence[StudyRow], families: Mapping[str, Family]) -> list[StudyRow]:
+    """Return rows family by family, each family in the order given; untrained encoders follow all others."""
+    places = list(families)
+    return sorted(rows, key=lambda row: (row.untrained, places.index(row.family)))

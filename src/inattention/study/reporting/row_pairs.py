@@ -1,85 +1,71 @@
-"""Which differences hold: the comparisons that a study is run for, each on every task."""
+"""Which rows are compared in the report: the pairs that a study is run for, on every task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inattention.study.estimates import Verdict, compare
-from inattention.study.records import RowInfo
-from inattention.study.reporting.tables import AccuracyRow
+from inattention.comparison import Difference
+from inattention.study.comparison import REFERENCE, RowComparison
+from inattention.study.planning.rows import StudyRow
+from inattention.study.reporting.tables import Tables
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One row against another on one task.
-
-    Attributes:
-        points: how much more, in points of accuracy.
-        verdict: whether intervals lie apart; None if either was not measured.
-    """
-
-    points: float
-    verdict: Verdict | None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One row against another on all tasks.
+class RowPair:
+    """Differences between two rows.
 
     Attributes:
         one: the row.
-        other: what it is held against.
-        why: what the comparison is for.
-        differences: by task; None where either was not measured.
+        other: the row that it is compared with.
+        why: purpose of the comparison.
+        differences: by task; None where a row was not measured, or not per test utterance.
     """
 
-    one: RowInfo
-    other: RowInfo
+    one: StudyRow
+    other: StudyRow
     why: str
     differences: dict[str, Difference | None]
 
+    @property
+    def measured(self) -> dict[str, Difference]:
+        """The differences that were measured, by task."""
+        return {task: it for task, it in self.differences.items() if it}
 
-def subjects(infos: Sequence[RowInfo]) -> list[RowInfo]:
-    """Pick the rows that a study is about: trained encoders whose attention is learned and blind to its input."""
+
+def subjects(rows: Sequence[StudyRow]) -> list[StudyRow]:
+    """Return the rows that a study is about: trained encoders with learned input-independent attention."""
     chosen = [
-        info
-        for info in infos
-        if info.card and info.card.input_independent and info.family.name != "control" and not info.untrained
+        row for row in rows if row.card and row.card.input_independent and row.family != "control" and not row.untrained
     ]
     # The paper's own first.
-    return sorted(chosen, key=lambda info: not info.name.startswith("patterned"))
+    return sorted(chosen, key=lambda row: not row.name.startswith("patterned"))
 
 
-def baselines(infos: Sequence[RowInfo]) -> list[RowInfo]:
-    """Pick the rows that others are held against: query-key attention, trained, from any start."""
-    return [info for info in infos if info.name.partition("@")[0] == "qk" and not info.untrained]
+def baselines(rows: Sequence[StudyRow]) -> list[StudyRow]:
+    """Return the rows that others are compared with: trained query-key attention, from any initialisation."""
+    return [row for row in rows if row.mechanism == REFERENCE and not row.untrained]
 
 
-def comparisons(rows: Sequence[AccuracyRow], tasks: Sequence[str]) -> list[Comparison]:
-    """Hold rows against their untrained copies, query-key attention and Mel, where both were measured."""
-    infos = [row.info for row in rows]
-    by_name = {row.info.name: row for row in rows}
+def row_pairs(tables: Tables, comparison: RowComparison) -> list[RowPair]:
+    """Compare rows with their untrained copies, query-key attention and Mel, where both were measured."""
+    rows = [it.row for it in tables.accuracy]
+    by_name = {row.name: row for row in rows}
     pairs = [
-        (by_name[info.trained_name].info, info, "what pre-training added")
-        for info in infos
-        if info.untrained and info.trained_name in by_name
+        (by_name[row.trained], row, "effect of pre-training")
+        for row in rows
+        if row.untrained and row.trained in by_name
     ]
-    for info in subjects(infos):
-        pairs += [(info, other, "input-independent against query-key") for other in baselines(infos)]
+    for row in subjects(rows):
+        pairs += [(row, other, "input-independent against query-key") for other in baselines(rows)]
     pairs += [
-        (info, mel, "an encoder against its own input")
-        for info in [*subjects(infos), *baselines(infos)]
-        for mel in infos
-        if mel.is_mel
+        (row, features, "encoder against its own input")
+        for row in [*subjects(rows), *baselines(rows)]
+        for features in rows
+        if features.is_features
     ]
     found = [
-        Comparison(one, other, why, {task: _difference(by_name[one.name], by_name[other.name], task) for task in tasks})
+        RowPair(
+            one, other, why, {task: comparison.difference([one.name], [other.name], [task]) for task in tables.tasks}
+        )
         for one, other, why in pairs
     ]
-    return [it for it in found if any(it.differences.values())]
-
-
-def _difference(one: AccuracyRow, other: AccuracyRow, task: str) -> Difference | None:
-    first, second = one.scores[task], other.scores[task]
-    if first is None or second is None:
-        return None
-    return Difference(100 * (first.mean - second.mean), compare(first, second))
+    return [pair for pair in found if pair.measured]

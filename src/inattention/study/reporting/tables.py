@@ -1,24 +1,28 @@
-"""The study's two tables, after the paper's: what each row costs (1), and what its frozen features tell (2).
+"""The study's two tables, after the paper's: the cost of each row (1), and the accuracy of its frozen features (2).
 
-Both are made once, as records; CSV, plain text and the report's page are three ways to print them. A number that is
-not there says why: its step failed, it was never run ("missing"), or the row can have none ("-").
+`build_tables` makes both once, as records; `csv_tables`, `terminal_table` and the report's page print them. A number
+that is absent has a reason: its job failed, it was never run ("missing"), or it does not apply to the row ("-").
 """
 
-import csv
-import io
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from inattention.study.estimates import Estimate, accuracy_over_seeds, collapsed, loss_over_seeds
-from inattention.study.records import RowInfo, StudyResults
+from inattention.comparison import Ratio, Verdict, opposite
+from inattention.study.collapse import collapse_reason
+from inattention.study.comparison import REFERENCE, Estimate, RowComparison, ratio_to_reference
+from inattention.study.planning.plan import Kind
+from inattention.study.planning.rows import StudyRow
+from inattention.study.reporting.families import Family, arrange, grouped
 from inattention.study.reporting.paper_results import PaperRow, paper_row
+from inattention.study.reporting.text_formatting import UTTERANCES_ONLY, WIDENED
+from inattention.study.results import StudyResults
+from inattention.text import aligned
 from inattention.timing.exponents import MixingExponent
-from inattention.timing.report import TimedRow, aligned
+from inattention.timing.report import TimedRow
 
 Absence = Literal["failed", "missing", "-"]
+Setting = tuple[int, int]
 TASK_TITLES = {
     "speaker-utterance": "Speaker, utterance",
     "speaker-frame": "Speaker, frame",
@@ -30,244 +34,253 @@ PAPER_LENGTH = 500
 
 
 @dataclass(frozen=True)
+class RowNote:
+    """What a reader of a row's numbers must know.
+
+    Attributes:
+        kind: ``collapsed``, or ``seeds`` where the row has fewer than the study.
+        text: the note in a few words.
+        reason: why a run counts as collapsed; empty elsewhere.
+    """
+
+    kind: Literal["collapsed", "seeds"]
+    text: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        """Return the note with its reason."""
+        return f"{self.text}: {self.reason}" if self.reason else self.text
+
+
+@dataclass(frozen=True)
 class AccuracyRow:
     """One row of Table 2.
 
     Attributes:
-        info: which row.
+        row: the row.
+        family: how its family is drawn.
         loss: held-out masked L1.
+        below_linear: whether the loss is below that of the linear baseline, by its interval.
         scores: accuracy by task.
-        chance: accuracy by task of always saying the most frequent class.
-        absent: why the loss ("loss") or a task's score is not there.
-        seeds: how many of the study's seeds were probed.
+        chance: accuracy by task of always predicting the most frequent class.
+        absent: why the loss ("loss") or the score of a task is absent.
+        seeds: number of seeds that were probed.
         learning_rate: of its pre-training.
-        paper: what the paper reports.
-        marks: what a reader of its numbers must know, such as that it collapsed.
+        paper: the paper's numbers.
+        notes: what a reader of its numbers must know.
     """
 
-    info: RowInfo
+    row: StudyRow
+    family: Family
     loss: Estimate | None
+    below_linear: Verdict
     scores: dict[str, Estimate | None]
     chance: dict[str, float]
     absent: dict[str, Absence]
     seeds: int
     learning_rate: float | None
     paper: PaperRow | None
-    marks: tuple[str, ...]
+    notes: tuple[RowNote, ...]
+
+    @property
+    def collapse(self) -> RowNote | None:
+        """The note on its collapse; None if no run collapsed."""
+        return next((note for note in self.notes if note.kind == "collapsed"), None)
 
     @property
     def collapsed(self) -> bool:
         """Whether any of its runs collapsed."""
-        return any(mark.startswith("collapsed") for mark in self.marks)
+        return self.collapse is not None
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One row's time in one setting and mode.
+
+    Attributes:
+        measured: time, operations and memory.
+        ratio: time relative to ``qk``'s in the same rounds; None if ``qk`` was not timed in them.
+    """
+
+    measured: TimedRow
+    ratio: Ratio | None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the ratio; None for a single round or where ``qk`` was not timed in the same rounds."""
+        return (self.ratio.low, self.ratio.high) if self.ratio and self.ratio.rounds > 1 else None
 
 
 @dataclass(frozen=True)
 class CostRow:
     """One row of Table 1 in one setting: a length and a batch size; both are None where nothing was timed."""
 
-    info: RowInfo
+    row: StudyRow
+    family: Family
     length: int | None
     batch: int | None
-    forward: TimedRow | None
-    train: TimedRow | None
+    forward: Timed | None
+    train: Timed | None
     exponent: MixingExponent | None
     absent: Absence
     paper: PaperRow | None
 
 
-def accuracy_rows(results: StudyResults) -> list[AccuracyRow]:
-    """Make Table 2, a row for every row of the study."""
-    return [_accuracy_row(results, info) for info in results.infos]
+@dataclass(frozen=True)
+class Tables:
+    """Both tables of a study.
 
-
-def settings_of(results: StudyResults) -> list[tuple[int, int]]:
-    """List the lengths and batch sizes that were timed, the paper's length first."""
-    settings = {(timed.length, timed.batch) for timing in results.timing.values() for timed in timing.timed}
-    return sorted(settings, key=lambda setting: (setting[0] != PAPER_LENGTH, *setting))
-
-
-def cost_rows(results: StudyResults, setting: tuple[int, int] | None) -> list[CostRow]:
-    """Make Table 1 for one setting: a row for every encoder, untrained copies left out, as they cost the same."""
-    rows = []
-    for info in results.infos:
-        if info.untrained and info.trained_name in results.rows:
-            continue
-        timing = results.timing.get(info.trained_name) if info.is_timed else None
-        found = (
-            {timed.mode: timed for timed in timing.timed if (timed.length, timed.batch) == setting} if timing else {}
-        )
-        rows.append(
-            CostRow(
-                info,
-                *(setting or (None, None)),
-                forward=found.get("forward"),
-                train=found.get("train"),
-                exponent=timing.exponent if timing else None,
-                absent=_why_untimed(results, info),
-                paper=paper_row(info.name),
-            )
-        )
-    return rows
-
-
-def table1_csv(results: StudyResults) -> str:
-    """Give Table 1 as CSV: for each row a line a setting, or one line if it was never timed. Times are in seconds."""
-    lines = []
-    for place, setting in enumerate(settings_of(results) or [None]):
-        for row in cost_rows(results, setting):
-            measured = bool(row.forward or row.train)
-            if place and not measured:
-                continue
-            card, fit = row.info.card, row.exponent
-            line: dict[str, object] = {
-                "row": row.info.name,
-                "label": row.info.label,
-                "family": row.info.family.name,
-                "fields": "; ".join(card.fields) if card else None,
-                "training_cost": card.training_cost if card else None,
-                "inference_cost": card.inference_cost if card else None,
-                "length": row.length if measured else None,
-                "batch": row.batch if measured else None,
-            }
-            for mode, timed in (("forward", row.forward), ("train", row.train)):
-                for name in (*_TIMES, "flops", "peak_bytes"):
-                    line[f"{mode}_{name}"] = getattr(timed, name) if timed else None
-            line |= {
-                "weight_bytes": row.forward.weight_bytes if row.forward else None,
-                "exponent": fit.exponent if fit else None,
-                "exponent_low": fit.exponent_low if fit else None,
-                "exponent_high": fit.exponent_high if fit else None,
-                "exponent_by_operations": fit.theory if fit else None,
-                "paper_time": row.paper.time if row.paper else None,
-                "paper_ratio": row.paper.ratio if row.paper else None,
-                "status": "measured" if measured else _ABSENT_IN_CSV.get(row.absent, row.absent),
-            }
-            lines.append(line)
-    return _csv(lines)
-
-
-def _why_untimed(results: StudyResults, info: RowInfo) -> Absence:
-    if not info.is_timed or not results.config.get("timed", True):
-        return "-"
-    return "failed" if results.failed("time", info.trained_name) else "missing"
-
-
-def table2_csv(results: StudyResults) -> str:
-    """Give Table 2 as CSV: a line a row; accuracies are shares of 1."""
-    lines = []
-    for row in accuracy_rows(results):
-        line: dict[str, object] = {
-            "row": row.info.name,
-            "label": row.info.label,
-            "family": row.info.family.name,
-            "seeds": row.seeds,
-            "learning_rate": row.learning_rate,
-            "notes": "; ".join(row.marks),
-            **_estimate_columns("held_out_l1", row.loss),
-        }
-        for task in results.tasks:
-            name = task.replace("-", "_")
-            line |= _estimate_columns(name, row.scores[task])
-            line[f"{name}_chance"] = row.chance.get(task)
-            line[f"{name}_paper"] = row.paper.accuracy[task] if row.paper else None
-            line[f"{name}_status"] = "measured" if row.scores[task] else row.absent[task]
-        lines.append(line)
-    return _csv(lines)
-
-
-def terminal_table(folder: str | Path) -> str:
-    """Lay Table 2 out as text, for a study's folder.
-
-    Raises:
-        ResultsError: if its results are missing or broken.
+    Attributes:
+        tasks: the probing tasks.
+        seeds: the study's seeds.
+        families: families of the rows, in order.
+        accuracy: Table 2, a row for each row of the study.
+        costs: Table 1 by setting, the paper's length first; one table without times where nothing was timed.
     """
-    results = StudyResults.load(folder)
-    head = ["row", "masked L1", *(TASK_TITLES[task].lower() for task in results.tasks), ""]
+
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    families: tuple[Family, ...]
+    accuracy: tuple[AccuracyRow, ...]
+    costs: dict[Setting | None, tuple[CostRow, ...]]
+
+    @property
+    def setting(self) -> Setting | None:
+        """The length and batch size of the first cost table; None if nothing was timed."""
+        return next(iter(self.costs))
+
+
+def build_tables(results: StudyResults, comparison: RowComparison) -> Tables:
+    """Return the tables of a study."""
+    families = arrange([row.family for row in results.rows])
+    rows = grouped(results.rows, families)
+    return Tables(
+        tasks=tuple(results.tasks),
+        seeds=results.seeds,
+        families=tuple(families.values()),
+        accuracy=tuple(_accuracy_row(results, comparison, row, families[row.family]) for row in rows),
+        costs={setting: _cost_rows(results, rows, families, setting) for setting in _settings(results) or [None]},
+    )
+
+
+def terminal_table(tables: Tables) -> str:
+    """Return Table 2 as text."""
+    head = ["row", "masked L1", *(TASK_TITLES[task].lower() for task in tables.tasks), ""]
     cells = [
         [
-            row.info.name,
+            row.row.name,
             f"{row.loss.mean:.3f}" if row.loss else row.absent["loss"],
-            *(as_percent(row.scores[task]) or row.absent[task] for task in results.tasks),
-            "; ".join(mark.partition(":")[0] for mark in row.marks),
+            *(as_percent(row.scores[task]) or row.absent[task] for task in tables.tasks),
+            "; ".join(note.text for note in row.notes),
         ]
-        for row in accuracy_rows(results)
+        for row in tables.accuracy
     ]
-    # Notes are words, and stand to the left.
+    # Notes are words: their column is aligned to the left.
     cells = [head, *cells]
     width = max(len(row[-1]) for row in cells)
     table = aligned([[*row[:-1], row[-1].ljust(width)] for row in cells])
-    seeds = len(results.seeds)
+    seeds = len(tables.seeds)
     of = "one seed: intervals over test utterances" if seeds == 1 else f"mean of {seeds} seeds"
     return f"{table}\n\naccuracy in %, with 95 % intervals ({of})"
 
 
-def _accuracy_row(results: StudyResults, info: RowInfo) -> AccuracyRow:
-    runs = results.runs_of(info.name)
-    by_task = {task: results.scores_of(info.name, task) for task in results.tasks}
-    absent: dict[str, Absence] = {"loss": "-" if info.is_mel else _why(results, ("pretrain",), info.name)}
-    absent |= dict.fromkeys(results.tasks, _why(results, ("probe", "pretrain"), info.name))
-    seeds = sum(row == info.name for row, _ in results.probes)
-    marks = []
-    reasons = []
-    for run in runs:
-        probes = results.probes.get((run.row, run.seed))
-        reason = collapsed(run, list(probes.scores.values()) if probes else [])
-        reasons += [reason] if reason else []
-    if reasons:
-        some = "" if len(reasons) == len(runs) == 1 else f" ({len(reasons)} of {len(runs)} seeds)"
-        marks.append(f"collapsed{some}: {reasons[0]}")
-    asked = len(results.seeds_of(info.name))
-    if 0 < seeds < asked:
-        marks.append(f"{seeds} of {asked} seeds")
-    elif asked < len(results.seeds):
-        marks.append("one seed")
-    return AccuracyRow(
-        info=info,
-        loss=loss_over_seeds(runs),
-        scores={task: accuracy_over_seeds(scores) for task, scores in by_task.items()},
-        chance={task: scores[0].chance for task, scores in by_task.items() if scores},
-        absent=absent,
-        seeds=seeds,
-        learning_rate=runs[0].learning_rate if runs and runs[0].steps else None,
-        paper=paper_row(info.name),
-        marks=tuple(marks),
-    )
-
-
-def _why(results: StudyResults, kinds: Iterable[str], row: str) -> Absence:
-    return "failed" if any(results.failed(kind, row) for kind in kinds) else "missing"
-
-
-_ABSENT_IN_CSV = {"-": "not applicable"}
-_TIMES = ("seconds", "seconds_low", "seconds_high", "ratio", "ratio_low", "ratio_high")
-
-
-def _estimate_columns(name: str, estimate: Estimate | None) -> dict[str, float | None]:
-    if estimate is None:
-        return {name: None, f"{name}_low": None, f"{name}_high": None}
-    return {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-
-
-def _csv(lines: Sequence[dict[str, object]]) -> str:
-    """Lines as CSV; what is not known is an empty cell, and floats keep six significant digits."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
-    writer.writeheader()
-    for line in lines:
-        writer.writerow({name: _cell(value) for name, value in line.items()})
-    return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else value
-
-
 def as_percent(estimate: Estimate | None) -> str:
-    """An accuracy and its interval in percent, such as ``43.3 [42.3, 44.3]``; empty if there is none."""
+    """Return an accuracy and its interval in percent, such as ``43.3 [42.3, 44.3]``; empty if there is none."""
     if estimate is None:
         return ""
     if estimate.low is None or estimate.high is None:
         return f"{100 * estimate.mean:.1f}"
-    return f"{100 * estimate.mean:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+    return f"{100 * estimate.mean:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]{mark_of(estimate)}"
+
+
+def mark_of(estimate: Estimate) -> str:
+    """Return the mark of an interval that rests on a single seed."""
+    return UTTERANCES_ONLY if estimate.utterances_only else WIDENED if estimate.widened else ""
+
+
+def _settings(results: StudyResults) -> list[Setting]:
+    """Return the lengths and batch sizes that were timed, the paper's length first."""
+    settings = {(timed.length, timed.batch) for timing in results.timing.values() for timed in timing.timed}
+    return sorted(settings, key=lambda setting: (setting[0] != PAPER_LENGTH, *setting))
+
+
+def _cost_rows(
+    results: StudyResults, study_rows: Sequence[StudyRow], families: Mapping[str, Family], setting: Setting | None
+) -> tuple[CostRow, ...]:
+    """Return Table 1 for one setting: every encoder, without untrained copies of others, which cost the same."""
+    reference = results.timing[REFERENCE].timed if REFERENCE in results.timing else ()
+    rows = []
+    for row in study_rows:
+        if row.untrained and row.trained in results.by_name:
+            continue
+        timing = results.timing.get(row.trained) if row.is_timed else None
+        found = {
+            it.mode: Timed(it, ratio_to_reference(it, reference))
+            for it in (timing.timed if timing else ())
+            if (it.length, it.batch) == setting
+        }
+        rows.append(
+            CostRow(
+                row,
+                families[row.family],
+                *(setting or (None, None)),
+                forward=found.get("forward"),
+                train=found.get("train"),
+                exponent=timing.exponent if timing else None,
+                absent=_why_untimed(results, row),
+                paper=paper_row(row.name),
+            )
+        )
+    return tuple(rows)
+
+
+def _why_untimed(results: StudyResults, row: StudyRow) -> Absence:
+    if not row.is_timed or not results.config.timed:
+        return "-"
+    return "failed" if results.failed("time", row.trained) else "missing"
+
+
+def _accuracy_row(results: StudyResults, comparison: RowComparison, row: StudyRow, family: Family) -> AccuracyRow:
+    runs = results.runs_of(row.name)
+    by_task = {task: results.scores_of(row.name, task) for task in results.tasks}
+    absent: dict[str, Absence] = {"loss": "-" if row.is_features else _why(results, ("pretrain",), row.name)}
+    absent |= dict.fromkeys(results.tasks, _why(results, ("probe", "pretrain"), row.name))
+    below: Verdict = "not measured"
+    if results.baseline is not None and (found := comparison.loss_difference(row.name, results.baseline)):
+        below = opposite(found.verdict)
+    return AccuracyRow(
+        row=row,
+        family=family,
+        loss=comparison.loss(row.name),
+        below_linear=below,
+        scores={task: comparison.accuracy(row.name, task) for task in results.tasks},
+        chance={task: scores[0].chance for task, scores in by_task.items() if scores},
+        absent=absent,
+        seeds=sum(name == row.name for name, _ in results.probes),
+        learning_rate=runs[0].learning_rate if runs and runs[0].steps else None,
+        paper=paper_row(row.name),
+        notes=tuple(_notes(results, row.name)),
+    )
+
+
+def _notes(results: StudyResults, row: str) -> Sequence[RowNote]:
+    notes = []
+    runs = results.runs_of(row)
+    reasons = []
+    for run in runs:
+        probes = results.probes.get((run.row, run.seed))
+        reason = collapse_reason(run, list(probes.tasks.values()) if probes else [])
+        reasons += [reason] if reason else []
+    if reasons:
+        some = "" if len(reasons) == len(runs) == 1 else f" ({len(reasons)} of {len(runs)} seeds)"
+        notes.append(RowNote("collapsed", f"collapsed{some}", reasons[0]))
+    seeds, planned = sum(name == row for name, _ in results.probes), len(results.seeds_of(row))
+    if 0 < seeds < planned:
+        notes.append(RowNote("seeds", f"{seeds} of {planned} seeds"))
+    elif planned < len(results.seeds):
+        notes.append(RowNote("seeds", "one seed"))
+    return notes
+
+
+def _why(results: StudyResults, kinds: Iterable[Kind], row: str) -> Absence:
+    return "failed" if any(results.failed(kind, row) for kind in kinds) else "missing"

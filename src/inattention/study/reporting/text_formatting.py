@@ -1,4 +1,4 @@
-"""Small pieces of text for the report: numbers, lists and names, each in one form everywhere."""
+"""Text formatting of the report: numbers, intervals, lists and names, each in one form everywhere."""
 
 import math
 import re
@@ -6,21 +6,30 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
+from inattention.comparison import Difference, Interval, Ratio
+
 TASK_WORDS = {
     "speaker-utterance": "speakers by utterance",
     "speaker-frame": "speakers by frame",
     "phone-1-hidden": "phones (1 hidden layer)",
     "phone-2-hidden": "phones (2 hidden layers)",
 }
+# Marks of intervals that rest on less than several seeds of the row itself.
+WIDENED, UTTERANCES_ONLY = "\N{DAGGER}", "\N{DOUBLE DAGGER}"
+MARKS = (
+    f"{WIDENED} a row has one seed: its interval is widened by the deviation between seeds of the rows that have "
+    f"several. {UTTERANCES_ONLY} a row has one seed and no row has several: the interval covers other test utterances "
+    "and not another training."
+)
 
 
 def code(name: str) -> Markup:
-    """Set a row's name as the thing that one types."""
+    """Return a row's name as HTML code."""
     return Markup("<code>{}</code>").format(name)
 
 
 def breakable(name: str) -> Markup:
-    """Let a row's name break before its parts, where it stands in a narrow column.
+    """Return a row's name that may wrap before each of its parts, for narrow columns.
 
     >>> str(breakable("qk@identity"))
     'qk<wbr>@identity'
@@ -29,7 +38,7 @@ def breakable(name: str) -> Markup:
 
 
 def listing(items: Sequence[str], last: str = "and") -> Markup:
-    """Join words as a sentence does; whatever is no markup yet is escaped.
+    """Join words as in a sentence; text that is not markup is escaped.
 
     >>> str(listing(["a", "b", "c"]))
     'a, b and c'
@@ -41,7 +50,7 @@ def listing(items: Sequence[str], last: str = "and") -> Markup:
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """Say how many.
+    """Return a number with its noun.
 
     >>> counted(1, "seed"), counted(1200, "utterance")
     ('1 seed', '1,200 utterances')
@@ -49,17 +58,17 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def percent(share: float) -> str:
-    """A share of 1 in percent, without the sign.
+def percent(fraction: float) -> str:
+    """Return a fraction in percent, without the sign.
 
     >>> percent(0.9926)
     '99.3'
     """
-    return f"{100 * share:.1f}"
+    return f"{100 * fraction:.1f}"
 
 
 def signed(points: float) -> str:
-    """A difference with its sign, to one place.
+    """Return a difference with its sign, to one decimal.
 
     >>> signed(3.14), signed(-0.01)
     ('+3.1', '0.0')
@@ -69,7 +78,7 @@ def signed(points: float) -> str:
 
 
 def three_digits(value: float) -> str:
-    """A number to three significant digits, without an exponent.
+    """Return a number to three significant digits, without an exponent.
 
     >>> three_digits(0.01234), three_digits(1234.5), three_digits(12.0)
     ('0.0123', '1230', '12.0')
@@ -81,7 +90,7 @@ def three_digits(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Time as people say it.
+    """Return a time in the unit that suits it.
 
     >>> duration(4.8), duration(42.3), duration(600), duration(9000)
     ('4.8 s', '42 s', '10 min', '2.5 h')
@@ -94,9 +103,49 @@ def duration(seconds: float) -> str:
 
 
 def formula(text: str) -> Markup:
-    """Raise exponents, such as in T^1.5.
+    """Return a cost formula as HTML, with exponents such as in T^1.5 raised.
 
     >>> str(formula("O(T^1.5 d < H)"))
     'O(T<sup>1.5</sup> d &lt; H)'
     """
     return Markup(re.sub(r"\^([\w.]+)", r"<sup>\1</sup>", str(escape(text))))
+
+
+def points_text(difference: Difference | None) -> str:
+    """Return a difference of accuracies in percentage points, with its interval.
+
+    >>> points_text(Difference(0.026, 0.007, 0.046, seeds=2))
+    '+2.6 [+0.7, +4.6]'
+    """
+    if difference is None:
+        return "not measured"
+    middle, low, high = (signed(100 * it) for it in (difference.estimate, difference.low, difference.high))
+    return f"{middle} [{low}, {high}]{mark(difference)}"
+
+
+def loss_text(difference: Difference | None) -> str:
+    """Return a difference of losses with its interval.
+
+    >>> loss_text(Difference(-0.0264, -0.03, -0.02, seeds=2))
+    '−0.026 [−0.030, −0.020]'
+    """
+    if difference is None:
+        return "not measured"
+    middle, low, high = (
+        f"{it:+.3f}".replace("-", "\N{MINUS SIGN}") for it in (difference.estimate, difference.low, difference.high)
+    )
+    return f"{middle} [{low}, {high}]{mark(difference)}"
+
+
+def ratio_text(ratio: Ratio) -> str:
+    """Return a ratio of times with its interval, if there are several rounds.
+
+    >>> ratio_text(Ratio(0.8, 0.78, 0.82, rounds=5)), ratio_text(Ratio(0.8, 0.0, math.inf, rounds=1))
+    ('0.80 [0.78, 0.82]', '0.80')
+    """
+    return f"{ratio.ratio:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio.rounds > 1 else f"{ratio.ratio:.2f}"
+
+
+def mark(interval: Interval) -> str:
+    """Return the mark of an interval that rests on a single seed of a row; see `MARKS`."""
+    return UTTERANCES_ONLY if interval.utterances_only else WIDENED if interval.widened else ""

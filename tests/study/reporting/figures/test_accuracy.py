@@ -8,17 +8,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from inattention.study.estimates import Estimate, accuracy_over_seeds
-from inattention.study.records import StudyResults
+from inattention.study import store
+from inattention.study.comparison import Estimate, RowComparison, measured_rows
 from inattention.study.reporting.families import CONTROL, FAMILIES
-from inattention.study.reporting.figures.accuracy import (
-    AccuracyPoint,
-    accuracy_svg,
-    accuracy_time_svg,
-    inline,
-    loss_svg,
-    marker_path,
-)
+from inattention.study.reporting.figures.accuracy import AccuracyPoint, accuracy_svg
+from inattention.study.reporting.figures.accuracy_time import accuracy_time_svg
+from inattention.study.reporting.figures.drawing import marker_path
+from inattention.study.reporting.figures.inline_svg import inline
+from inattention.study.reporting.figures.loss import LossCurves, loss_svg
+from inattention.study.reporting.tables import Tables, build_tables
+from inattention.study.results import StudyResults
 
 # What the common forms of colour blindness make of linear RGB (Machado et al. 2009, severity 1).
 VISION = {
@@ -31,15 +30,26 @@ VISION = {
 
 @pytest.fixture(scope="module")
 def results(study: Path) -> StudyResults:
-    return StudyResults.load(study)
+    return store.load(study)
 
 
 @pytest.fixture(scope="module")
-def points(results: StudyResults) -> list[AccuracyPoint]:
+def tables(results: StudyResults) -> Tables:
+    return build_tables(results, RowComparison(measured_rows(results)))
+
+
+@pytest.fixture(scope="module")
+def points(tables: Tables) -> list[AccuracyPoint]:
+    ratios = [None, None, *((0.7 + i / 50, 0.6, 1.1) for i in range(16))]
     return [
-        AccuracyPoint(info, accuracy_over_seeds(results.scores_of(info.name, "speaker-frame")), "missing", ratio=ratio)
-        for info, ratio in zip(results.infos, [None, None, *((0.7 + i / 50, 0.6, 1.1) for i in range(16))], strict=True)
+        AccuracyPoint(row.row, row.family, row.scores["speaker-frame"], "missing", ratio=ratio)
+        for row, ratio in zip(tables.accuracy, ratios, strict=True)
     ]
+
+
+def curves(results: StudyResults, tables: Tables, *names: str) -> list[LossCurves]:
+    rows = [row for row in tables.accuracy if row.row.name in names]
+    return [LossCurves(row.row.name, row.family, results.runs_of(row.row.name)) for row in rows]
 
 
 def words(svg: str) -> set[str]:
@@ -56,22 +66,22 @@ def test_the_same_results_give_the_same_bytes_and_no_date(points: list[AccuracyP
 
 
 def test_each_measured_row_is_named_in_words(points: list[AccuracyPoint]) -> None:
-    measured = {point.info.name for point in points if point.score}
+    measured = {point.row.name for point in points if point.score}
     assert measured <= words(accuracy_time_svg(points, "time", width=360, height=520))
-    assert {point.info.name for point in points} | {"missing"} <= words(accuracy_svg(points, 0.1, "accuracy"))
+    assert {point.row.name for point in points} | {"missing"} <= words(accuracy_svg(points, 0.1, "accuracy"))
 
 
-def test_loss_curves_name_rows_and_reference_lines(results: StudyResults) -> None:
-    runs = [(info, results.runs_of(info.name)) for info in results.infos if info.name in ("qk", "patterned", "none")]
-    shown = words(loss_svg(runs, {"predicting the mean": 0.8}, "loss", against="seconds"))
+def test_loss_curves_name_rows_and_reference_lines(results: StudyResults, tables: Tables) -> None:
+    rows = curves(results, tables, "qk", "patterned", "none")
+    shown = words(loss_svg(rows, {"predicting the mean": 0.8}, "loss", against="seconds"))
     assert {"qk", "patterned", "none", "predicting the mean", "seconds of training"} <= shown
 
 
-def test_a_row_with_steps_of_half_the_time_ends_at_half_the_time(results: StudyResults) -> None:
-    (qk,) = [(info, results.runs_of(info.name)) for info in results.infos if info.name == "qk"]
+def test_a_row_with_steps_of_half_the_time_ends_at_half_the_time(results: StudyResults, tables: Tables) -> None:
+    qk = curves(results, tables, "qk")
 
     def last_tick(ratio: float) -> float:
-        svg = loss_svg([qk], {"predicting the mean": 0.8}, "loss", against="time", ratios={"qk": ratio})
+        svg = loss_svg(qk, {"predicting the mean": 0.8}, "loss", against="time", ratios={"qk": ratio})
         assert "training time, in steps of qk" in words(svg)
         return max(float(word) for word in words(svg) if word.replace(".", "").isdigit())
 
@@ -79,7 +89,7 @@ def test_a_row_with_steps_of_half_the_time_ends_at_half_the_time(results: StudyR
 
 
 def test_one_row_alone_and_one_without_an_interval_can_be_drawn(points: list[AccuracyPoint]) -> None:
-    alone = AccuracyPoint(points[2].info, Estimate(0.5, None, None, 1), ratio=(1.0, 1.0, 1.0))
+    alone = AccuracyPoint(points[2].row, points[2].family, Estimate(0.5, None, None, 1), ratio=(1.0, 1.0, 1.0))
     assert "qk" in words(accuracy_time_svg([alone], "time", width=360, height=300))
     assert "qk" in words(accuracy_svg([alone], None, "accuracy"))
 

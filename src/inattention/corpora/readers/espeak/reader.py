@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.corpora.core.phones import ENGLISH_PHONES
+from inattention.corpora.core.splits import check_all_fractions
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.espeak.jobs import SpeakJob, SpokenVoice, Utterance
@@ -84,10 +85,7 @@ class EspeakConfig:
                 f"for one utterance in each split: ask for at least {self.voices * _MIN_SECONDS_PER_VOICE / 3600:.3g} "
                 "hours" + (f" or at most {enough} voices" if enough else "")
             )
-        if min(self.train, self.dev, self.test) <= 0 or abs(self.train + self.dev + self.test - 1) > 1e-6:
-            raise CorpusError(
-                f"train, dev and test must be above 0 and sum to 1, not {self.train}, {self.dev}, {self.test}"
-            )
+        check_all_fractions(self.train, self.dev, self.test)
         if self.sampling_rate < 8000:
             raise CorpusError(f"sampling_rate must be at least 8000 Hz, not {self.sampling_rate}")
         if not 80 <= self.words_per_minute <= 300 or not 0 <= self.rate_spread <= 0.5:
@@ -116,8 +114,6 @@ def prepare(
     """
     if not hasattr(os, "fork"):
         raise CorpusError("eSpeak's voices are made repeatable by forking, which this system cannot do")
-    if workers is not None and workers < 1:
-        raise CorpusError(f"workers must be at least 1, not {workers}")
     spec = CorpusSpec(
         name=NAME,
         config=dataclasses.asdict(config),
@@ -128,10 +124,10 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        from inattention.corpora.workers.pool import cores, run_jobs
+        from inattention.corpora.workers.pool import run_jobs
 
         jobs = [job.to_json() for job in speak_jobs(config, writer.folder)]
-        for job, answer in run_jobs(_WORKER, jobs, writer, workers=workers or cores(), progress=progress, unit="voice"):
+        for job, answer in run_jobs(_WORKER, jobs, writer, workers=workers, progress=progress, unit="voice"):
             _add_voice(writer, config, job["id"], SpokenVoice.from_json(answer))
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
@@ -175,7 +171,7 @@ def _add_voice(writer: CorpusWriter, config: EspeakConfig, speaker: str, spoken:
         writer.skip(item, reason)
     count = len(spoken.utterances)
     if count < len(SPLITS):
-        writer.skip(speaker, f"only {count} of its utterances came out, too few for three splits: left out")
+        writer.skip(speaker, f"only {count} of its utterances came out, too few for three splits: skipped")
         return
     for split, utterance in zip(_splits(config, count), spoken.utterances, strict=True):
         writer.add(split, _cut(config, speaker, utterance))

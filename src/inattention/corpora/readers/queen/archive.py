@@ -109,11 +109,11 @@ class Archive:
     def _add(self, raw: bytes, offset: int, length: int, first: int, size: int) -> None:
         name = raw.rstrip(b"\0").decode("latin-1").upper()
         if not _NAME.fullmatch(name):
-            self.bad.append((ascii(name), "no name for a file"))
+            self.bad.append((ascii(name), "is not a file name"))
         elif offset < first or offset + length > size:
             self.bad.append((name, f"its bytes {offset} to {offset + length} are not in the archive ({size} bytes)"))
         elif name in self.entries:
-            self.bad.append((name, "stands in the index twice; the first is taken"))
+            self.bad.append((name, "is in the index twice; the first one is used"))
         else:
             self.entries[name] = Entry(name, offset, length)
 
@@ -202,7 +202,7 @@ class _Reader:
     def _check(self, offset: int, size: int) -> None:
         if offset + size > len(self._data):
             where = offset + _DIALOGUE_HEADER_BYTES
-            raise CorpusError(f"{self._name} is damaged: it ends before byte {where + size}, where a line goes on")
+            raise CorpusError(f"{self._name} is damaged: it ends before byte {where + size}, in the middle of a line")
 
 
 def _pieces(line: str) -> Iterator[str]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.corpora.core.phones import ENGLISH_PHONES
+from inattention.corpora.core.splits import check_all_fractions
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.acceptance import MEASURED
@@ -69,10 +70,7 @@ class QueenConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.train, self.dev, self.test) <= 0 or abs(self.train + self.dev + self.test - 1) > 1e-6:
-            raise CorpusError(
-                f"train, dev and test must be above 0 and sum to 1, not {self.train}, {self.dev}, {self.test}"
-            )
+        check_all_fractions(self.train, self.dev, self.test)
         if self.lines_per_speaker < 3:
             raise CorpusError(f"lines_per_speaker must be at least 3, one a split, not {self.lines_per_speaker}")
 
@@ -90,8 +88,6 @@ def prepare(
     Raises:
         CorpusError: There is no archive, it is damaged, the corpus cannot be written, or pocketsphinx is not installed.
     """
-    if workers is not None and workers < 1:
-        raise CorpusError(f"workers must be at least 1, not {workers}")
     path = find_archive(config.archive)
     archive = Archive(path)
     if config.phones:
@@ -107,14 +103,14 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        from inattention.corpora.workers.pool import cores, run_jobs
+        from inattention.corpora.workers.pool import run_jobs
 
         lines, bad = spoken_lines(archive)
         for item, reason in (*archive.bad, *bad):
             writer.skip(item, reason)
         wanted = [line for line in lines if config.untold or line.text is not None]
         jobs = [_job(config, archive, writer.folder, line).to_json() for line in wanted]
-        answers = run_jobs(_WORKER, jobs, writer, workers=workers or cores(), progress=progress, unit="line")
+        answers = run_jobs(_WORKER, jobs, writer, workers=workers, progress=progress, unit="line")
         decoded = [(line, answer_from_json(answer)) for line, (_, answer) in zip(wanted, answers, strict=True)]
         _fill(config, writer, decoded)
 

@@ -1,4 +1,4 @@
-"""Where to put the labels of a figure so that none covers another, a point or a line.
+"""Label placement: no label of a figure covers another, a point or a line.
 
 All boxes are (left, bottom, right, top) in pixels, `y` upwards.
 """
@@ -16,9 +16,9 @@ _PASSES = 4
 
 
 def stack_up(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move places along a line as little as can be, so that neighbours are at least a gap apart.
+    """Return places along a line, moved as little as possible so that neighbours are at least a gap apart.
 
-    Order is kept, and all stay between low and high as far as there is room.
+    Their order is kept, and they stay between low and high as far as there is room.
 
     >>> stack_up([0.0, 1.0, 9.0], gap=4, low=0, high=20)
     [0.0, 4.0, 9.0]
@@ -26,7 +26,7 @@ def stack_up(wanted: Sequence[float], gap: float, low: float, high: float) -> li
     if not wanted:
         return []
     order = np.argsort(wanted, kind="stable")
-    # Less a gap for each before it, places must not fall: least squares under that rule pools what does fall.
+    # Isotonic regression on the places minus a gap for each place before them.
     pools: list[tuple[float, int]] = []
     for rank, item in enumerate(order):
         mean, count = float(wanted[item]) - rank * gap, 1
@@ -48,15 +48,15 @@ def place_labels(
     frame: tuple[float, float, float, float],
     marker: float,
 ) -> Float[np.ndarray, "labels 2"]:
-    """Find a place for each point's label, near the point and clear of all else.
+    """Return a place for each point's label, near the point and clear of everything else.
 
-    Labels are placed one after the other, then each again with all others in view.
+    Labels are placed one after the other, then each again given all others.
 
     Args:
-        points: where the points are.
+        points: positions of the points.
         sizes: width and height of each label.
-        obstacles: what labels should not cover; the points themselves are added.
-        frame: where labels must stay.
+        obstacles: what labels should not cover, besides the points themselves.
+        frame: box that labels must stay in.
         marker: half the width of a point's marker.
 
     Returns:
@@ -65,9 +65,9 @@ def place_labels(
     dots = np.concatenate([points - marker, points + marker], axis=1)
     candidates = [_candidates(point, size, marker) for point, size in zip(points, sizes, strict=True)]
     placed: dict[int, np.ndarray] = {}
-    # Those with the most company choose first: they have the fewest places.
-    company = [(np.hypot(*(points - point).T) < 80).sum() for point in points]
-    order = sorted(range(len(points)), key=lambda label: -company[label])
+    # Points with the most neighbours are labelled first: they have the fewest places left.
+    neighbours = [(np.hypot(*(points - point).T) < 80).sum() for point in points]
+    order = sorted(range(len(points)), key=lambda label: -neighbours[label])
     for _ in range(_PASSES):
         for label in order:
             boxes, reach = candidates[label]
@@ -84,7 +84,7 @@ def place_labels(
 
 
 def _candidates(point: np.ndarray, size: np.ndarray, marker: float) -> tuple[Boxes, Float[np.ndarray, " _"]]:
-    """Boxes around a point, nearest first, and how far each is off."""
+    """Return boxes around a point, nearest first, and the distance of each."""
     boxes, reach = [], []
     half = size / 2
     for distance in _DISTANCES:
@@ -103,7 +103,7 @@ def _candidates(point: np.ndarray, size: np.ndarray, marker: float) -> tuple[Box
 
 
 def _overlap(boxes: Boxes, others: Boxes) -> Float[np.ndarray, " _"]:
-    """For each box the summed extent of its overlaps with others: the square root of each overlap's area."""
+    """Return the summed overlap of each box with others, as the square root of each overlap's area."""
     if not len(others):
         return np.zeros(len(boxes))
     wide = np.minimum(boxes[:, None, 2], others[None, :, 2]) - np.maximum(boxes[:, None, 0], others[None, :, 0])
@@ -112,7 +112,7 @@ def _overlap(boxes: Boxes, others: Boxes) -> Float[np.ndarray, " _"]:
 
 
 def _outside(boxes: Boxes, frame: tuple[float, float, float, float]) -> Float[np.ndarray, " _"]:
-    """How far each box sticks out of the frame."""
+    """Return how far each box is outside the frame."""
     left, bottom, right, top = frame
     beyond = [left - boxes[:, 0], bottom - boxes[:, 1], boxes[:, 2] - right, boxes[:, 3] - top]
     return np.clip(np.stack(beyond), 0, None).sum(0)

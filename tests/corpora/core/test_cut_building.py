@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from inattention.corpora.core.cut_building import fit_phones, phones_within
 from inattention.corpora.errors import CorpusError
-
-from .intervals import QUICK, TOKEN, intervals
+from intervals import QUICK, TOKEN, intervals
 
 
 @QUICK
