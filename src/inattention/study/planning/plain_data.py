@@ -34,7 +34,7 @@ def from_plain(of: Any, data: Any) -> Any:
     return data
 
 
-def _record(of: type, data: Any) -> Any:
+def _record(of: Any, data: Any) -> Any:
     if not isinstance(data, Mapping):
         raise TypeError(f"{of.__name__} is read from an object, not from {data!r}")
     hints = _hints(of)
