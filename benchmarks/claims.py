@@ -6,7 +6,7 @@ from itertools import groupby
 
 from inattention.attention import mechanisms
 from inattention.attention.rows import parse_row
-from inattention.timing.report import aligned
+from inattention.text import aligned
 
 
 @dataclass(frozen=True)

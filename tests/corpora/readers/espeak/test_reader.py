@@ -182,20 +182,20 @@ def test_a_voice_that_says_nothing_right_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(espeak, "sentences", lambda seed: ("" if n % 4 == 2 else s for n, s in enumerate(good(seed))))
     corpus = prepare(SMALL, tmp_path / "mute", workers=1, progress=False)
     assert corpus.speakers == ("lee_en-us", "plain_en-us", "reed_en-us")
-    assert ["zac_en-us", "only 0 of its utterances came out, too few for three splits: left out"] in corpus.info[
+    assert ["zac_en-us", "only 0 of its utterances came out, too few for three splits: skipped"] in corpus.info[
         "bad_items"
     ]["items"]
 
 
 def test_a_worker_that_dies_is_an_error_and_not_a_hang(tmp_path, monkeypatch):
-    ask = Worker.ask
+    start = Worker._start
 
-    def kill_and_ask(self, job, *limit):
-        self._process = self._start()
-        self._process.kill()
-        return ask(self, job, *limit)
+    def start_and_kill(self):
+        process = start(self)
+        process.kill()
+        return process
 
-    monkeypatch.setattr(Worker, "ask", kill_and_ask)
+    monkeypatch.setattr(Worker, "_start", start_and_kill)
     with pytest.raises(CorpusError, match=r"the worker process of .* died"):
         prepare(SMALL, tmp_path / "dead", workers=2, progress=False)
     assert not (tmp_path / "dead").exists()
