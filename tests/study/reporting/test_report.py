@@ -220,10 +220,7 @@ def test_one_seed_intervals_are_marked(tmp_path: Path) -> None:
     page = written(fake_study(tmp_path / "one", rows=FEW)).read_text()
     assert re.search(r'<span class="spread">\[[^]]*\]\N{DOUBLE DAGGER}</span>', page)
 
-    def repeat(line: dict[str, Any]) -> None:
-        line["config"]["repeated"] = ["qk"]
-
-    folder = fake_study(tmp_path / "two", rows=FEW, seeds=(0, 1), change_head=repeat)
+    folder = fake_study(tmp_path / "two", rows=FEW, seeds=(0, 1), repeated=("qk",))
     page = written(folder).read_text()
     assert re.search(r'<span class="spread">\[[^]]*\]\N{DAGGER}</span>', page)
 
