@@ -15,7 +15,6 @@ def test_a_manifest_is_read_back_as_it_was_written(run: Run, tmp_path: Path) -> 
     manifest = replace(run.manifest(), provenance={"commit": "abc"}, files={"init": "0123"})
     manifest.write(tmp_path)
     assert RunManifest.read(tmp_path) == manifest
-    assert manifest.is_complete
 
 
 def test_a_manifest_holds_all_that_the_outcome_depends_on(run: Run) -> None:
@@ -30,7 +29,6 @@ def test_a_manifest_holds_all_that_the_outcome_depends_on(run: Run) -> None:
 def test_the_manifest_of_a_restored_study_has_a_rate_and_provenance_only(tmp_path: Path) -> None:
     stub: dict[str, Any] = {"training": {"learning_rate": 1e-3}, "provenance": {"python": "3.12"}}
     manifest = RunManifest.from_dict(stub)
-    assert not manifest.is_complete
     assert manifest.learning_rate == 1e-3
     assert manifest.corpus is None
     assert manifest.to_dict() == stub

@@ -35,8 +35,8 @@ class CorpusId:
 class RunManifest:
     """The contents of ``run.json``.
 
-    A study that was restored from its results alone knows only the hyperparameters it reports and the provenance of
-    its runs. The manifests it writes have neither model, corpus nor seed (see `is_complete`).
+    A study that version 0.2 restored from its results alone wrote manifests with the learning rate and the provenance
+    of its runs only; they have neither model, corpus nor seed.
 
     Attributes:
         training: hyperparameters, as `PretrainingConfig.hyperparameters` names them.
@@ -53,11 +53,6 @@ class RunManifest:
     seed: int | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] | None = None
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the run can be repeated from this manifest."""
-        return self.model is not None and self.corpus is not None and self.seed is not None
 
     @property
     def learning_rate(self) -> float | None:
