@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inattention.audio.cuts import cut_waveform
+from inattention.audio.reader import cut_waveform
 from inattention.corpora.core.corpus import SPLITS, open_corpus
 from inattention.corpora.labels.acceptance import RULE, Rule
 from inattention.corpora.labels.alignment import SAMPLING_RATE, Aligned, Aligner, Phone, Refused

@@ -1,8 +1,7 @@
-"""How fast the features of a corpus are computed and stored: hours of audio an hour, reading and writing included.
+"""Throughput of storing the features of a corpus: hours of audio per hour, reading and writing included.
 
-The corpus is the embedded one, as FLAC at 16 kHz. What is timed is `inattention corpus features` as people call it,
-the start of its processes included, into an empty folder. The corpus is then repeated under other names until it has
-the wanted hours, so that the start weighs little, as it does in a real corpus.
+The corpus is the embedded one, as FLAC at 16 kHz, repeated under other names until it has the wanted hours. Timed is
+`store_features` into an empty folder, the start of its processes included, which matters little in so many hours.
 
     python benchmarks/feature_throughput.py
     python benchmarks/feature_throughput.py --hours 4 --workers 2
@@ -20,7 +19,8 @@ import tyro
 from claims import Checked, table
 
 from inattention.audio.config import FeatureConfig
-from inattention.corpora.core.corpus import Corpus, cuts_path, open_corpus
+from inattention.corpora.core.corpus import Corpus, open_corpus
+from inattention.corpora.core.cut_files import cuts_path
 from inattention.corpora.core.stored_features import store_features
 from inattention.corpora.readers.espeak import reader as espeak
 from inattention.corpora.readers.espeak.reader import EspeakConfig
@@ -36,10 +36,10 @@ class Options:
     """Measure how fast features are stored.
 
     Attributes:
-        hours: of audio.
-        spoken: hours that are really spoken; the rest repeats them.
-        workers: processes.
-        out: the file that gets what was measured.
+        hours: hours of audio to store.
+        spoken: hours that are synthesised; the rest repeats them.
+        workers: number of processes.
+        out: file for the measurements.
     """
 
     hours: float = 4.0
@@ -76,13 +76,13 @@ def main() -> None:
         f"processor; {measured['megabytes_an_hour']:.0f} MB an hour of audio\n"
         f"load of the machine before the start: {load:.1f}\n"
     )
-    # A bar from below: its reciprocal from above.
+    # A lower bound, as an upper bound of the reciprocal.
     claim = Checked(f"{AT_LEAST:.0f} hours an hour, 2 processes", 1.0, AT_LEAST / measured["hours_an_hour"])
     print(table([claim], "of the time allowed"))
 
 
 def repeated(corpus: Corpus, times: int) -> Corpus:
-    """Give a corpus whose splits have each cut so often, under other names, with the same audio."""
+    """Return a corpus whose splits have each cut `times` times, under other names, with the same audio."""
     for split in ("train", "dev"):
         path = cuts_path(corpus.folder, split)
         lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]

@@ -1,4 +1,4 @@
-"""Trees of small audio files, sound and broken, for the tests of corpora."""
+"""Folders of small audio files, valid and broken, for the tests of corpora."""
 
 import os
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ RATE = 16_000
 
 
 def noise(seconds: float = 0.5, rate: int = RATE, channels: int = 1, seed: int = 0) -> np.ndarray:
-    """Noise as loud as speech."""
+    """Return noise at the level of speech."""
     shape = (round(seconds * rate), channels) if channels > 1 else round(seconds * rate)
     return (0.1 * np.random.default_rng(seed).standard_normal(shape)).clip(-0.9, 0.9)
 
 
 def write(path: Path, samples: np.ndarray | None = None, rate: int = RATE, **options: str) -> Path:
-    """Write an audio file, and the folders that it stands in."""
+    """Write an audio file, and its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(os.fsencode(path), noise() if samples is None else samples, rate, **options)  # ty: ignore
     return path
 
 
 def people(folder: Path, names: Sequence[str] = ("ann", "bob"), each: int = 4) -> Path:
-    """Write some recordings of some people, enough for three splits."""
+    """Write recordings of some people, enough for three splits."""
     for name in names:
         for number in range(each):
             write(folder / name / f"{number}.wav", noise(0.3, seed=number))
@@ -32,7 +32,7 @@ def people(folder: Path, names: Sequence[str] = ("ann", "bob"), each: int = 4) -
 
 
 def textgrid(phones: Sequence[tuple[str, float, float]], *, short: bool = False, tier: str = "phones") -> str:
-    """Write phones as Praat does."""
+    """Return phones in the format of Praat."""
     end = phones[-1][2]
     if short:
         rows = "\n".join(f'{a}\n{b}\n"{s}"' for s, a, b in phones)

@@ -1,4 +1,4 @@
-"""A corpus that is made in a moment: tones that change, with speakers and phones, in the format of every corpus."""
+"""A small corpus of changing tones, with speakers and phones, in the format of every corpus."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ PITCH = {"low": 110.0, "high": 220.0}
 
 
 def utterance(speaker: str, seed: int, phones: int = 12) -> tuple[np.ndarray, list[AlignmentItem]]:
-    """Speak phones in a row, each a tone of its own above the speaker's pitch."""
+    """Return a sequence of phones, each a tone of its own above the speaker's pitch."""
     draw = np.random.default_rng(seed)
     pieces, items, start = [], [], 0
     for phone in ["sil", *draw.choice(PHONES[1:], size=phones), "sil"]:
@@ -33,7 +33,7 @@ def utterance(speaker: str, seed: int, phones: int = 12) -> tuple[np.ndarray, li
 
 
 def make_corpus(folder: Path, cuts: dict[str, int] | None = None, phones: int = 12) -> Corpus:
-    """Write a prepared corpus with so many cuts a split."""
+    """Write a prepared corpus with these numbers of cuts."""
     counts = cuts or {"train": 16, "dev": 6, "test": 6}
     (folder / "audio").mkdir(parents=True)
     splits, seed = {}, 0

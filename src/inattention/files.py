@@ -1,9 +1,8 @@
-"""Writing files so that each is whole or not there: under a temporary name beside it, then renamed.
+"""Files that are complete or absent, and folders that one process works in.
 
-And having a folder to oneself meanwhile.
+Everything is written under a temporary name beside its place, then renamed.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Generator, Iterable
@@ -11,47 +10,82 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_MARK = ".writing-"  # in the temporary names, `.NAME.writing-PROCESS`
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.writing-{os.getpid()}")
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """Yield a temporary path beside `path`, which takes its place at the end of the `with` block.
+
+    Nothing is replaced if the block raises. Large files are written this way, others by the functions below.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "numbers.txt"
+    >>> with replacing(path) as temporary, temporary.open("w") as file:
+    ...     _ = file.write("1 2 3")
+    >>> path.read_text()
+    '1 2 3'
+    """
+    temporary = path.with_name(f".{path.name}{_MARK}{os.getpid()}")
     try:
-        temporary.write_bytes(content)
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, all or nothing."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: Path, content: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file, all or nothing."""
     write_bytes(path, content.encode())
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write JSON, whole or not at all."""
+    """Write indented JSON, all or nothing."""
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_lines(path: Path, rows: Iterable[Any]) -> None:
-    """Write rows as JSON lines, whole or not at all."""
+    """Write rows as JSON lines, all or nothing."""
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
+def remove_temporaries(folder: Path) -> None:
+    """Remove what killed processes left in a folder and below it; no other process may write there."""
+    for path in folder.rglob(f".*{_MARK}*"):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
-def owned(folder: Path, refused: type[Exception] = ValueError) -> Generator[None]:
-    """Be the only one at work in a folder; the system lets go when the process ends, however it ends.
+def folder_lock(
+    folder: Path, refused: type[Exception] = ValueError, *, name: str = ".lock", message: str = ""
+) -> Generator[None]:
+    """Hold the lock of a folder, which the system releases when the process ends, however it ends.
 
     Args:
-        folder: the folder.
-        refused: the kind of error that tells of another.
+        folder: An existing folder.
+        refused: Type of the error if another process holds the lock.
+        name: The lock's file, which stays.
+        message: Text of that error; by default it names the folder and asks to wait, or to choose another.
 
     Raises:
-        refused: if another process is at work in it.
-        OSError: if it cannot be written.
+        refused: Another process holds the lock.
+        OSError: The folder cannot be written.
     """
-    with open(folder / ".lock", "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise refused(f"another run is working in {folder}; wait for it, or choose another folder") from None
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / name)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        default = f"another run is working in {folder}; wait for it, or choose another folder"
+        raise refused(message or default) from None
+    try:
         yield
+    finally:
+        lock.release()

@@ -1,4 +1,4 @@
-"""What a result was made with: versions of packages, the interpreter, the machine, and the commit of the source."""
+"""The software and the machine of a result: versions of packages, the interpreter, and the commit of the source."""
 
 import platform
 import subprocess
@@ -13,14 +13,14 @@ PACKAGES = ("torch", "lightning", "lhotse", "numpy", "scipy", "pytorch-optimizer
 
 
 def provenance() -> dict[str, Any]:
-    """Give what a record of a run should say about the software and the machine; no dates, and no paths.
+    """Return what a record of a run has of the software and the machine: no dates, and no paths.
 
     >>> sorted(provenance())
     ['commit', 'machine', 'modified', 'packages', 'platform', 'python']
     """
     commit, modified = _commit(Path(__file__).parent)
     return {
-        # Ours by the code that runs: an installation in place keeps the number that it was installed with.
+        # Of the code that runs: an editable installation keeps the version with which it was installed.
         "packages": {"inattention": __version__, **{name: _version(name) for name in PACKAGES}},
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -39,9 +39,9 @@ def _version(package: str) -> str | None:
 
 @cache
 def _commit(folder: Path) -> tuple[str | None, bool | None]:
-    """Give the commit of a checkout and whether its files differ from it; None of both if it is none.
+    """Return the commit of a checkout and whether its files differ from it; None for both elsewhere.
 
-    A package that is merely installed below somebody's repository is not tracked by it, and has no commit.
+    A package that is installed below someone's repository is not tracked by it, and has no commit.
     """
     try:
         if not _git(folder, "ls-files", "__init__.py"):

@@ -1,10 +1,10 @@
-"""Seeds that say what they are for: a number from a master seed and the name of its use."""
+"""Seeds by purpose: a number from a master seed and the name of its use."""
 
 import hashlib
 
 
 def derive_seed(*parts: int | str) -> int:
-    """Give a 63-bit seed that depends on every part and on nothing else; the same on every machine.
+    """Return a 63-bit seed that depends on every part and on nothing else, the same on every machine.
 
     >>> derive_seed(0, "mask", "cut-1", 3) == derive_seed(0, "mask", "cut-1", 3) != derive_seed(0, "mask", "cut-1", 4)
     True

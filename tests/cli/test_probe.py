@@ -8,7 +8,8 @@ import torch
 
 from inattention import AudioTransformer, AudioTransformerConfig
 from inattention.cli.probe import open_source, run_probe
-from inattention.corpora.core.corpus import Corpus, CorpusError
+from inattention.corpora.core.corpus import Corpus
+from inattention.corpora.errors import CorpusError
 from inattention.model.transformer import ModelFolderError
 from inattention.probing.config import ProbeConfig
 from inattention.probing.features import ProbeError

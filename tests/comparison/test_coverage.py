@@ -18,6 +18,7 @@ def shares(setting: str) -> dict[str, list[float]]:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)[setting]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", ["3 and 3", "2 and 2", "1 and 1", "3 and 1"])
 @pytest.mark.parametrize("setting", ["frames", "speakers"])
 def test_95_percent_intervals_cover_the_true_difference_in_93_to_97_percent_of_studies(setting, seeds):

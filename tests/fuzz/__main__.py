@@ -1,4 +1,4 @@
-"""Feed as many broken inputs as wanted to everything that reads them, and print what became of them."""
+"""Run any number of broken inputs through all readers of files, and print the counts."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from .runner import MAKERS, fuzz
 
 
 def main() -> int:
-    """Run; ends with 1 if an input crashed or was too slow."""
+    """Return 1 if an input crashed or was too slow, else 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--inputs", type=int, default=10_000, help="of all kinds together")
     parser.add_argument("--seed", type=int, default=0)

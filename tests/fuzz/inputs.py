@@ -1,4 +1,4 @@
-"""Sound inputs of every kind, and how they are broken: the same ones for the same seed."""
+"""Valid inputs of every kind, and how they are broken: the same for the same seed."""
 
 import io
 import json
@@ -27,8 +27,8 @@ FORMATS = (
 
 
 @cache
-def sound_audio(number: int) -> bytes:
-    """A tenth of a second in one of the formats."""
+def valid_audio(number: int) -> bytes:
+    """Return some tenths of a second in one of the formats."""
     form, subtype = FORMATS[number]
     samples = 0.2 * np.random.default_rng(number).standard_normal((1600 + 400 * number, 1 + number % 2))
     buffer = io.BytesIO()
@@ -38,7 +38,7 @@ def sound_audio(number: int) -> bytes:
 
 def audio(draw: random.Random) -> bytes:
     """An audio file, most often broken."""
-    return broken(sound_audio(draw.randrange(len(FORMATS))), draw)
+    return broken(valid_audio(draw.randrange(len(FORMATS))), draw)
 
 
 def textgrid(draw: random.Random) -> bytes:
@@ -110,7 +110,7 @@ def manifest(draw: random.Random) -> bytes:
 
 
 def broken(data: bytes, draw: random.Random) -> bytes:
-    """Break bytes in one or several ways; one in twenty stays as it is."""
+    """Return bytes broken in one or several ways; one in twenty is unchanged."""
     if draw.random() < 0.05:
         return data
     for _ in range(draw.randrange(1, 4)):

@@ -1,4 +1,4 @@
-"""Feeds broken inputs to what reads them, and counts: taken, refused with a reason, crashed, too slow."""
+"""Run the readers of files on broken inputs, and count: taken, refused with a reason, crashed, too slow."""
 
 import json
 import math
@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inattention.corpora.core.audio_facts import Bad, inspect
-from inattention.corpora.core.corpus import CorpusError
-from inattention.corpora.core.cut_building import cut_from
+from inattention.corpora.core.audio_facts import AudioJob, Bad, inspect
+from inattention.corpora.core.cut_files import cut_from
 from inattention.corpora.core.file_tree import decode_text
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.cpc import CLASSES, CpcLabels
 from inattention.corpora.labels.ctm import parse_ctm
 from inattention.corpora.labels.textgrid import parse_textgrid
@@ -29,11 +29,11 @@ SECONDS = 10.0  # for any one input; most take a thousandth of a second
 
 @dataclass
 class Outcome:
-    """What became of the inputs of one kind.
+    """Results of the inputs of one kind.
 
     Attributes:
-        counts: How many were `taken`, `refused`, `crashed` or `slow`.
-        faults: The number of each input that crashed or was too slow, with what happened.
+        counts: Numbers of `taken`, `refused`, `crashed` and `slow` inputs.
+        faults: Number of each input that crashed or was too slow, with the reason.
         slowest: Seconds of the slowest input.
     """
 
@@ -50,17 +50,17 @@ class Outcome:
 
 
 def fuzz(kind: str, count: int, seed: int) -> Outcome:
-    """Feed so many inputs of a kind; input k of a seed is always the same."""
+    """Run a number of inputs of a kind; input k of a seed is always the same."""
     return _fuzz_audio(count, seed) if kind == "audio" else _fuzz_parser(kind, count, seed)
 
 
 def made(kind: str, number: int, seed: int) -> bytes:
-    """Make one input."""
+    """Return one input."""
     return MAKERS[kind](random.Random(f"{seed} {kind} {number}"))
 
 
 def _fuzz_parser(kind: str, count: int, seed: int) -> Outcome:
-    import lhotse.cut  # noqa: F401  seconds, which are no input's
+    import lhotse.cut  # noqa: F401  takes seconds, which must not count for the first input
 
     outcome = Outcome()
     for number in range(count):
@@ -84,11 +84,11 @@ def _fuzz_audio(count: int, seed: int) -> Outcome:
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
 
-        def jobs() -> Iterator[dict[str, Any]]:
+        def jobs() -> Iterator[AudioJob]:
             for number in range(count):
                 path = Path(folder) / f"{number}.wav"
                 path.write_bytes(made("audio", number, seed))
-                yield {"path": str(path), "decode": True}
+                yield AudioJob(path=str(path), decode=True)
 
         began = time.perf_counter()
         results = inspect(jobs(), workers=2, seconds=SECONDS, progress=False)
@@ -109,7 +109,7 @@ def _fuzz_audio(count: int, seed: int) -> Outcome:
 
 
 class _TooSlowError(BaseException):
-    """An input took too long; no handler of errors catches it."""
+    """An input took too long; a BaseException, so that no reader catches it."""
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def _limited(seconds: float) -> Iterator[None]:
 
 
 def _check_times(pieces: Any) -> None:
-    """What was taken must at least be possible."""
+    """Check that times are possible."""
     for _, start, end in pieces:
         assert 0 <= start <= end < math.inf, (start, end)
 
@@ -178,7 +178,7 @@ MAKERS: dict[str, Callable[[random.Random], bytes]] = {
     "cpc": inputs.cpc,
     "manifest": inputs.manifest,
 }
-"""What makes an input of each kind; a new parser has a line here and one below."""
+"""Makers of inputs by kind; a new parser has a line here and one below."""
 
 PARSERS: dict[str, Callable[[bytes], None]] = {
     "textgrid": _textgrid,

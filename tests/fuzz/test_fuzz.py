@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fuzz.runner import MAKERS, PARSERS, fuzz, made
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 
 
 @pytest.mark.parametrize("kind", MAKERS)

@@ -116,7 +116,7 @@ def test_without_ray_the_extra_is_named(corpus: Corpus, tmp_path: Path, monkeypa
 
 
 def test_two_studies_in_one_folder_are_refused(corpus: Corpus, tmp_path: Path) -> None:
-    from inattention.files import owned
+    from inattention.files import folder_lock
 
-    with owned(tmp_path), pytest.raises(ValueError, match="another run is working"):
+    with folder_lock(tmp_path), pytest.raises(ValueError, match="another run is working"):
         run_study(replace(SMALL, corpus=corpus.folder), tmp_path, progress=False)

@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from inattention import attention
-from inattention.audio.features import features
+from inattention.audio.frames import features
 from inattention.audio.reader import AudioError, load_audio
 from inattention.model.chunks import encode
 from inattention.model.transformer import AudioTransformer, ModelFolderError

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from inattention.audio.config import FeatureConfig
-from inattention.audio.features import steps_of
+from inattention.audio.frames import steps_of
 from inattention.pretraining.config import MaskingConfig
 from inattention.pretraining.masking import choose_corruption, choose_steps, corrupt, slots
 

@@ -16,7 +16,7 @@ from lhotse import CutSet, MonoCut
 from safetensors.torch import load_file, save_file
 
 from inattention.corpora.core.corpus import Corpus
-from inattention.files import owned
+from inattention.files import folder_lock
 from inattention.model.config import AudioTransformerConfig
 from inattention.model.transformer import AudioTransformer
 from inattention.pretraining import engine
@@ -285,7 +285,7 @@ def test_a_signal_waits_for_a_checkpoint_and_the_run_goes_on_in_the_same_bits(
 
 
 def test_two_runs_in_one_folder_are_refused(run: Run, tmp_path: Path) -> None:
-    with owned(tmp_path), pytest.raises(RunError, match="another run is working"):
+    with folder_lock(tmp_path), pytest.raises(RunError, match="another run is working"):
         pretrain(run, tmp_path, progress=False)
 
 

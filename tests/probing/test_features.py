@@ -9,8 +9,8 @@ from lhotse import AudioSource, Recording
 
 from inattention import AudioTransformer, AudioTransformerConfig
 from inattention.audio.config import FeatureConfig
-from inattention.audio.cuts import cut_waveform
-from inattention.audio.features import features as features_of
+from inattention.audio.frames import features as features_of
+from inattention.audio.reader import cut_waveform
 from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.ours import EncoderSource, MelSource, Source
 from inattention.probing import features as features_module

@@ -5,7 +5,7 @@ from lhotse import MonoCut, SupervisionSegment
 from lhotse.supervision import AlignmentItem
 
 from inattention.audio.config import FeatureConfig
-from inattention.audio.features import log_mel
+from inattention.audio.log_mel import log_mel
 from inattention.encoders.ours import MelSource
 from inattention.probing.features import Skip, SplitFeatures
 from inattention.probing.labels import items_from_frames, labels_at, phone_examples, speaker_examples, step_times

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from inattention.analysis.measures import CATEGORIES, MEASURES, categorise, input_dependence, measure
-from inattention.audio.cuts import cut_waveform
+from inattention.audio.reader import cut_waveform
 from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.base import Crop, MapSource, as_source
 from inattention.seeding import derive_seed

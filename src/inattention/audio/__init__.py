@@ -1,1 +1,1 @@
-"""From a waveform to a model's input: log-mel, deltas, normalisation, frame stacking."""
+"""From files to a model's input: waveforms, log-mel, deltas, normalisation, frame stacking."""

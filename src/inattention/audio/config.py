@@ -1,4 +1,4 @@
-"""Every number of the features, as one record that travels with a model."""
+"""Settings of the features, which are saved with a model."""
 
 import math
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureConfig:
-    """How a waveform becomes a model's input. The defaults are the paper's.
+    """Settings of the features, the paper's by default.
 
     Attributes:
-        sampling_rate: Hz; audio of any other rate is resampled to it.
-        fft_size: samples of the Fourier transform.
+        sampling_rate: Hz; audio of another rate is resampled.
+        fft_size: length of the Fourier transform in samples.
         window_seconds: length of the Hann window.
-        hop_seconds: time from one frame to the next; a whole number of samples.
-        mels: bands of the Slaney mel scale.
-        lowest_hz: where the mel bands begin.
-        highest_hz: where they end; 0 for half the sampling rate.
+        hop_seconds: time between the centres of log-mel frames; a whole number of samples.
+        mels: number of bands on Slaney's mel scale.
+        lowest_hz: lower edge of the mel bands.
+        highest_hz: their upper edge; 0 for half the sampling rate.
         log_floor: added to the mel energies before the logarithm.
-        deltas: whether the first-order time derivative of each band is appended.
-        delta_frames: frames over which the derivative's slope is fitted; odd.
-        normalise: bring mean and variance of each dimension to 0 and 1 over the utterance, after the deltas.
-        stack: frames that are joined to one step; a remainder at the end is dropped.
+        deltas: append the first-order time derivative of each band.
+        delta_frames: number of log-mel frames over which the derivative is fitted; odd.
+        normalise: normalise each dimension to mean 0 and variance 1 over the utterance, after the deltas.
+        stack: number of log-mel frames per encoder frame; a remainder at the end is dropped.
 
     >>> FeatureConfig().size, round(FeatureConfig().step_seconds, 6)
     (480, 0.0375)
@@ -60,30 +60,30 @@ class FeatureConfig:
 
     @property
     def hop_samples(self) -> int:
-        """Samples from one frame to the next."""
+        """Samples between log-mel frames."""
         return round(self.hop_seconds * self.sampling_rate)
 
     @property
     def window_samples(self) -> int:
-        """Samples under the window."""
+        """Length of the window in samples."""
         return round(self.window_seconds * self.sampling_rate)
 
     @property
     def frame_size(self) -> int:
-        """Dimensions of a frame: the bands, and their deltas."""
+        """Dimensions of a log-mel frame with its deltas."""
         return self.mels * (2 if self.deltas else 1)
 
     @property
     def size(self) -> int:
-        """Dimensions of a step: those of its stacked frames."""
+        """Dimensions of an encoder frame, the model's input."""
         return self.frame_size * self.stack
 
     @property
     def step_seconds(self) -> float:
-        """Time from one step to the next: the frame shift of the features."""
+        """Frame shift of the encoder, in seconds."""
         return self.hop_seconds * self.stack
 
     @property
     def first_center_seconds(self) -> float:
-        """Where the first step is centred: frame k is centred at k hops, and a step amid its frames."""
+        """Centre of the first encoder frame: log-mel frame k is centred at k hops, and a stack amid its frames."""
         return self.hop_seconds * (self.stack - 1) / 2

@@ -21,7 +21,7 @@ from inattention.conversion.derive import derive_maps, write_maps
 from inattention.conversion.distillation import Distillation, distillation_run
 from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.extraction.run import fingerprint
-from inattention.files import owned, write_json
+from inattention.files import folder_lock, write_json
 from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.run import claim, fit, measure_held_out
 from inattention.provenance import provenance
@@ -62,7 +62,7 @@ def convert(
         "corpus": {"name": corpus.name, "key": corpus.key},
         "conversion": config.to_dict(),
     }
-    with owned(out):
+    with folder_lock(out):
         (out / DISTILLATION).mkdir(exist_ok=True)
         claim(out / DISTILLATION, account)
         return _once(out / RECORD, lambda: _convert(teacher, corpus, out, config, progress))

@@ -1,1 +1,1 @@
-"""Speech with speakers and phones, as lhotse CutSets: one file a corpus."""
+"""Speech with speakers and phones, as lhotse CutSets: one reader per corpus."""

@@ -1,21 +1,22 @@
-"""Which corpora can be prepared. A new one is a module of its own and one line here."""
+"""The corpora that can be prepared. A new one is a module of its own and one line here."""
 
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from inattention.corpora.core.corpus import Corpus, CorpusError
+from inattention.corpora.core.corpus import Corpus
+from inattention.corpora.errors import CorpusError
 
 
 @dataclass(frozen=True)
 class CorpusKind:
-    """Where to find a kind of corpus; nothing is imported before it is asked for.
+    """Where the code of a kind of corpus is; it is imported when it is needed.
 
     Attributes:
-        module: The module's name. It has a `prepare(config, folder, *, overwrite, workers, progress) -> Corpus`.
-        config_name: The name of the config's dataclass in that module, whose import is light.
-        summary: What it is, in a line.
+        module: Name of its module, which has `prepare(config, folder, *, overwrite, workers, progress) -> Corpus`.
+        config_name: Name of the config's dataclass in that module, whose import is light.
+        summary: One line for help texts.
     """
 
     module: str
@@ -23,11 +24,11 @@ class CorpusKind:
     summary: str
 
     def config_class(self) -> type[Any]:
-        """The dataclass that configures it."""
+        """Return the dataclass that configures it."""
         return getattr(importlib.import_module(self.module), self.config_name)
 
     def prepare(self) -> Callable[..., Corpus]:
-        """The function that prepares it."""
+        """Return the function that prepares it."""
         return importlib.import_module(self.module).prepare
 
 
@@ -51,10 +52,10 @@ CORPORA: dict[str, CorpusKind] = {
 
 
 def corpus_kind(name: str) -> CorpusKind:
-    """The kind of corpus of that name.
+    """Return the kind of corpus of a name.
 
     Raises:
-        CorpusError: There is none.
+        CorpusError: There is none of that name.
     """
     if name not in CORPORA:
         raise CorpusError(f"there is no corpus {name!r}: choose from {', '.join(CORPORA)}")

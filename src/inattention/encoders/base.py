@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from inattention.audio.features import log_mel, stack, steps_of
+from inattention.audio.frames import stack, steps_of
+from inattention.audio.log_mel import log_mel
 from inattention.model.transformer import AudioTransformer
 
 

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from inattention.audio.config import FeatureConfig
-from inattention.audio.features import log_mel
+from inattention.audio.log_mel import log_mel
 from inattention.audio.reader import check_samples
 from inattention.encoders.base import Crop, evaluating
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inattention.audio.config import FeatureConfig
-from inattention.audio.features import features as features_of
+from inattention.audio.frames import features as features_of
 from inattention.model.chunks import encode
 from inattention.model.transformer import AudioTransformer
 

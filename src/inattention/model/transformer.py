@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from inattention.attention import without_files
 from inattention.audio.config import FeatureConfig
-from inattention.audio.features import features as features_of
+from inattention.audio.frames import features as features_of
 from inattention.audio.reader import AudioError, check_samples, load_audio, resample
 from inattention.model.chunks import encode
 from inattention.model.config import AudioTransformerConfig

@@ -11,9 +11,9 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from inattention.audio.config import FeatureConfig
-from inattention.audio.cuts import cut_waveform
-from inattention.audio.features import linear_target, log_mel, stack, statistics
-from inattention.audio.reader import AudioError
+from inattention.audio.frames import stack, statistics
+from inattention.audio.log_mel import linear_target, log_mel
+from inattention.audio.reader import AudioError, cut_waveform
 from inattention.corpora.core.stored_features import read_frames
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.masking import choose_corruption, choose_steps, corrupt, slots

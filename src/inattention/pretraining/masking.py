@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from inattention.audio.config import FeatureConfig
-from inattention.audio.features import stack, statistics, with_deltas
+from inattention.audio.frames import stack, statistics, with_deltas
 from inattention.pretraining.config import MaskingConfig
 
 Corruption = Literal["zero", "replace", "keep"]

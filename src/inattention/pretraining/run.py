@@ -27,7 +27,7 @@ from inattention import attention
 from inattention.audio.reader import AudioError
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.stored_features import stored_features
-from inattention.files import owned, write_json
+from inattention.files import folder_lock, write_json
 from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.examples import HELD_OUT, Batch, Example, MaskedExamples, target_size
@@ -116,7 +116,7 @@ def pretrain(run: Run, folder: str | Path, *, progress: bool = True) -> dict[str
     folder = Path(folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with writing(folder), owned(folder, RunError) if is_first_process() else nullcontext():
+    with writing(folder), folder_lock(folder, RunError) if is_first_process() else nullcontext():
         return _pretrain(run, folder, progress=progress)
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from inattention.audio.cuts import cut_waveform
+from inattention.audio.reader import cut_waveform
 from inattention.encoders.ours import Source
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from inattention.corpora.core.corpus import SPLITS, CorpusError, corpus_key, open_corpus
+from inattention.corpora.core.corpus import SPLITS, corpus_key, open_corpus
+from inattention.corpora.errors import CorpusError
 
 
 def copy_of(corpus, folder):

@@ -1,6 +1,5 @@
 import pytest
 
-from inattention.corpora.core.corpus import CorpusError
 from inattention.corpora.core.phones import (
     _ESPEAK_SPELLINGS,
     ENGLISH_PHONES,
@@ -9,6 +8,7 @@ from inattention.corpora.core.phones import (
     UnknownPhoneError,
     phone_of_espeak,
 )
+from inattention.corpora.errors import CorpusError
 
 
 def test_the_inventory_is_39_phones_and_silence():

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inattention.corpora.core.corpus import CorpusError
 from inattention.corpora.core.splits import Member, check_fractions, split_at_random, split_within_speakers
+from inattention.corpora.errors import CorpusError
 
 
 @st.composite

@@ -10,9 +10,10 @@ import pytest
 import soundfile
 
 from inattention.cli import main
-from inattention.corpora.core.corpus import Corpus, CorpusError, open_corpus
+from inattention.corpora.core.corpus import Corpus, open_corpus
 from inattention.corpora.core.description import as_text, measure, rows, write_page
 from inattention.corpora.core.validation import validate
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.folder import FolderConfig, prepare
 from recordings import RATE, noise, people, textgrid, write
 
@@ -62,7 +63,7 @@ def test_everything_that_was_spoiled_is_found(spoiled: Corpus, capsys: pytest.Ca
         f"{names[2]}: its file has 8000 Hz",
         f"{names[3]}: its file lasts 3.000 s",
         "the phone 'zz' is not in the corpus's inventory",
-        f"{others[0]['id']}: stands in the corpus twice",
+        f"{others[0]['id']}: is in the corpus twice",
         "cuts-dev.jsonl.gz, line 4: cut 'x' is a None",
         "cuts-dev.jsonl.gz: holds 4 cuts, corpus.json says 2",
         "cuts-test.jsonl.gz: ",

@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from inattention.corpora.core.corpus import SPLITS, CorpusError, open_corpus
+from inattention.corpora.core.corpus import SPLITS, open_corpus
 from inattention.corpora.core.writer import CorpusSpec, write_corpus
+from inattention.corpora.errors import CorpusError
 
 
 def spec(**config):

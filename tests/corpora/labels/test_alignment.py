@@ -4,10 +4,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from inattention.audio.cuts import cut_waveform
-from inattention.audio.reader import resample
-from inattention.corpora.core.corpus import CorpusError
+from inattention.audio.reader import cut_waveform, resample
 from inattention.corpora.core.phones import ENGLISH_PHONES, SILENCE
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels import alignment
 from inattention.corpora.labels.acceptance import Facts, Rule
 from inattention.corpora.labels.alignment import SAMPLING_RATE, Aligned, Refused, align

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inattention.corpora.core.corpus import CorpusError
 from inattention.corpora.core.cut_building import fit_phones, phones_within
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.beside_audio import TierNames
 from inattention.corpora.labels.cpc import CLASSES, CpcError, CpcLabels, parse_cpc_line, read_cpc_split
 from inattention.corpora.labels.ctm import CtmError, parse_ctm

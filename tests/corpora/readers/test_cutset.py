@@ -11,10 +11,10 @@ import pytest
 from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
 from lhotse.supervision import AlignmentItem
 
-from inattention.audio.cuts import cut_waveform
-from inattention.audio.reader import AudioError
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError, open_corpus
-from inattention.corpora.core.cut_building import safe_path
+from inattention.audio.reader import AudioError, cut_waveform
+from inattention.corpora.core.corpus import SPLITS, Corpus, open_corpus
+from inattention.corpora.core.cut_files import safe_path
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.cutset import CutSetConfig, prepare
 from recordings import RATE, noise, write
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inattention.audio.cuts import cut_waveform
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError
+from inattention.audio.reader import cut_waveform
+from inattention.corpora.core.corpus import SPLITS, Corpus
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels import beside_audio as label_files
 from inattention.corpora.readers.folder import FolderConfig, prepare
+from inattention.corpora.workers.pool import Failure
 from recordings import RATE, noise, people, textgrid, write
 
 
@@ -201,13 +203,13 @@ def test_an_interrupted_preparation_reads_nothing_twice(tmp_path: Path, monkeypa
     from inattention.corpora.readers import folder
 
     root = people(tmp_path / "in")
-    monkeypatch.setattr(sources, "FILES_A_JOB", 3)
+    monkeypatch.setattr(sources, "FILES_PER_JOB", 3)
     whole = make(root, tmp_path / "whole")
     monkeypatch.setattr(folder, "_add", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         make(root, tmp_path / "out")
     monkeypatch.undo()
-    monkeypatch.setattr(sources, "FILES_A_JOB", 3)
+    monkeypatch.setattr(sources, "FILES_PER_JOB", 3)
     monkeypatch.setattr(sources, "inspect", lambda *_, **__: pytest.fail("read again"))
     again = make(root, tmp_path / "out")
     for name in ("cuts-train.jsonl.gz", "cuts-dev.jsonl.gz", "cuts-test.jsonl.gz"):
@@ -227,7 +229,7 @@ def test_aligned_phones_are_taken_and_refusals_counted(tmp_path: Path, monkeypat
     for number in range(2):
         (root / f"ann/{number}.txt").write_text("hello")
     monkeypatch.setattr(label_files.importlib.util, "find_spec", lambda name: object())
-    answers = [{"phones": [["sil", 0.0, 0.1], ["ah", 0.1, 0.3]]}, {"error": "its words are not in the audio"}]
+    answers = [{"phones": [["sil", 0.0, 0.1], ["ah", 0.1, 0.3]]}, Failure("its words are not in the audio")]
     monkeypatch.setattr(label_files, "ask_all", lambda module, jobs, **_: iter(answers))
     corpus = make(root, tmp_path / "out", align=True)
     assert corpus.phones == ("sil", "ah")

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from inattention.audio.cuts import cut_waveform
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError
+from inattention.audio.reader import cut_waveform
+from inattention.corpora.core.corpus import SPLITS, Corpus
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.huggingface import HuggingFaceConfig, _read, prepare
 from recordings import RATE, noise, write
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError
+from inattention.corpora.core.corpus import SPLITS, Corpus
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.librispeech import LibriSpeechConfig, prepare
 from recordings import RATE, noise, textgrid, write
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from lhotse.recipes.timit import get_phonemes, get_speakers
 
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError
+from inattention.corpora.core.corpus import SPLITS, Corpus
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.timit import DROPPED, TIMIT_PHONES, TimitConfig, fold_phn, prepare
 from recordings import noise, write
 

@@ -1,20 +1,38 @@
-"""What many audio files hold, read in parallel by processes that may crash or hang without harm."""
+"""Rate, length and levels of many audio files, read in parallel by processes that may crash or hang."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
-from inattention.corpora.workers.file_pool import ask_all
+from inattention.corpora.workers.pool import Failure, ask_all
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioJob:
+    """A file to read, or a piece of it.
+
+    Attributes:
+        path: The file.
+        decode: Read the samples too, not only the header.
+        first: First sample of the piece.
+        samples: Length of the piece, the rest of the file by default.
+        channels: Channels that are averaged, numbered from 0; all by default.
+    """
+
+    path: str
+    decode: bool
+    first: int = 0
+    samples: int | None = None
+    channels: list[int] | None = None
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a file holds, as `_audio_worker.read` says it; the levels are None where only the header was read.
+    """Rate, length and levels of a file; the levels are None where only the header was read.
 
     Attributes:
         rate: Hz.
-        channels: Of the file.
-        samples: Of the file, in each channel.
+        channels: Number of channels of the file.
+        samples: Length of the file, in each channel.
         peak: Greatest absolute sample of the average of the channels.
         rms: Root of the mean square.
         clipped: Fraction of samples at full scale.
@@ -31,19 +49,19 @@ class Facts:
 
     @property
     def seconds(self) -> float:
-        """How long the file is."""
+        """Duration of the file."""
         return self.samples / self.rate
 
 
 @dataclass(frozen=True)
 class Bad:
-    """Why a file cannot be used."""
+    """The reason why a file cannot be used."""
 
     reason: str
 
 
 def inspect(
-    jobs: Iterable[dict[str, Any]],
+    jobs: Iterable[AudioJob],
     *,
     workers: int | None = None,
     seconds: float | None = None,
@@ -51,19 +69,27 @@ def inspect(
     total: int | None = None,
     what: str = "reading audio",
 ) -> Iterator[Facts | Bad]:
-    """Read audio files, or pieces of them, and say what they hold, in the order of the jobs.
+    """Read audio files, or pieces of them, and return what they hold, in the order of the jobs.
 
     Args:
-        jobs: As `_audio_worker.read` takes them; there may be any number of them.
-        workers: Processes; by default one a core.
-        seconds: A file that takes longer is given up; by default a minute, and more for large files.
-        progress: Show a bar on stderr when it lasts.
-        total: How many jobs there are, for the bar.
-        what: What the bar calls it.
+        jobs: Any number of files or pieces.
+        workers: Number of processes; one per core by default.
+        seconds: Time limit of a file; by default a minute, and more for large files.
+        progress: Show a progress bar on stderr if the work lasts.
+        total: Number of jobs, for the bar.
+        what: Label of the bar.
 
     Raises:
-        CorpusError: Workers is not a positive number, or no worker can be started.
+        CorpusError: `workers` is not positive, or no worker can be started.
     """
-    module = "inattention.corpora.core.audio_worker"
-    for answer in ask_all(module, jobs, workers=workers, seconds=seconds, progress=progress, total=total, what=what):
-        yield Bad(answer["error"]) if "error" in answer else Facts(**answer)
+    answers = ask_all(
+        "inattention.corpora.core.audio_worker",
+        (asdict(job) for job in jobs),
+        workers=workers,
+        seconds=seconds,
+        progress=progress,
+        total=total,
+        what=what,
+    )
+    for answer in answers:
+        yield Bad(answer.reason) if isinstance(answer, Failure) else Facts(**answer)

@@ -1,21 +1,21 @@
-"""What a prepared corpus is on disk, and how it is opened.
+"""The format of a prepared corpus on disk, and opening one.
 
 A prepared corpus is a folder that can be moved as a whole:
 
     corpus.json           what it holds and how it was made
-    cuts-train.jsonl.gz   lhotse cuts, one a line; their recordings' paths are relative to the folder
+    cuts-train.jsonl.gz   lhotse cuts, one per line; their recordings' paths are relative to the folder
     cuts-dev.jsonl.gz
     cuts-test.jsonl.gz
     audio/
 
-or, where `corpus.json` has an `audio_root`, one whose audio is left where it stood: the recordings' paths are then
-relative to that folder, which may be changed when the audio moves.
+or, where `corpus.json` has an `audio_root`, one whose audio is elsewhere: the recordings' paths are then relative to
+that folder. Change `audio_root` when the audio moves.
 
 Each cut has one supervision: `speaker`, `text`, and, where phones are known, `alignment["phone"]`: lhotse
-`AlignmentItem(symbol, start, duration)` in seconds, one after the other over the whole cut, silence included; a gap is
-a time whose phone is not known. A cut whose supervision lacks its speaker or its phones serves all that does not need
-them: training always, and the probes' other task. The order of cuts within a split is mixed, so that any stretch of it
-holds many speakers.
+`AlignmentItem(symbol, start, duration)` in seconds, one after the other over the whole cut, silence included; a gap
+means that the phone is not known there. A cut without a speaker or without phones is used wherever these are not
+needed: for training, and for the probe of the other label. Cuts of a split are shuffled, so that any part of it has
+many speakers.
 """
 
 import hashlib
@@ -24,6 +24,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from inattention.corpora.core.cut_files import CutLines, cuts_path
+from inattention.corpora.errors import CorpusError
 
 if TYPE_CHECKING:
     import lhotse
@@ -36,16 +39,12 @@ _INFO_FIELDS = {"name": str, "key": str, "config": dict, "phones": list, "speake
 _ITEMS = {"phones": str, "speakers": str, "splits": dict}
 
 
-class CorpusError(ValueError):
-    """Something about a corpus is wrong; the message says what, where, and what to do."""
-
-
 @dataclass(frozen=True)
 class Corpus:
     """A prepared corpus.
 
     Attributes:
-        folder: Where it stands, absolute.
+        folder: Its absolute path.
         info: All of `corpus.json`.
     """
 
@@ -64,7 +63,7 @@ class Corpus:
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """The speakers that are to be told apart, in order; cuts may have none."""
+        """The speakers in order, the classes of the speaker probe; cuts may have none."""
         return tuple(self.info["speakers"])
 
     @property
@@ -74,20 +73,18 @@ class Corpus:
 
     @property
     def key(self) -> str:
-        """What the corpus was made from: equal keys mean the same config and the same generator."""
+        """Digest of what the corpus was made from: equal keys mean the same config and the same generator."""
         return self.info["key"]
 
     def cuts(self, split: str) -> "lhotse.CutSet":
-        """The cuts of a split, read lazily and checked line by line; their recordings' paths are absolute.
+        """Return the cuts of a split, read lazily and checked line by line; their recordings' paths are absolute.
 
-        While they are read, a damaged line, or one that would do more than read audio files, is a CorpusError.
+        A damaged line, or one that would do more than read audio files, raises a CorpusError when it is reached.
 
         Raises:
-            CorpusError: There is no such split, or the folder that holds the audio is not there.
+            CorpusError: There is no such split, or the folder with the audio is missing.
         """
         from lhotse import CutSet
-
-        from inattention.corpora.core.cut_building import CutLines
 
         if split not in SPLITS:
             raise CorpusError(f"{self.folder} has no split {split!r}: choose from {', '.join(SPLITS)}")
@@ -113,7 +110,7 @@ def open_corpus(folder: str | Path) -> Corpus:
         raise CorpusError(
             f"no prepared corpus in {folder}: make one with `inattention corpus prepare espeak --out {folder}`"
         ) from None
-    except (ValueError, RecursionError) as error:  # no text, no JSON, or a number without end
+    except (ValueError, RecursionError) as error:  # no text, no JSON, or endless nesting
         raise CorpusError(f"{path} is damaged ({error}): prepare the corpus again with --overwrite") from None
     if not isinstance(info, dict) or "format" not in info:
         raise CorpusError(f"{path} does not describe a corpus: prepare it again with --overwrite")
@@ -142,13 +139,8 @@ def _all_are(kind: type, values: Any) -> bool:
     return all(isinstance(value, kind) for value in (values.values() if isinstance(values, dict) else values))
 
 
-def cuts_path(folder: Path, split: str) -> Path:
-    """Where the cuts of a split are kept."""
-    return folder / f"cuts-{split}.jsonl.gz"
-
-
 def corpus_key(name: str, config: dict[str, Any], generator: int) -> str:
-    """Sixteen hex digits of the kind of corpus, its config and its generator's version; the same on every machine.
+    """Return 16 hex digits of the kind of corpus, its config and its generator's version, the same on every machine.
 
     >>> corpus_key("espeak", {"hours": 1}, 1) == corpus_key("espeak", {"hours": 1.0}, 1)
     True

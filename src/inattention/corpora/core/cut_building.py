@@ -1,194 +1,16 @@
-"""Cuts of a prepared corpus: made, and read back line by line with every line checked.
+"""Cuts of recordings, with one supervision each, and their phones."""
 
-A corpus may come from a stranger. lhotse's manifests can name commands that are run and addresses that are called when
-audio is read, and arrays that are unpickled; hence nothing reaches lhotse here but pieces of plain audio files with
-speakers, texts and alignments. Anything else in a line is an error that names it, or is left out if it is harmless.
-"""
-
-import gzip
-import json
-import math
-import os
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from inattention.audio.limits import HIGHEST_RATE, LOWEST_RATE
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
 
-LONGEST_LINE = 64 * 2**20  # a compressed file of a few kilobytes may hold a line without end
-_CUT_FIELDS = ("id", "start", "duration", "channel")
-_SUPERVISION_FIELDS = ("id", "recording_id", "start", "duration", "channel", "text", "language", "speaker", "gender")
-_TEXTS = ("id", "recording_id", "text", "language", "speaker", "gender")
-_MOST_CHANNELS = 1024
-
 Phone = tuple[str, float, float]
-"""A symbol, its start and its end, in seconds from the beginning of the audio that it belongs to."""
-
-
-@dataclass(frozen=True)
-class CutLines:
-    """The cuts in a file, one a line, read anew at every iteration; it can be sent to another process.
-
-    Attributes:
-        path: The file, `.jsonl` or `.jsonl.gz`.
-        root: Where the recordings' relative paths begin.
-    """
-
-    path: Path
-    root: Path
-
-    def __iter__(self) -> "Iterator[Cut]":
-        for number, line in enumerate(json_lines(self.path), 1):
-            try:
-                yield cut_from(line, self.root)
-            except CorpusError as error:
-                raise CorpusError(f"{self.path}, line {number}: {error}") from None
-
-
-def json_lines(path: Path) -> Iterator[Any]:
-    """Read a file of JSON lines, compressed or not.
-
-    Raises:
-        CorpusError: It cannot be read, or is cut off or damaged; the message says after how many lines.
-    """
-    number = 0
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            while line := file.readline(LONGEST_LINE):
-                if len(line) == LONGEST_LINE:
-                    raise CorpusError(f"{path}: line {number + 1} is longer than {LONGEST_LINE} bytes")
-                if line.strip():
-                    yield json.loads(line)
-                number += 1
-    except CorpusError:
-        raise
-    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, RecursionError) as error:  # ValueError: text and JSON
-        raise CorpusError(
-            f"{path} is damaged after {number} lines ({error}): copy it again, or prepare the corpus again with "
-            "--overwrite"
-        ) from None
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read ({error.strerror or error})") from error
-
-
-def cut_from(data: Any, root: Path | None) -> "Cut":
-    """Make a cut of a line's content, which is not trusted.
-
-    Args:
-        data: What the line holds.
-        root: Where the recording's relative path begins; None lets absolute paths pass as they are.
-
-    Raises:
-        CorpusError: It is no piece of one audio file, or reading it would do more than read a file; the message says
-            why.
-    """
-    from lhotse import AudioSource, MonoCut, MultiCut, Recording, SupervisionSegment
-    from lhotse.supervision import AlignmentItem
-
-    if not isinstance(data, dict) or not isinstance(data.get("id"), str):
-        raise CorpusError("this is no cut")
-    kind = data.get("type")
-    if kind not in ("MonoCut", "MultiCut"):
-        raise CorpusError(f"cut {data['id']!r} is a {kind}: only pieces of recordings (MonoCut, MultiCut) are read")
-    try:
-        recording = data["recording"]
-        path = _path_of(recording, root)
-        start, duration = (_number(data[name], name) for name in ("start", "duration"))
-        rate, samples = recording["sampling_rate"], recording["num_samples"]
-        if not isinstance(rate, int) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
-            raise CorpusError(f"its sampling rate is {rate!r} ({LOWEST_RATE} to {HIGHEST_RATE} Hz can be read)")
-        if not isinstance(samples, int) or samples <= 0:
-            raise CorpusError(f"its recording has {samples!r} samples")
-        if duration <= 0 or start + duration > samples / rate + 0.01:
-            raise CorpusError(f"it goes from {start} s to {start + duration} s of a recording of {samples / rate} s")
-        channels = recording["sources"][0]["channels"]
-        wanted = data["channel"]
-        if not _are_channels(channels) or not _are_channels(wanted if kind == "MultiCut" else [wanted]):
-            raise CorpusError("its channels are not numbered")
-        supervisions = []
-        for item in data.get("supervisions", ()):
-            alignment = {
-                str(name): [AlignmentItem(str(i[0]), _number(i[1], "start"), _number(i[2], "duration")) for i in items]
-                for name, items in (item.get("alignment") or {}).items()
-            }
-            fields = {name: item[name] for name in _SUPERVISION_FIELDS if name in item}
-            wrong = [name for name in _TEXTS if not isinstance(fields.get(name), str | None)]
-            if wrong:
-                raise CorpusError(f"its {wrong[0]} is {str(fields[wrong[0]])[:40]!r}, which is no text")
-            for name in ("start", "duration"):
-                _number(max(fields[name], 0.0), name)  # a supervision may begin before its cut
-            # Of what else may be noted, words are kept: anything more might be made of what others wrote.
-            noted = {str(k): v for k, v in (item.get("custom") or {}).items() if isinstance(v, str)}
-            supervisions.append(SupervisionSegment(**fields, alignment=alignment or None, custom=noted or None))
-        return (MonoCut if kind == "MonoCut" else MultiCut)(
-            **{name: data[name] for name in _CUT_FIELDS},
-            supervisions=supervisions,
-            recording=Recording(
-                id=str(recording["id"]),
-                sources=[AudioSource("file", channels=channels, source=path)],
-                sampling_rate=rate,
-                num_samples=samples,
-                duration=_number(recording["duration"], "duration"),
-            ),
-        )
-    except CorpusError as error:
-        raise CorpusError(f"cut {data['id']!r}: {error}") from None
-    except (KeyError, TypeError, IndexError, ValueError, AttributeError, ArithmeticError, AssertionError) as error:
-        raise CorpusError(f"cut {data['id']!r} is damaged ({type(error).__name__}: {error})") from None
-
-
-def _path_of(recording: Any, root: Path | None) -> str:
-    """Give the file of a recording, or say what else it is."""
-    if not isinstance(recording, dict):
-        raise CorpusError("it has no recording")
-    if recording.get("transforms"):
-        raise CorpusError("its recording is to be changed when it is read (transforms): store it as it should be")
-    sources = recording.get("sources")
-    if not isinstance(sources, list) or len(sources) != 1:
-        raise CorpusError("its recording is not one file")
-    kind, path = sources[0].get("type"), sources[0].get("source")
-    if kind != "file":
-        raise CorpusError(f"its audio is a {kind!r}: only files are read, no command is run and no address called")
-    return safe_path(path, root)
-
-
-def safe_path(path: Any, root: Path | None) -> str:
-    """Give a manifest's path below a root, refusing those that lead elsewhere or are no paths at all.
-
-    Raises:
-        CorpusError: It leads out of the root, or is nothing that names a file.
-
-    >>> safe_path("audio/a.flac", Path("/corpus"))
-    '/corpus/audio/a.flac'
-    """
-    if not isinstance(path, str) or not path or "\0" in path or "://" in path or path.startswith("pipe:"):
-        raise CorpusError(f"its audio {str(path)[:80]!r} is no path of a file")
-    if root is None:
-        return path
-    if os.path.isabs(path) or ".." in PurePosixPath(path).parts:
-        raise CorpusError(f"the path {path!r} leads out of {root}")
-    return os.path.join(root, path)
-
-
-def _number(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise CorpusError(f"its {name} is {value!r}")
-    return float(value)
-
-
-def _are_channels(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and 0 < len(value) <= _MOST_CHANNELS
-        and all(isinstance(channel, int) and not isinstance(channel, bool) for channel in value)
-    )
+"""A symbol, its start and its end, in seconds from the beginning of its audio."""
 
 
 def make_cut(
@@ -204,7 +26,7 @@ def make_cut(
     language: str | None = None,
     phones: Iterable[Phone] | None = None,
 ) -> "Cut":
-    """Make a cut with one supervision, of a file or a piece of it; several channels are averaged when it is read.
+    """Return a cut of a file, or a piece of it, with one supervision; several channels are averaged when it is read.
 
     Args:
         name: The cut's id.
@@ -212,10 +34,10 @@ def make_cut(
         rate: Hz of the file.
         samples: Of the whole file, in each channel.
         channels: Of the file.
-        piece: First sample and end of the piece; the whole file if left out.
-        speaker: Who speaks; None if that is not known.
-        text: What is said.
-        language: In which language.
+        piece: First sample and end of the piece; the whole file by default.
+        speaker: Who speaks; None if unknown.
+        text: The spoken words.
+        language: Their language.
         phones: In seconds from the beginning of the piece.
     """
     from lhotse import AudioSource, MonoCut, MultiCut, Recording, SupervisionSegment
@@ -249,10 +71,10 @@ def make_cut(
 
 
 def fit_phones(phones: Sequence[Phone], seconds: float, tolerance: float) -> list[Phone]:
-    """Check phones against the audio they belong to, and trim an overhang that is within a tolerance.
+    """Return phones in order, checked against the duration of their audio; an overhang within the tolerance is cut off.
 
     Raises:
-        CorpusError: They overlap, or end elsewhere than the audio.
+        CorpusError: There are none, they overlap, or they do not end with the audio.
 
     >>> fit_phones([("sil", 0.0, 0.5), ("ah", 0.5, 1.02)], 1.0, 0.1)
     [('sil', 0.0, 0.5), ('ah', 0.5, 1.0)]
@@ -269,7 +91,7 @@ def fit_phones(phones: Sequence[Phone], seconds: float, tolerance: float) -> lis
 
 
 def phones_within(phones: Sequence[Phone], start: float, end: float) -> list[Phone]:
-    """Give the phones of a piece, in seconds from its beginning.
+    """Return the phones of a piece, in seconds from its beginning.
 
     >>> phones_within([("ah", 0.0, 1.0), ("s", 1.0, 2.0)], 0.5, 1.5)
     [('ah', 0.0, 0.5), ('s', 0.5, 1.0)]

@@ -1,4 +1,4 @@
-"""What a prepared corpus sounds like: hours, speakers, durations, phones, levels, clipping and silence."""
+"""Statistics of a prepared corpus: hours, speakers, durations, phones, levels, clipping and silence."""
 
 import base64
 import io
@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Float
 
 from inattention.corpora.core.audio_facts import Bad
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError
+from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.corpora.core.validation import levels_of
+from inattention.corpora.errors import CorpusError
 from inattention.files import write_bytes, write_text
 
 QUIETEST_DB = -120.0
 MOST_SHOWN = 20
-PHONES_DRAWN = 72  # classes, the commonest; as many as the study's aligner had
+PHONES_DRAWN = 72  # the most frequent ones; as many as the study's aligner had
 _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
 
@@ -45,19 +46,19 @@ def describe(corpus: Corpus) -> str:
 
 @dataclass
 class Description:
-    """What was measured, over all splits.
+    """Measurements over all splits.
 
     Attributes:
         corpus: The corpus.
-        seconds: Of each cut.
+        seconds: Duration of each cut.
         speakers: Seconds of each speaker.
         phones: Seconds of each phone.
-        rates: How many cuts have which sampling rate.
-        level_db: Root mean square of each measured cut, in dB of full scale.
-        peak_db: Greatest sample of each.
-        clipped: Fraction of samples at full scale of each.
-        pause: Fraction of 20 ms frames more than 40 dB below the loudest, of each.
-        bad: Cuts that could not be decoded.
+        rates: Number of cuts by sampling rate.
+        level_db: Root mean square of each decoded cut, in dB of full scale.
+        peak_db: Greatest sample of each decoded cut, in the same unit.
+        clipped: Fraction of its samples at full scale.
+        pause: Fraction of its 20 ms frames more than 40 dB below the loudest.
+        bad: Number of cuts that could not be decoded.
     """
 
     corpus: Corpus
@@ -73,12 +74,12 @@ class Description:
 
 
 def measure(corpus: Corpus, *, cuts: int = 1000, workers: int | None = None, progress: bool = True) -> Description:
-    """Count all of a corpus, and decode some of it.
+    """Count all cuts of a corpus, and decode some of them.
 
     Args:
         corpus: The corpus.
-        cuts: How many cuts to decode for levels, evenly spread over all; 0 for every one.
-        workers: Processes that decode; by default one a core.
+        cuts: Number of cuts to decode for levels, at regular intervals; 0 for all.
+        workers: Number of processes that decode; one per core by default.
         progress: Show a progress bar on stderr.
 
     Raises:
@@ -88,7 +89,7 @@ def measure(corpus: Corpus, *, cuts: int = 1000, workers: int | None = None, pro
     whole = sum(corpus.info["splits"].get(split, {}).get("cuts", 0) for split in SPLITS)
     every = max(1, whole // cuts) if cuts else 1
 
-    def chosen() -> Any:
+    def sampled() -> Any:
         number = 0
         for split in SPLITS:
             for cut in corpus.cuts(split):  # ty: ignore[not-iterable]
@@ -97,7 +98,7 @@ def measure(corpus: Corpus, *, cuts: int = 1000, workers: int | None = None, pro
                     yield cut
                 number += 1
 
-    for _, facts in levels_of(chosen(), workers=workers, progress=progress, total=-(-whole // every)):
+    for _, facts in levels_of(sampled(), workers=workers, progress=progress, total=-(-whole // every)):
         if isinstance(facts, Bad):
             found.bad += 1
             continue
@@ -127,13 +128,13 @@ def _decibel(amplitude: float) -> float:
 
 
 def rows(found: Description) -> list[tuple[str, str]]:
-    """Give what was measured as names and values, for people."""
+    """Return the measurements as names and values, for people."""
     speakers, phones = found.speakers, found.phones
     lines = [
         ("hours", f"{sum(found.seconds) / 3600:.3f} in {len(found.seconds)} cuts"),
         ("sampling rates", ", ".join(f"{rate} Hz ({count} cuts)" for rate, count in sorted(found.rates.items()))),
-        ("seconds a cut", _spread(found.seconds, "{:.2f}")),
-        ("speakers", f"{len(speakers)}; minutes of each: {_spread([s / 60 for s in speakers.values()], '{:.2f}')}"),
+        ("seconds a cut", _quantiles(found.seconds, "{:.2f}")),
+        ("speakers", f"{len(speakers)}; minutes of each: {_quantiles([s / 60 for s in speakers.values()], '{:.2f}')}"),
     ]
     if phones:
         most = sorted(phones, key=lambda phone: -phones[phone])
@@ -145,17 +146,17 @@ def rows(found: Description) -> list[tuple[str, str]]:
         touched = sum(share > 0 for share in found.clipped)
         lines += [
             ("decoded", f"{len(found.level_db)} cuts for what follows" + (f", {found.bad} failed" * bool(found.bad))),
-            ("level, dBFS", _spread(found.level_db, "{:.1f}")),
-            ("peak, dBFS", _spread(found.peak_db, "{:.1f}")),
+            ("level, dBFS", _quantiles(found.level_db, "{:.1f}")),
+            ("peak, dBFS", _quantiles(found.peak_db, "{:.1f}")),
             ("clipping", f"{touched} cuts touch full scale, {100 * float(np.mean(found.clipped)):.4f} % of samples"),
-            ("silence, %", _spread([100 * share for share in found.pause], "{:.1f}")),
+            ("silence, %", _quantiles([100 * share for share in found.pause], "{:.1f}")),
         ]
     elif found.bad:
         lines.append(("decoded", f"none: {found.bad} failed (inattention corpus validate says why)"))
     return lines
 
 
-def _spread(values: list[float], form: str) -> str:
+def _quantiles(values: list[float], form: str) -> str:
     if not values:
         return "none"
     low, some, middle, most, high = np.quantile(np.asarray(values), _QUANTILES)
@@ -164,17 +165,17 @@ def _spread(values: list[float], form: str) -> str:
 
 
 def as_text(found: Description) -> str:
-    """Give a page of plain text."""
+    """Return a page of plain text."""
     width = max(len(name) for name, _ in rows(found))
     measured = "\n".join(f"  {name:<{width}}  {value}" for name, value in rows(found))
     return f"{describe(found.corpus)}\n\n{measured}"
 
 
 def write_page(found: Description, path: Path) -> None:
-    """Draw what was measured: a .png, or an .html that needs no other file.
+    """Write the measurements as a figure (.png), or as a page that needs no other file (.html).
 
     Raises:
-        CorpusError: The path ends otherwise, or cannot be written.
+        CorpusError: The path has another suffix, or cannot be written.
     """
     suffix = path.suffix.lower()
     if suffix not in (".png", ".html"):
@@ -193,7 +194,7 @@ def write_page(found: Description, path: Path) -> None:
 def _page(found: Description, drawing: bytes) -> str:
     from jinja2 import Environment
 
-    # A speaker may be called anything, markup too: everything is escaped.
+    # The name of a speaker may hold markup: everything is escaped.
     template = Environment(autoescape=True).from_string(_TEMPLATE)
     return template.render(
         name=found.corpus.name,
@@ -209,7 +210,7 @@ def _page(found: Description, drawing: bytes) -> str:
 
 
 def _drawing(found: Description) -> bytes:
-    """Draw how cuts, speakers and sound are spread, and a wide picture of the phones, each by its name."""
+    """Draw histograms of cuts, speakers and levels, and the share of each phone."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -250,7 +251,7 @@ def _bars(axis: Any, phones: dict[str, float]) -> None:
     shown = sorted(phones, key=lambda phone: -phones[phone])[:PHONES_DRAWN]
     axis.bar(range(len(shown)), [100 * phones[phone] / total for phone in shown], color="#33658a")
     axis.set_xlim(-0.7, len(shown) - 0.3)
-    # A symbol is text and no formula, whatever signs it holds.
+    # Symbols are text, not formulas, whatever characters they hold.
     axis.set_xticks(range(len(shown)), shown, fontsize=9, parse_math=False)
 
 
@@ -284,7 +285,7 @@ _TEMPLATE = """<!doctype html>
   {% for speaker, seconds in speakers %}<tr><td>{{ speaker }}<td>{{ "%.2f" | format(seconds / 60) }}
   {% endfor %}
 </table>
-<h2>Left out: {{ bad.count }}</h2>
+<h2>Skipped: {{ bad.count }}</h2>
 <table>
   {% for item, reason in bad["items"][:most] %}<tr><td>{{ item }}<td>{{ reason }}
   {% endfor %}

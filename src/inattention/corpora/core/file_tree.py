@@ -1,4 +1,4 @@
-"""What stands below a folder of a user's: found without being led in a circle, and named so that it can be printed."""
+"""The files below a user's folder, found without following links in circles, and their content."""
 
 import hashlib
 import os
@@ -6,7 +6,8 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
+from inattention.text import printable
 
 DEEPEST = 100
 
@@ -16,8 +17,8 @@ class Tree:
     """The files below a folder.
 
     Attributes:
-        root: The folder, absolute, with all links resolved.
-        files: Their paths relative to it, sorted, with their sizes.
+        root: The folder, absolute, all links resolved.
+        files: Sizes by path relative to the root, sorted.
         bad: What could not be read, with the reason.
     """
 
@@ -27,17 +28,17 @@ class Tree:
 
 
 def read_tree(folder: str | Path, suffixes: tuple[str, ...]) -> Tree:
-    """List the files below a folder that have one of some suffixes, in any case of letters.
+    """List the files below a folder that have one of some suffixes, upper or lower case.
 
-    Links are followed; a folder that was already read (a link may lead back) is not read again. A name that is no
-    plain file, such as a pipe or a device, would never end and is left out with a reason.
+    Links are followed; a folder that was already read (a link may lead back) is not read again. What is no plain file,
+    such as a pipe or a device, could never end and is skipped with a reason.
 
     Raises:
         CorpusError: There is no such folder.
     """
     root = Path(folder).expanduser().resolve()
     if not root.is_dir():
-        raise CorpusError(f"there is no folder {root}: say with --path where the audio is")
+        raise CorpusError(f"there is no folder {root}: set --path to the folder of the audio")
     tree = Tree(root)
     seen: set[tuple[int, int]] = set()
     _read(tree, "", suffixes, seen, 0)
@@ -57,7 +58,7 @@ def _read(tree: Tree, below: str, suffixes: tuple[str, ...], seen: set[tuple[int
             return
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(here) as entries:
-            # Real folders before links to them, so that what is read twice is left out under the link's name.
+            # Real folders before links to them, so that a duplicate is reported under the link's name.
             found = sorted(entries, key=lambda entry: (entry.is_symlink(), os.fsencode(entry.name)))
     except OSError as error:
         tree.bad.append((printable(below) or ".", f"the folder cannot be read ({error.strerror})"))
@@ -79,18 +80,8 @@ def _read(tree: Tree, below: str, suffixes: tuple[str, ...], seen: set[tuple[int
                 tree.bad.append((printable(name), f"cannot be read ({error.strerror})"))
 
 
-def printable(name: str) -> str:
-    r"""Give a file's name as text on one line: what is not UTF-8, and line ends and the like, are written as escapes.
-
-    >>> printable("one\ntwo")
-    'one\\ntwo'
-    """
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def fingerprint(tree: Tree, *, contents: tuple[str, ...] = ()) -> str:
-    """Give sixteen hex digits that are the same for the same files, wherever they stand.
+    """Return 16 hex digits that are the same for the same files, wherever their folder is.
 
     Args:
         tree: The files; names and sizes count.
@@ -105,7 +96,7 @@ def fingerprint(tree: Tree, *, contents: tuple[str, ...] = ()) -> str:
 
 
 def content_digest(path: str | Path) -> bytes:
-    """Give the SHA-256 of a file's content; of nothing, if it cannot be read, which is said where it is used."""
+    """Return the SHA-256 of a file's content; of nothing if it cannot be read, which its reader will report."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").digest()

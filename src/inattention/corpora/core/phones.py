@@ -1,16 +1,15 @@
 """One phone inventory for English: the 39 phones of the CMU dictionary, without stress, and silence.
 
-eSpeak NG's accents speak in finer symbols, its *mnemonics*. `phone_of_espeak` says which phone each one counts as.
-Rules behind the table:
+eSpeak NG's accents use finer symbols, its *mnemonics*, which `phone_of_espeak` maps to phones. Rules of the table:
 
-- A label names the phoneme a listener would write down, not its local colour: flaps and glottal stops are `t`,
+- A label is the phoneme that a listener would write down, not its local variant: flaps and glottal stops are `t`,
   syllabic `l`, `m`, `n` are `l`, `m`, `n`, all schwas are `ah`, and words such as *bath* keep `ae` in every accent.
 - A vowel with an *r* inside one mnemonic (`A@` in *start*) has one interval and so one label: its vowel. Where
   nothing of a plain vowel is left (`3:` in *nurse*, `3` in *letter*) it is `er`, in accents that drop the *r* too.
-- A mnemonic that is not in the table is an error that names it: it is never silence, nor a guess.
+- A mnemonic that is not in the table is an error that names it, never silence or a guess.
 """
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 
 SILENCE = "sil"
 _VOWELS = "aa ae ah ao aw ay eh er ey ih iy ow oy uh uw"
@@ -68,11 +67,11 @@ _PHONE_OF_ESPEAK = {mnemonic: phone for phone, spelled in _ESPEAK_SPELLINGS.item
 
 
 class UnknownPhoneError(CorpusError):
-    """A phone that the inventory has no place for; the message names it."""
+    """A phone that is not in the inventory; the message names it."""
 
 
 def phone_of_espeak(mnemonic: str) -> str:
-    """The phone that an eSpeak NG mnemonic counts as; stress marks before it are ignored.
+    """Return the phone of an eSpeak NG mnemonic; stress marks before it are ignored.
 
     Raises:
         UnknownPhoneError: The mnemonic is not in the table.
@@ -87,14 +86,14 @@ def phone_of_espeak(mnemonic: str) -> str:
 
 
 SILENCE_LABELS = frozenset(("", "sil", "sp", "silence", "pau", "h#", "#", "_", "<eps>", "<sil>", "<p:>", "{sl}"))
-"""What aligners write where nobody speaks; letters count in any case."""
+"""Labels of silence in the output of aligners, in lower case."""
 
 NOISE_LABELS = frozenset(("spn", "nsn", "<unk>", "{ns}", "{lg}", "{cg}"))
-"""What aligners write for sounds that are no phone: noise, laughter, words that they do not know."""
+"""Labels of sounds that are no phone: noise, laughter, unknown words."""
 
 
 def phone_of_arpabet(label: str) -> str | None:
-    """The English phone of a label in ARPAbet, with or without stress; None for sounds that are no phone.
+    """Return the English phone of an ARPAbet label, with or without stress; None for sounds that are no phone.
 
     Raises:
         UnknownPhoneError: It is no such label.

@@ -1,4 +1,4 @@
-"""What the corpora that are made from a user's own recordings have in common: read, check, refer or copy, and add."""
+"""Steps shared by the readers of a user's own recordings: read, check, copy, divide and add them."""
 
 import hashlib
 import json
@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from inattention.audio.limits import DURATION_TOLERANCE_SECONDS
-from inattention.corpora.core.audio_facts import Bad, Facts, inspect
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.core.audio_facts import AudioJob, Bad, Facts, inspect
 from inattention.corpora.core.cut_building import Phone, fit_phones, make_cut, phones_within
-from inattention.corpora.core.file_tree import printable
 from inattention.corpora.core.phones import SILENCE
 from inattention.corpora.core.splits import Member
 from inattention.corpora.core.writer import CorpusWriter
+from inattention.corpora.errors import CorpusError
+from inattention.files import replacing
+from inattention.text import printable
 
-FILES_A_JOB = 500
+FILES_PER_JOB = 500
 
 
 def inspect_files(
@@ -29,21 +30,21 @@ def inspect_files(
     workers: int | None,
     progress: bool,
 ) -> Iterator[tuple[str, Facts]]:
-    """Read files below a root, some hundred at a time, and give what the good ones hold; the bad are counted.
+    """Read files below a root, and return the facts of the good ones; bad ones are reported to the writer.
 
-    What an earlier, interrupted run has read is not read again.
+    Results are recorded every few hundred files: what an interrupted run has read is not read again.
 
     Args:
-        writer: Where bad files are counted and progress is kept.
+        writer: Takes bad files and finished results.
         root: Where the names begin.
         names: Paths relative to it.
-        decode: Whether to read all samples, and not the headers alone.
-        workers: Processes.
-        progress: Show a bar.
+        decode: Read all samples, not only the headers.
+        workers: Number of processes.
+        progress: Show a progress bar.
     """
     names = list(names)
     known: dict[str, Facts | Bad] = {}
-    jobs: list[list[str]] = [names[i : i + FILES_A_JOB] for i in range(0, len(names), FILES_A_JOB)]
+    jobs: list[list[str]] = [names[i : i + FILES_PER_JOB] for i in range(0, len(names), FILES_PER_JOB)]
     left = []
     for job in jobs:
         result = writer.recall(_job_name(root, job, decode))
@@ -51,7 +52,7 @@ def inspect_files(
             left.append(job)
             continue
         known.update({name: _from_json(item) for name, item in zip(job, result, strict=True)})
-    asked = ({"path": os.path.join(root, name), "decode": decode} for job in left for name in job)
+    asked = (AudioJob(path=os.path.join(root, name), decode=decode) for job in left for name in job)
     total = sum(len(job) for job in left)
     results = inspect(asked, workers=workers, progress=progress, total=total) if left else iter(())
     for job in left:
@@ -88,9 +89,9 @@ def add_recording(
     language: str | None = None,
     phones: list[Phone] | None = None,
 ) -> None:
-    """Add a recording to the splits of its pieces: one, or several if it is longer than the longest.
+    """Add a recording, in pieces if it is longer than `longest` seconds, each to its split.
 
-    A piece's text is known only where the recording is one piece.
+    The text of a recording is kept only if it is one piece.
     """
     pieces = pieces_of(name, facts, longest)
     for piece, first, end in pieces:
@@ -111,7 +112,7 @@ def add_recording(
 
 
 def pieces_of(name: str, facts: Facts, longest: float) -> list[tuple[str, int, int]]:
-    """Divide a recording into equal pieces no longer than so many seconds: (name, first sample, end).
+    """Divide a recording into equal pieces of at most `longest` seconds: (name, first sample, end).
 
     >>> pieces_of("a", Facts(rate=10, channels=1, samples=50), 2.0)
     [('a#000', 0, 17), ('a#001', 17, 33), ('a#002', 33, 50)]
@@ -126,22 +127,22 @@ def pieces_of(name: str, facts: Facts, longest: float) -> list[tuple[str, int, i
 
 
 def members_of(name: str, speaker: str, recording: str, facts: Facts, longest: float) -> list[Member]:
-    """Give a recording's pieces as what is split; they all belong to one recording."""
+    """Return a recording's pieces for splitting; they all belong to one recording."""
     pieces = pieces_of(name, facts, longest)
     return [Member(piece, speaker, recording, (end - first) / facts.rate) for piece, first, end in pieces]
 
 
 def checked_phones(writer: CorpusWriter, item: str, phones: list[Phone], seconds: float) -> list[Phone] | None:
-    """Fit phones to their audio; if they do not, they are left out and counted, and the audio stays."""
+    """Return phones that fit their audio; report others to the writer and return None, so that the audio stays."""
     try:
         return fit_phones(phones, seconds, DURATION_TOLERANCE_SECONDS)
     except CorpusError as error:
-        writer.skip(item, f"its phones are left out: {error}")
+        writer.skip(item, f"its phones are skipped: {error}")
         return None
 
 
 def copy_audio(writer: CorpusWriter, root: Path, name: str) -> str:
-    """Copy a file into the corpus, under a name that any system can hold, and give its path there.
+    """Copy a file into the corpus, under a name that is valid on any system, and return its path there.
 
     Raises:
         OSError: It cannot be read or written.
@@ -152,18 +153,17 @@ def copy_audio(writer: CorpusWriter, root: Path, name: str) -> str:
     place = writer.folder / target
     place.parent.mkdir(parents=True, exist_ok=True)
     if not place.exists():
-        temporary = place.with_name(place.name + ".tmp")
-        shutil.copyfile(os.path.join(root, name), temporary)
-        os.rename(temporary, place)
+        with replacing(place) as temporary:
+            shutil.copyfile(os.path.join(root, name), temporary)
     return target
 
 
 def inventory(symbols: Iterable[str]) -> tuple[str, ...]:
-    """Order a set of symbols as an inventory: silence first, if it is there, and the others by name."""
+    """Return symbols as an inventory: silence first, if it occurs, then the others by name."""
     found = set(symbols)
     return tuple([SILENCE] * (SILENCE in found)) + tuple(sorted(found - {SILENCE}))
 
 
 def as_json(config: dict[str, Any]) -> dict[str, Any]:
-    """Give a config as plain JSON, its paths as text."""
+    """Return a config as plain JSON, with paths as text."""
     return json.loads(json.dumps(config, default=str))

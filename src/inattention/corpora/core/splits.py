@@ -1,22 +1,23 @@
-"""Who goes to train, dev and test, so that no recording stands on both sides."""
+"""Division of utterances into train, dev and test, so that no recording is in two of them."""
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from inattention.corpora.core.corpus import SPLITS, CorpusError
+from inattention.corpora.core.corpus import SPLITS
+from inattention.corpora.errors import CorpusError
 
 
 @dataclass(frozen=True)
 class Member:
-    """An utterance as far as splitting goes.
+    """An utterance to split.
 
     Attributes:
         id: Its name.
-        speaker: Who speaks.
+        speaker: Its speaker.
         recording: What it is a part of: a chapter, a session, a file.
-        seconds: How long it is.
+        seconds: Its duration.
     """
 
     id: str
@@ -27,10 +28,10 @@ class Member:
 
 @dataclass
 class Splits:
-    """The split of each utterance, and what had to be given up.
+    """The split of each utterance, and the speakers that could not be divided as asked.
 
     Attributes:
-        of: By the utterance's id.
+        of: Splits by the utterances' ids.
         one_recording: Speakers with a single recording, which had to be split within it.
         two_recordings: Speakers with two, whose dev and test share one; train has the other to itself.
         too_few: Speakers with fewer than three utterances, all in train.
@@ -42,7 +43,7 @@ class Splits:
     too_few: list[str] = field(default_factory=list)
 
     def notes(self) -> dict[str, int]:
-        """Give the counts, by the words that a reader sees."""
+        """Return the numbers of such speakers, by a description for `corpus.json`."""
         counts = {
             "speakers with one recording, split by utterance": len(self.one_recording),
             "speakers with two recordings, whose dev and test share one": len(self.two_recordings),
@@ -52,7 +53,7 @@ class Splits:
 
 
 def check_fractions(dev: float, test: float) -> None:
-    """Refuse fractions that leave nothing for a split.
+    """Raise if fractions leave nothing for a split.
 
     Raises:
         CorpusError: They are not above 0, or leave less than a tenth for training.
@@ -64,14 +65,14 @@ def check_fractions(dev: float, test: float) -> None:
 def split_within_speakers(members: Iterable[Member], *, dev: float, test: float, seed: int) -> Splits:
     """Split each speaker's recordings, so that each speaker is in all splits and no recording is in two.
 
-    A speaker with one recording is split by utterance; one with two has one for training, and the utterances of the
-    other go to dev and test. Both are counted.
+    A speaker with one recording is split by utterance; of two recordings, one is for training, and the utterances of
+    the other go to dev and test. Both kinds of speakers are counted.
 
     Args:
-        members: The utterances, in any order; the outcome does not depend on it.
+        members: The utterances, in any order, which does not matter.
         dev: Fraction of each speaker's seconds for tuning.
-        test: Fraction for the final measure; 0 if that is chosen elsewhere.
-        seed: Of the order in which recordings are taken.
+        test: Fraction for testing; 0 if the test set is chosen elsewhere.
+        seed: Seed of the order in which recordings are taken.
     """
     speakers: dict[str, list[Member]] = defaultdict(list)
     for member in members:
@@ -119,14 +120,14 @@ def _split_few(
 
 
 def split_at_random(members: Iterable[Member], *, dev: float, test: float, seed: int) -> Splits:
-    """Split utterances at random, whatever recording they are from: the paper's way, which lets recordings leak."""
+    """Split utterances at random, as the paper does: parts of one recording may be in several splits."""
     own = sorted(members, key=lambda member: _order(seed, "random", member.id))
     shares = _share([1.0] * len(own), dev, test) if len(own) >= 3 else ["train"] * len(own)
     return Splits({member.id: split for member, split in zip(own, shares, strict=True)})
 
 
 def _share(weights: list[float], dev: float, test: float) -> list[str]:
-    """Give each of three or more things a split: as near to the fractions as whole things come, and none empty."""
+    """Return a split for each of three or more items, as near to the fractions as possible, and none of them empty."""
     total = sum(weights)
     shares = ["train"] * len(weights)
     left = len(weights)
@@ -134,8 +135,8 @@ def _share(weights: list[float], dev: float, test: float) -> list[str]:
     held_out = [(split, fraction) for split, fraction in ((SPLITS[1], dev), (SPLITS[2], test)) if fraction]
     for number, (split, fraction) in enumerate(held_out):
         got, taken = 0.0, 0
-        still_wanted = len(held_out) - number  # splits after this one, train among them, each of which needs a thing
-        # A thing is taken as long as that brings the split nearer to its share.
+        still_wanted = len(held_out) - number  # splits after this one, train among them, which need an item each
+        # An item is taken as long as that brings the split nearer to its share.
         while left > still_wanted and (not taken or got + weights[place] / 2 <= fraction * total):
             shares[place] = split
             got += weights[place]
@@ -144,5 +145,5 @@ def _share(weights: list[float], dev: float, test: float) -> list[str]:
 
 
 def _order(seed: int, *names: str) -> bytes:
-    """An order that depends on the names and the seed alone."""
+    """Return a sort key that depends only on the names and the seed."""
     return hashlib.sha256("\0".join([str(seed), *names]).encode("utf-8", "surrogateescape")).digest()

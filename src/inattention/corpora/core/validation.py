@@ -1,12 +1,15 @@
-"""Whether a prepared corpus is sound: every line is read, and every piece of audio decoded."""
+"""Check of a prepared corpus: every line is read, and every piece of audio is decoded."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from inattention.audio.limits import DURATION_TOLERANCE_SECONDS
-from inattention.corpora.core.audio_facts import Bad, Facts, inspect
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError, cuts_path
-from inattention.corpora.core.cut_building import cut_from, fit_phones, json_lines
+from inattention.corpora.core.audio_facts import AudioJob, Bad, Facts, inspect
+from inattention.corpora.core.corpus import SPLITS, Corpus
+from inattention.corpora.core.cut_building import fit_phones
+from inattention.corpora.core.cut_files import cut_from, cuts_path, json_lines
+from inattention.corpora.errors import CorpusError
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
@@ -15,18 +18,18 @@ if TYPE_CHECKING:
 def validate(corpus: Corpus, *, workers: int | None = None, progress: bool = True) -> list[tuple[str, str]]:
     """Read all of a corpus, and list what is wrong: an item (a cut, a line, a file) and the reason.
 
-    Nothing is kept but the ids and what is wrong.
+    Memory holds only the ids and what is wrong.
 
     Args:
         corpus: The corpus.
-        workers: Processes that decode; by default one a core.
+        workers: Number of processes that decode; one per core by default.
         progress: Show a progress bar on stderr.
     """
     wrong: list[tuple[str, str]] = []
     cuts = _all_cuts(corpus, wrong)
     total = sum(_counted(corpus, split) or 0 for split in SPLITS)
     for cut, facts in levels_of(cuts, workers=workers, progress=progress, total=total):
-        reason = facts.reason if isinstance(facts, Bad) else _against_manifest(cut, facts)
+        reason = facts.reason if isinstance(facts, Bad) else _compare_with_manifest(cut, facts)
         if reason:
             wrong.append((cut.id, reason))
     return wrong
@@ -35,12 +38,10 @@ def validate(corpus: Corpus, *, workers: int | None = None, progress: bool = Tru
 def levels_of(
     cuts: "Iterable[Cut]", *, workers: int | None, progress: bool, total: int | None
 ) -> "Iterator[tuple[Cut, Facts | Bad]]":
-    """Decode the audio of cuts, in parallel, and give each with what it holds; there may be any number of them."""
-    from collections import deque
-
+    """Decode the audio of any number of cuts in parallel, and return each cut with its levels."""
     waiting: deque[Any] = deque()
 
-    def jobs() -> Iterator[dict[str, Any]]:
+    def jobs() -> Iterator[AudioJob]:
         for cut in cuts:
             waiting.append(cut)
             yield _job(cut)
@@ -49,16 +50,16 @@ def levels_of(
         yield waiting.popleft(), facts
 
 
-def _job(cut: Any) -> dict[str, Any]:
+def _job(cut: Any) -> AudioJob:
     source = cut.recording.sources[0]
     wanted = cut.channel if isinstance(cut.channel, list) else [cut.channel]
     columns = [source.channels.index(channel) if channel in source.channels else -1 for channel in wanted]
     first = round(cut.start * cut.recording.sampling_rate)
-    return {"path": source.source, "decode": True, "first": first, "samples": cut.num_samples, "channels": columns}
+    return AudioJob(path=source.source, decode=True, first=first, samples=cut.num_samples, channels=columns)
 
 
 def _all_cuts(corpus: Corpus, wrong: list[tuple[str, str]]) -> "Iterator[Cut]":
-    """Give every cut whose line is sound; other lines, and counts that differ from what was said, are wrong."""
+    """Return every cut whose line is sound; add other lines, and counts unlike those in `corpus.json`, to `wrong`."""
     seen: set[str] = set()
     symbols = set(corpus.phones)
     for split in SPLITS:
@@ -73,18 +74,19 @@ def _all_cuts(corpus: Corpus, wrong: list[tuple[str, str]]) -> "Iterator[Cut]":
                     wrong.append((f"{path.name}, line {number}", str(error)))
                     continue
                 if cut.id in seen:
-                    wrong.append((cut.id, "stands in the corpus twice"))
+                    wrong.append((cut.id, "is in the corpus twice"))
                 seen.add(cut.id)
                 yield cut
         except CorpusError as error:  # the file is damaged from here on
             wrong.append((path.name, str(error)))
             continue
-        said = _counted(corpus, split)
-        if said is not None and said != number:
-            wrong.append((path.name, f"holds {number} cuts, corpus.json says {said}"))
+        count = _counted(corpus, split)
+        if count is not None and count != number:
+            wrong.append((path.name, f"holds {number} cuts, corpus.json says {count}"))
 
 
 def _counted(corpus: Corpus, split: str) -> int | None:
+    """Return the number of cuts of a split in `corpus.json`, which need not be sound."""
     counts = corpus.info["splits"].get(split)
     count = counts.get("cuts") if isinstance(counts, dict) else None
     return count if isinstance(count, int) else None
@@ -101,7 +103,7 @@ def _check_labels(cut: Any, symbols: set[str]) -> None:
         raise CorpusError(f"cut {cut.id!r}: the phone {unknown[0]!r} is not in the corpus's inventory")
     phones = [(item.symbol, item.start, item.start + item.duration) for item in items]
     try:
-        # Phones may end early where the last sounds are no phone; then the rest has no label, which is no fault.
+        # Phones may end early where the last sounds are no phone: that time has no label, which is no fault.
         end = max(phone[2] for phone in phones)
         fit_phones(phones, max(end, 0.0), 0.0)
         if end > cut.duration + DURATION_TOLERANCE_SECONDS:
@@ -110,13 +112,13 @@ def _check_labels(cut: Any, symbols: set[str]) -> None:
         raise CorpusError(f"cut {cut.id!r}: {error}") from None
 
 
-def _against_manifest(cut: Any, facts: Facts) -> str:
-    """Say how a file differs from what its manifest says; nothing if it does not."""
+def _compare_with_manifest(cut: Any, facts: Facts) -> str:
+    """Return how a file differs from its manifest; an empty text if it does not."""
     if facts.rate != cut.recording.sampling_rate:
         return f"its file has {facts.rate} Hz, its manifest says {cut.recording.sampling_rate} Hz"
-    said = cut.recording.num_samples / cut.recording.sampling_rate
-    if abs(facts.seconds - said) > DURATION_TOLERANCE_SECONDS:
-        return f"its file lasts {facts.seconds:.3f} s, its manifest says {said:.3f} s"
+    seconds = cut.recording.num_samples / cut.recording.sampling_rate
+    if abs(facts.seconds - seconds) > DURATION_TOLERANCE_SECONDS:
+        return f"its file lasts {facts.seconds:.3f} s, its manifest says {seconds:.3f} s"
     if facts.channels < len(cut.recording.sources[0].channels):
         return f"its file has {facts.channels} channels, its manifest says {len(cut.recording.sources[0].channels)}"
     return ""

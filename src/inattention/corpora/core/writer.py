@@ -1,8 +1,8 @@
-"""Preparing a corpus so that it is either whole or not there, and so that an interrupted run goes on.
+"""Preparation of a corpus that is complete or absent, and that resumes after an interruption.
 
 Everything is written to a hidden folder beside the destination, `.<name>.partial-<key>`, which takes the
-destination's name at the very end. The folder stays when a run is interrupted; the next run with the same config finds
-the jobs that were finished (`recall`) and does the rest.
+destination's name at the very end. The folder stays when a run is interrupted; the next run with the same config reuses
+the results of finished jobs (`recall`) and does the rest.
 """
 
 import gzip
@@ -12,22 +12,17 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from inattention.corpora.core.corpus import (
-    FORMAT,
-    INFO_FILE,
-    SPLITS,
-    Corpus,
-    CorpusError,
-    corpus_key,
-    cuts_path,
-    open_corpus,
-)
+from inattention.corpora.core.corpus import FORMAT, INFO_FILE, SPLITS, Corpus, corpus_key, open_corpus
+from inattention.corpora.core.cut_files import cuts_path
+from inattention.corpora.errors import CorpusError
+from inattention.files import folder_lock, remove_temporaries, replacing, write_text
 
 if TYPE_CHECKING:
     import lhotse
@@ -39,16 +34,16 @@ _WAITING = "lines"
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusSpec:
-    """What a corpus is to be, before it is.
+    """Everything that is known of a corpus before it is prepared.
 
     Attributes:
         name: The kind of corpus.
         config: The full config, as JSON.
-        generator: Version of the code that turns a config into a corpus; raise it when the outcome changes.
+        generator: Version of the code that makes a corpus of a config; raise it when the outcome changes.
         phones: The phone inventory in order.
-        caveat: What a reader of numbers from this corpus must know, in a sentence.
-        packages: Installed packages whose versions shape the outcome.
-        audio_root: Where the audio stands that the cuts refer to, if it is not in the corpus itself.
+        caveat: What readers of numbers from this corpus must know, in a sentence.
+        packages: Installed packages whose versions affect the outcome.
+        audio_root: Folder of the audio that the cuts refer to, if it is not in the corpus itself.
     """
 
     name: str
@@ -61,55 +56,55 @@ class CorpusSpec:
 
     @property
     def key(self) -> str:
-        """The corpus's key, see `corpus_key`."""
+        """Key of the corpus, see `corpus_key`."""
         return corpus_key(self.name, self.config, self.generator)
 
 
 def write_corpus(
     folder: str | Path, spec: CorpusSpec, fill: Callable[["CorpusWriter"], None], *, overwrite: bool
 ) -> Corpus:
-    """Prepare a corpus in `folder`, unless the very same one stands there, which is said on stderr.
+    """Prepare a corpus in `folder`, unless the same one is there, which is reported on stderr.
 
     Args:
-        folder: Where the corpus is to stand.
-        spec: What it is to be.
-        fill: Adds every cut to the writer it is given.
-        overwrite: Prepare the corpus in any case, and replace the corpus that stands in `folder`.
+        folder: Where to write the corpus.
+        spec: The corpus to prepare.
+        fill: Adds every cut to its argument.
+        overwrite: Prepare the corpus in any case, and replace the corpus in `folder`.
 
     Raises:
-        CorpusError: Something else stands in `folder`, it cannot be written, another process is preparing it, or a
+        CorpusError: `folder` holds something else, it cannot be written, another process is preparing it, or a
             split came out empty.
     """
     destination = Path(folder).expanduser().resolve()
-    standing = None if _is_free(destination) or overwrite else open_corpus(destination)
-    if standing is None:
+    existing = None if _is_free(destination) or overwrite else open_corpus(destination)
+    if existing is None:
         try:
             with CorpusWriter(destination, spec) as writer:
                 fill(writer)
                 return writer.finish()
         except OSError as error:
             raise CorpusError(f"cannot write a corpus to {destination}: {error}") from error
-    if standing.key != spec.key:
+    if existing.key != spec.key:
         raise CorpusError(
-            f"{destination} holds a corpus of another config ({standing.name}, key {standing.key}): choose another "
+            f"{destination} holds a corpus of another config ({existing.name}, key {existing.key}): choose another "
             "folder, or replace it with --overwrite"
         )
     root = str(spec.audio_root) if spec.audio_root else None
-    if standing.info.get("audio_root") != root:
-        standing = _move_root(standing, root)
-    print(f"{destination} holds this corpus already: nothing to do (--overwrite makes it anew)", file=sys.stderr)
-    return standing
+    if existing.info.get("audio_root") != root:
+        existing = _move_root(existing, root)
+    print(f"{destination} holds this corpus already: nothing to do (--overwrite prepares it again)", file=sys.stderr)
+    return existing
 
 
 def _move_root(corpus: Corpus, root: str | None) -> Corpus:
-    """Point a corpus at the place where the same audio stands now."""
+    """Change the folder in which a corpus finds the same audio."""
     info = {**corpus.info, "audio_root": root}
-    _write_atomically(corpus.folder / INFO_FILE, (json.dumps(info, indent=2) + "\n").encode())
+    _write_info(corpus.folder, info)
     return open_corpus(corpus.folder)
 
 
 def _is_free(folder: Path) -> bool:
-    """Whether nothing stands in `folder`; anything there that is no corpus is an error, and is never replaced."""
+    """Return whether `folder` is empty or absent; raise for anything but a corpus, which is never replaced."""
     try:
         if not folder.exists() or not any(folder.iterdir()):
             return True
@@ -121,11 +116,11 @@ def _is_free(folder: Path) -> bool:
 
 
 class CorpusWriter:
-    """Takes the cuts of one corpus, in any order; made by `write_corpus`.
+    """Takes the cuts of one corpus, in any order; created by `write_corpus`.
 
     Attributes:
-        folder: Where to write until the corpus is whole; audio goes into `audio/` in it.
-        phones: The phone inventory in order; a corpus that learns it from its labels sets it before the end.
+        folder: Where to write until the corpus is complete; audio goes into `audio/` in it.
+        phones: The phone inventory in order; set it before the end where it depends on the labels.
     """
 
     def __init__(self, destination: Path, spec: CorpusSpec) -> None:
@@ -133,7 +128,7 @@ class CorpusWriter:
         self._spec = spec
         self.folder = destination.parent / f".{destination.name}.partial-{spec.key}"
         self.phones = spec.phones
-        # Lines wait in a file, and here only where each begins: phones of a large corpus are gigabytes.
+        # Lines wait in a file, and only their places in memory: phones of a large corpus are gigabytes.
         self._lines: dict[str, list[tuple[bytes, int, int]]] = {split: [] for split in SPLITS}
         self._seconds = dict.fromkeys(SPLITS, 0.0)
         self._speakers: dict[str, set[str]] = {split: set() for split in SPLITS}
@@ -142,37 +137,33 @@ class CorpusWriter:
         self._ids: set[str] = set()
 
     def __enter__(self) -> "CorpusWriter":
-        import fcntl  # Unix only; the command line must start everywhere
-
         (self.folder / _JOBS).mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / _LOCK).open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise CorpusError(f"another process is preparing {self._destination}: wait for it") from None
-        self._waiting = (self.folder / _WAITING).open("w+b")
+        taken = f"another process is preparing {self._destination}: wait for it"
+        with ExitStack() as stack:
+            stack.enter_context(folder_lock(self.folder, CorpusError, name=_LOCK, message=taken))
+            remove_temporaries(self.folder)
+            self._waiting = stack.enter_context((self.folder / _WAITING).open("w+b"))
+            self._open = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._waiting.close()
-        self._lock.close()  # gives up the lock too, as the end of a killed process does
+        self._open.close()
 
     def recall(self, job: str) -> Any | None:
-        """What `record` was given for this job by an earlier run that was interrupted; None if it was not."""
+        """Return the result that an earlier, interrupted run has recorded for a job, or None."""
         path = self._job_path(job)
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def record(self, job: str, result: Any) -> None:
-        """Keep the result of a finished job (JSON) for a later run, should this one be interrupted."""
-        _write_atomically(self._job_path(job), json.dumps(result).encode())
+        """Keep the result of a finished job (JSON), in case this run is interrupted."""
+        write_text(self._job_path(job), json.dumps(result))
 
     def add(self, split: str, cut: "lhotse.cut.Cut") -> None:
         """Add a cut with one supervision, whose recording's path is relative to the corpus.
 
-        A supervision without a speaker or without phones is left out of the tasks that need them.
+        A supervision without a speaker or without phones is skipped by the tasks that need them.
 
         Raises:
             CorpusError: A cut of that id was added before.
@@ -182,7 +173,7 @@ class CorpusWriter:
         self._ids.add(cut.id)
         # An order that mixes speakers and that depends on nothing but the ids.
         order = hashlib.sha256(cut.id.encode()).digest()
-        # ASCII, for the name of a file need not be text.
+        # ASCII, because the name of a file need not be text.
         line = json.dumps(cut.to_dict()).encode() + b"\n"
         self._lines[split].append((order, self._waiting.tell(), len(line)))
         self._waiting.write(line)
@@ -196,11 +187,11 @@ class CorpusWriter:
         self._bad_items.append((item, reason))
 
     def report(self, name: str, facts: dict[str, Any]) -> None:
-        """Put facts (JSON) about how the corpus came out into `corpus.json`, under a name that is not taken there."""
+        """Add facts (JSON) about the outcome to `corpus.json`, under a name that is not used there."""
         self._reports[name] = facts
 
     def finish(self) -> Corpus:
-        """Write manifests and `corpus.json`, move the folder to its place, and open it.
+        """Write manifests and `corpus.json`, move the folder to its place, and open the corpus.
 
         Raises:
             CorpusError: A split is empty.
@@ -214,19 +205,20 @@ class CorpusWriter:
                     + (f" ({len(self._bad_items)} bad items, such as {bad})" if bad else "")
                 )
             self._write_lines(split)
-        _write_atomically(self.folder / INFO_FILE, (json.dumps(self._info(), indent=2) + "\n").encode())
+        _write_info(self.folder, self._info())
         self._move_into_place()
         return open_corpus(self._destination)
 
     def _write_lines(self, split: str) -> None:
-        """Write a split's lines in their mixed order, without the name and the time that gzip would keep."""
-        path = cuts_path(self.folder, split)
-        temporary = path.with_name(path.name + ".tmp")
-        with temporary.open("wb") as file, gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as compressed:
+        """Write the shuffled lines of a split, without the name and the time that gzip would add."""
+        with (
+            replacing(cuts_path(self.folder, split)) as temporary,
+            temporary.open("wb") as file,
+            gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as compressed,
+        ):
             for _, start, length in sorted(self._lines[split]):
                 self._waiting.seek(start)
                 compressed.write(self._waiting.read(length))
-        os.rename(temporary, path)
 
     def _info(self) -> dict[str, Any]:
         return {
@@ -267,7 +259,6 @@ class CorpusWriter:
         return self.folder / _JOBS / f"{job}.json"
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    os.rename(temporary, path)
+def _write_info(folder: Path, info: dict[str, Any]) -> None:
+    # ASCII, because the name of a speaker or a path need not be text.
+    write_text(folder / INFO_FILE, json.dumps(info, indent=2) + "\n")

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from inattention.corpora.core.corpus import CorpusError
 from inattention.corpora.core.phones import ENGLISH_PHONES, SILENCE, UnknownPhoneError
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.acceptance import RULE, Facts, Rule
 from inattention.corpora.labels.spoken_words import EspeakPronouncer, spellings, words_of
 

@@ -8,7 +8,7 @@ from typing import Any
 import soundfile
 from scipy.signal import resample_poly
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 
 
 def main() -> None:

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inattention.corpora.core.corpus import CorpusError
 from inattention.corpora.core.cut_building import Phone
 from inattention.corpora.core.file_tree import Tree, read_text
 from inattention.corpora.core.phones import SILENCE, SILENCE_LABELS, phone_of_arpabet
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.ctm import LARGEST as LARGEST_CTM
 from inattention.corpora.labels.ctm import parse_ctm
 from inattention.corpora.labels.textgrid import Tier, parse_textgrid
-from inattention.corpora.workers.file_pool import ask_all
+from inattention.corpora.workers.pool import Failure, ask_all
 
 LABEL_SUFFIXES = (".textgrid", ".ctm")
 _USUAL_TIERS = ("phones", "phone", "phonemes", "phoneme", "segments", "mau")
@@ -143,4 +143,4 @@ def align_texts(
         what="aligning",
     )
     for answer in answers if asked else ():
-        yield answer["error"] if "error" in answer else [(str(s), a, b) for s, a, b in answer["phones"]]
+        yield answer.reason if isinstance(answer, Failure) else [(str(s), a, b) for s, a, b in answer["phones"]]

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from inattention.corpora.core.corpus import CorpusError
 from inattention.corpora.core.cut_building import Phone
+from inattention.corpora.errors import CorpusError
 
 FRAME_SECONDS = 0.01
 CLASSES = 41

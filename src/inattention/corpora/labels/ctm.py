@@ -3,8 +3,8 @@
 import math
 from itertools import pairwise
 
-from inattention.corpora.core.corpus import CorpusError
 from inattention.corpora.core.cut_building import Phone
+from inattention.corpora.errors import CorpusError
 
 LARGEST = 32 * 2**20
 

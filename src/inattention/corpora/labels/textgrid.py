@@ -9,9 +9,9 @@ import math
 import re
 from dataclasses import dataclass
 
-from inattention.corpora.core.corpus import CorpusError
 from inattention.corpora.core.cut_building import Phone
 from inattention.corpora.core.file_tree import decode_text
+from inattention.corpora.errors import CorpusError
 
 LARGEST = 32 * 2**20
 _TOKEN = re.compile(r'"(?P<string>(?:[^"]|"")*+)"(?=\s|$)|(?P<comment>![^\n]*)|(?P<word>\S+)')

@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inattention.corpora.core.audio_facts import Facts
-from inattention.corpora.core.corpus import Corpus, CorpusError
-from inattention.corpora.core.cut_building import Phone, cut_from, json_lines, make_cut
-from inattention.corpora.core.file_tree import Tree, content_digest, fingerprint, printable, read_tree
+from inattention.corpora.core.corpus import Corpus
+from inattention.corpora.core.cut_building import Phone, make_cut
+from inattention.corpora.core.cut_files import cut_from, json_lines
+from inattention.corpora.core.file_tree import Tree, content_digest, fingerprint, read_tree
 from inattention.corpora.core.recordings import as_json, checked_phones, copy_audio, inspect_files, inventory
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
+from inattention.corpora.errors import CorpusError
+from inattention.text import printable
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut

@@ -17,9 +17,9 @@ from typing import Literal
 
 from inattention.audio.limits import SUFFIXES
 from inattention.corpora.core.audio_facts import Facts
-from inattention.corpora.core.corpus import Corpus, CorpusError
+from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
-from inattention.corpora.core.file_tree import Tree, fingerprint, printable, read_text, read_tree
+from inattention.corpora.core.file_tree import Tree, fingerprint, read_text, read_tree
 from inattention.corpora.core.phones import ENGLISH_PHONES
 from inattention.corpora.core.recordings import (
     add_recording,
@@ -32,7 +32,9 @@ from inattention.corpora.core.recordings import (
 )
 from inattention.corpora.core.splits import check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.beside_audio import LABEL_SUFFIXES, LabelReader, TierNames, align_texts
+from inattention.text import printable
 
 NAME = "folder"
 GENERATOR = 1

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError
-from inattention.corpora.core.file_tree import printable
+from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.corpora.core.recordings import add_recording, as_json, inspect_files, members_of
 from inattention.corpora.core.splits import Splits, check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
+from inattention.corpora.errors import CorpusError
+from inattention.text import printable
 
 if TYPE_CHECKING:
     from datasets import IterableDataset

@@ -29,16 +29,18 @@ from pathlib import Path
 from typing import Literal
 
 from inattention.corpora.core.audio_facts import Facts
-from inattention.corpora.core.corpus import Corpus, CorpusError
+from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
-from inattention.corpora.core.file_tree import Tree, content_digest, fingerprint, printable, read_text, read_tree
+from inattention.corpora.core.file_tree import Tree, content_digest, fingerprint, read_text, read_tree
 from inattention.corpora.core.phones import ENGLISH_PHONES
 from inattention.corpora.core.recordings import add_recording, as_json, checked_phones, copy_audio, inspect_files
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_at_random, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.beside_audio import TierNames, fold
 from inattention.corpora.labels.cpc import CPC_PHONES, LABELS_FILE, TEST_FILE, TRAIN_FILE, CpcLabels, read_cpc_split
 from inattention.corpora.labels.textgrid import LARGEST, parse_textgrid
+from inattention.text import printable
 
 NAME = "librispeech"
 GENERATOR = 1

@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from inattention.corpora.core.corpus import Corpus, CorpusError
+from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
-from inattention.corpora.core.file_tree import Tree, fingerprint, printable, read_text, read_tree
+from inattention.corpora.core.file_tree import Tree, fingerprint, read_text, read_tree
 from inattention.corpora.core.phones import SILENCE
 from inattention.corpora.core.recordings import add_recording, as_json, checked_phones, copy_audio, inspect_files
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
+from inattention.corpora.errors import CorpusError
+from inattention.text import printable
 
 NAME = "timit"
 GENERATOR = 1

@@ -1,1 +1,1 @@
-"""Pools of worker processes."""
+"""The process pool of corpora, and the loop that its workers run."""

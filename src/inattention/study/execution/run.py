@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from inattention.corpora.core.corpus import Corpus, corpus_key, open_corpus
 from inattention.corpora.readers.espeak import reader as espeak
-from inattention.files import owned, write_json
+from inattention.files import folder_lock, write_json
 from inattention.provenance import provenance
 from inattention.study.execution.jobs import measure_times
 from inattention.study.execution.local import Executor, make_executor
@@ -60,7 +60,7 @@ def run_study(
     """
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    with owned(folder):
+    with folder_lock(folder):
         return _run_study(config, folder, preset, jobs, executor, progress)
 
 

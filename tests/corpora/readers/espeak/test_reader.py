@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from inattention.corpora.core.corpus import SPLITS, CorpusError
+from inattention.corpora.core.corpus import SPLITS
 from inattention.corpora.core.phones import ENGLISH_PHONES, SILENCE
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.espeak import reader as espeak
 from inattention.corpora.readers.espeak.reader import EspeakConfig, prepare
 from inattention.corpora.readers.espeak.voices import VOICES
-from inattention.corpora.workers import pool as _worker_pool
+from inattention.corpora.workers.pool import Worker
 
 SMALL = EspeakConfig(hours=0.01, voices=4, seed=5)
 NOISE = 10 ** (SMALL.noise_dbfs / 20)
@@ -53,8 +54,8 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bytes(small, tmp_path, mo
         with pytest.raises(KeyboardInterrupt):
             prepare(SMALL, tmp_path / "one", workers=1, progress=False)
     asked = []
-    ask = _worker_pool._Worker.ask
-    monkeypatch.setattr(_worker_pool._Worker, "ask", lambda self, job: asked.append(job["id"]) or ask(self, job))
+    ask = Worker.ask
+    monkeypatch.setattr(Worker, "ask", lambda self, job, *rest: asked.append(job["id"]) or ask(self, job, *rest))
     again = prepare(SMALL, tmp_path / "one", workers=1, progress=False)
     assert 0 < len(asked) < SMALL.voices
     assert contents(again.folder) == contents(small.folder)
@@ -187,14 +188,15 @@ def test_a_voice_that_says_nothing_right_is_left_out(tmp_path, monkeypatch):
 
 
 def test_a_worker_that_dies_is_an_error_and_not_a_hang(tmp_path, monkeypatch):
-    ask = _worker_pool._Worker.ask
+    ask = Worker.ask
 
-    def kill_and_ask(self, job):
-        self.kill()
-        return ask(self, job)
+    def kill_and_ask(self, job, *limit):
+        self._process = self._start()
+        self._process.kill()
+        return ask(self, job, *limit)
 
-    monkeypatch.setattr(_worker_pool._Worker, "ask", kill_and_ask)
-    with pytest.raises(CorpusError, match=r"the process that makes .* has ended"):
+    monkeypatch.setattr(Worker, "ask", kill_and_ask)
+    with pytest.raises(CorpusError, match=r"the worker process of .* died"):
         prepare(SMALL, tmp_path / "dead", workers=2, progress=False)
     assert not (tmp_path / "dead").exists()
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.queen.archive import Archive, Piece, dialogue, read_part
 
 from . import queen_archive as made

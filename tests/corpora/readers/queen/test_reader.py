@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from inattention.audio.cuts import cut_waveform
-from inattention.audio.reader import resample
-from inattention.corpora.core.corpus import SPLITS, CorpusError
+from inattention.audio.reader import cut_waveform, resample
+from inattention.corpora.core.corpus import SPLITS
 from inattention.corpora.core.description import describe
 from inattention.corpora.core.phones import ENGLISH_PHONES
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.queen import reader as queen
 from inattention.corpora.readers.queen.reader import QueenConfig, find_archive, prepare, split_lines
-from inattention.corpora.workers import pool as _worker_pool
+from inattention.corpora.workers.pool import Worker
 
 from . import queen_archive as made
 
@@ -131,22 +131,22 @@ def test_the_same_words_are_on_one_side(prepared):
 
 
 def test_a_run_that_was_interrupted_does_the_rest_and_ends_alike(prepared, config, tmp_path, monkeypatch):
-    ask, asked = _worker_pool._Worker.ask, []
+    ask, asked = Worker.ask, []
 
-    def interrupt(self, job):
+    def interrupt(self, job, *limit):
         asked.append(job["id"])
         if len(asked) == 7:
             raise KeyboardInterrupt
-        return ask(self, job)
+        return ask(self, job, *limit)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_worker_pool._Worker, "ask", interrupt)
+        patch.setattr(Worker, "ask", interrupt)
         with pytest.raises(KeyboardInterrupt):
             prepare(config, tmp_path / "two", workers=1, progress=False)
     assert not (tmp_path / "two").exists()
     rest = []
     with monkeypatch.context() as patch:
-        patch.setattr(_worker_pool._Worker, "ask", lambda self, job: rest.append(job["id"]) or ask(self, job))
+        patch.setattr(Worker, "ask", lambda self, job, *limit: rest.append(job["id"]) or ask(self, job, *limit))
         again = prepare(config, tmp_path / "two", workers=2, progress=False)
     assert set(rest).isdisjoint(asked[:6])
     assert contents(again.folder) == contents(prepared.folder)

@@ -20,9 +20,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inattention.corpora.core.corpus import Corpus, CorpusError
+from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.phones import ENGLISH_PHONES
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.espeak.sentences import sentences
 from inattention.corpora.readers.espeak.voices import VOICES, Voice
 
@@ -132,8 +133,7 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        from inattention.corpora.workers.pool import run_jobs
-        from inattention.corpora.workers.process import cores
+        from inattention.corpora.workers.pool import cores, run_jobs
 
         jobs = _jobs(config, writer.folder)
         worker = "inattention.corpora.readers.espeak.worker"

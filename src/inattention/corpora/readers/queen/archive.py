@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 
 MAGIC = b"QTBL"
 _HEADER = struct.Struct(">4s6s2xBH")

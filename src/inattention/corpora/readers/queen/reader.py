@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inattention.corpora.core.corpus import SPLITS, Corpus, CorpusError
+from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.corpora.core.phones import ENGLISH_PHONES
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.acceptance import MEASURED
 from inattention.corpora.labels.spoken_words import words_of
 from inattention.corpora.readers.queen.archive import Archive, Piece, dialogue
@@ -122,8 +123,7 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        from inattention.corpora.workers.pool import run_jobs
-        from inattention.corpora.workers.process import cores
+        from inattention.corpora.workers.pool import cores, run_jobs
 
         jobs = _jobs(config, archive, writer)
         told = run_jobs(_WORKER, jobs, writer, workers=workers or cores(), progress=progress, unit="line")

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 
 from inattention.audio.reader import AudioError, decode_audio
-from inattention.corpora.core.corpus import CorpusError
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.alignment import SAMPLING_RATE, Aligned, Aligner
 from inattention.corpora.readers.queen.archive import read_part
 

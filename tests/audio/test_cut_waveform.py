@@ -6,8 +6,7 @@ import soundfile
 from lhotse import MonoCut, MultiCut, Recording
 from lhotse.cut import Cut
 
-from inattention.audio.cuts import cut_waveform
-from inattention.audio.reader import AudioError
+from inattention.audio.reader import AudioError, cut_waveform
 
 RATE = 16_000
 
@@ -62,7 +61,7 @@ def test_audio_that_holds_nothing_is_refused_by_name(tmp_path: Path, samples: np
 def test_a_missing_or_unreadable_file_is_refused_by_name(tmp_path: Path):
     cut = recording(tmp_path / "a.wav", tone(RATE)).to_cut()
     (tmp_path / "a.wav").write_text("no audio")
-    with pytest.raises(AudioError, match=f"cut {cut.id}: its audio cannot be read"):
+    with pytest.raises(AudioError, match=f"cut {cut.id}: .*a.wav cannot be read as audio"):
         cut_waveform(cut, RATE)
     (tmp_path / "a.wav").unlink()
     with pytest.raises(AudioError, match=f"cut {cut.id}: its audio cannot be read"):
