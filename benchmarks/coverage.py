@@ -10,15 +10,15 @@ import numpy as np
 from inattention.comparison import PairedBootstrap, time_ratio
 from inattention.comparison.simulation import TASK, Simulation
 
-FRAMES = Simulation(accuracies=(0.5, 0.55, 0.5, 0.45, 0.5, 0.5), seed_deviation=0.03, difficulty=0.15)
+FRAMES = Simulation(accuracies=(0.5, 0.52, 0.5, 0.48, 0.5, 0.5), seed_deviation=0.025, difficulty=0.2, items=40)
 UNSTABLE = 0.1
 # Pairs of rows by their numbers of seeds, for `Simulation.seeds`.
 PAIRS = {"3 and 3": (0, 1), "2 and 2": (2, 3), "1 and 1": (4, 5), "3 and 1": (0, 4)}
 SETTINGS = {
     "frames": FRAMES,
-    "speakers": replace(FRAMES, speakers=6),
+    "speakers": replace(FRAMES, speakers=6, difficulty=0.15, seed_deviation=0.035),
     "400 utterances": replace(FRAMES, utterances=400),
-    "40 speakers, 400 utterances": replace(FRAMES, speakers=40, utterances=400, items=1),
+    "40 speakers, 400 utterances": replace(FRAMES, speakers=40, utterances=400, items=1, difficulty=0.15),
     "no variance between seeds": replace(FRAMES, seed_deviation=0.0),
     "large variance between seeds": replace(FRAMES, seed_deviation=0.06, difficulty=0.1),
     "seeds of rows correlated (0.5)": replace(FRAMES, correlation=0.5),

@@ -18,6 +18,7 @@ HOLDS, NOT, OPEN = (Difference(0, low, high, seeds=1) for low, high in ((1, 2), 
 
 def test_losses_of_three_seeds_are_compared_by_welchs_t():
     found = seed_difference({0: 1.0, 1: 2.0, 2: 3.0}, {0: 5.0, 1: 6.0, 2: 7.0}, None)
+    assert found
     half = 2.7764 * math.sqrt(2 / 3)  # 4 degrees of freedom
     assert (found.estimate, found.low, found.high) == pytest.approx((-4, -4 - half, -4 + half), abs=1e-3)
     assert found.verdict == "does not hold"
@@ -27,6 +28,7 @@ def test_a_loss_of_one_seed_borrows_the_variance_of_other_rows():
     assert seed_difference({0: 1.0}, {0: 2.0}, None) is None
     prior = loss_prior([{0: 0.0, 1: 0.1, 2: 0.2}, {0: 1.0, 1: 1.1, 2: 1.2}, {0: 5.0}])
     found = seed_difference({0: 1.0}, {0: 2.0}, prior)
+    assert found
     assert found.widened
     assert found.high - found.estimate > 1.96 * 0.1 * math.sqrt(2)
     assert loss_prior([{0: 1.0}]) is None
@@ -36,6 +38,7 @@ def test_a_loss_that_is_not_finite_is_left_out_and_a_baseline_has_no_seeds():
     prior = loss_prior([{0: 1.0, 1: 1.1, 2: 1.2}])
     assert seed_difference({0: math.nan}, {0: 1.0}, prior) is None
     against = seed_difference({0: 1.0, 1: 1.1, 2: 1.2, 3: math.inf}, 2.0, prior)
+    assert against
     assert against.verdict == "does not hold"
     assert against.high - against.estimate == pytest.approx(4.3027 * 0.1 / math.sqrt(3), abs=1e-4)
 

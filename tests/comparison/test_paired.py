@@ -1,7 +1,11 @@
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
-from inattention.comparison import PairedBootstrap, UtteranceCounts
+from inattention.comparison import Difference, Interval, PairedBootstrap, UtteranceCounts
 
 IDS = tuple(f"utterance-{index:03}" for index in range(80))
 TASKS = ("phones", "speakers")
@@ -29,28 +33,42 @@ def perfect(right: int, ids: tuple[str, ...] = IDS) -> dict[str, UtteranceCounts
     return {"phones": UtteranceCounts(ids, (right,) * len(ids), (20,) * len(ids))}
 
 
-def width(found) -> float:
+def difference(
+    compare: PairedBootstrap, ones: Sequence[str], others: Sequence[str], tasks: Sequence[str]
+) -> Difference:
+    found = compare.difference(ones, others, tasks)
+    assert found is not None
+    return found
+
+
+def accuracy(compare: PairedBootstrap, row: str, task: str) -> Interval:
+    found = compare.accuracy(row, task)
+    assert found is not None
+    return found
+
+
+def width(found: Interval) -> float:
     return found.high - found.low
 
 
 def test_shared_difficulty_of_utterances_cancels_in_a_difference():
     compare = PairedBootstrap(studies(one=[0.6], other=[0.5]))
-    apart = np.hypot(*(width(compare.accuracy(row, "phones")) for row in ("one", "other")))
-    assert width(compare.difference(["one"], ["other"], ["phones"])) < 0.7 * apart
+    apart = math.hypot(*(width(accuracy(compare, row, "phones")) for row in ("one", "other")))
+    assert width(difference(compare, ["one"], ["other"], ["phones"])) < 0.7 * apart
 
 
 def test_a_probe_that_skipped_utterances_is_compared_on_those_that_both_have():
     study = studies(one=[0.6], other=[0.5])
-    whole = PairedBootstrap(study).difference(["one"], ["other"], ["phones"])
+    whole = difference(PairedBootstrap(study), ["one"], ["other"], ["phones"])
     study["other", 0] = {"phones": counts(0.5, 100, ids=IDS[3:])}
     study["one", 0] = {"phones": counts(0.6, 0, ids=IDS[:-2])}
-    some = PairedBootstrap(study).difference(["one"], ["other"], ["phones"])
+    some = difference(PairedBootstrap(study), ["one"], ["other"], ["phones"])
     assert (whole.utterances, some.utterances) == (80, 75)
     assert width(some) == pytest.approx(width(whole), rel=0.1)
     compare = PairedBootstrap(
         {("one", 0): {"phones": counts(0.5, 0)}, ("same", 0): {"phones": counts(0.5, 0, ids=IDS[9:])}}
     )
-    assert compare.difference(["one"], ["same"], ["phones"]).estimate == 0
+    assert difference(compare, ["one"], ["same"], ["phones"]).estimate == 0
 
 
 def test_studies_without_common_utterances_are_compared_unpaired():
@@ -58,41 +76,41 @@ def test_studies_without_common_utterances_are_compared_unpaired():
     renamed = counts(0.5, 7)
     study["elsewhere", 0] = {"phones": UtteranceCounts(tuple(f"b-{it}" for it in IDS), renamed.correct, renamed.items)}
     compare = PairedBootstrap(study)
-    apart = np.hypot(*(width(compare.accuracy(row, "phones")) for row in ("one", "elsewhere")))
-    assert width(compare.difference(["one"], ["elsewhere"], ["phones"])) == pytest.approx(apart, rel=0.15)
+    apart = math.hypot(*(width(accuracy(compare, row, "phones")) for row in ("one", "elsewhere")))
+    assert width(difference(compare, ["one"], ["elsewhere"], ["phones"])) == pytest.approx(apart, rel=0.15)
 
 
 def test_seeds_that_differ_widen_the_interval():
     steady = PairedBootstrap(studies(one=[0.6, 0.6, 0.6], other=[0.5, 0.5, 0.5]))
     unsteady = PairedBootstrap(studies(one=[0.5, 0.6, 0.7], other=[0.5, 0.5, 0.5]))
-    assert steady.difference(["one"], ["other"], TASKS).verdict == "holds"
-    assert unsteady.difference(["one"], ["other"], TASKS).verdict == "cannot be told"
+    assert difference(steady, ["one"], ["other"], TASKS).verdict == "holds"
+    assert difference(unsteady, ["one"], ["other"], TASKS).verdict == "cannot be told"
 
 
 def test_a_row_with_one_seed_is_widened_by_the_seeds_of_others():
-    alone = PairedBootstrap(studies(one=[0.6], other=[0.5])).difference(["one"], ["other"], ["phones"])
+    alone = difference(PairedBootstrap(studies(one=[0.6], other=[0.5])), ["one"], ["other"], ["phones"])
     assert (alone.utterances_only, alone.widened, alone.seeds) == (True, False, 1)
     compare = PairedBootstrap(studies(one=[0.6], other=[0.5], several=[0.5, 0.55, 0.6]))
-    found = compare.difference(["one"], ["other"], ["phones"])
+    found = difference(compare, ["one"], ["other"], ["phones"])
     assert (found.utterances_only, found.widened, found.seeds) == (False, True, 1)
     assert width(found) > 1.5 * width(alone)
 
 
 def test_features_have_no_variance_between_seeds():
     rates = studies(mel=[0.6], several=[0.5, 0.55, 0.6])
-    found = PairedBootstrap(rates, deterministic={"mel"}).accuracy("mel", "phones")
+    found = accuracy(PairedBootstrap(rates, deterministic={"mel"}), "mel", "phones")
     assert (found.widened, found.utterances_only) == (False, False)
-    assert width(found) < width(PairedBootstrap(rates).accuracy("mel", "phones"))
+    assert width(found) < width(accuracy(PairedBootstrap(rates), "mel", "phones"))
 
 
 @pytest.mark.parametrize(("right", "expected"), [(20, (1 - 0.0451, 1)), (0, (0, 0.0451))])
 def test_an_accuracy_at_the_end_of_the_scale_has_an_open_interval(right, expected):
-    found = PairedBootstrap({("row", 0): perfect(right)}).accuracy("row", "phones")
+    found = accuracy(PairedBootstrap({("row", 0): perfect(right)}), "row", "phones")
     assert (found.low, found.high) == pytest.approx(expected, abs=1e-4)
 
 
 def test_two_perfect_rows_cannot_be_told_apart():
-    found = PairedBootstrap({("one", 0): perfect(20), ("other", 0): perfect(20)}).difference(["one"], ["other"], TASKS)
+    found = difference(PairedBootstrap({("one", 0): perfect(20), ("other", 0): perfect(20)}), ["one"], ["other"], TASKS)
     assert (found.estimate, found.low, found.high) == pytest.approx((0, -0.0451, 0.0451), abs=1e-4)
     assert found.verdict == "cannot be told"
 
@@ -101,12 +119,11 @@ def test_a_difference_is_the_mean_over_rows_and_tasks_of_what_was_measured():
     study = studies(a=[0.6], b=[0.5], c=[0.4])
     del study["b", 0]["speakers"]
     compare = PairedBootstrap(study)
-    of = {(row, task): compare.accuracy(row, task) for row in "abc" for task in TASKS}
-    assert of["b", "speakers"] is None
-    a, b, c = (of[row, "phones"].estimate for row in "abc")
-    assert compare.difference(["a", "b"], ["c"], ["phones"]).estimate == pytest.approx((a + b) / 2 - c)
-    phones, speakers = (compare.difference(["a"], ["c"], [task]).estimate for task in TASKS)
-    assert compare.difference(["a"], ["c"], TASKS).estimate == pytest.approx((phones + speakers) / 2)
+    assert compare.accuracy("b", "speakers") is None
+    a, b, c = (accuracy(compare, row, "phones").estimate for row in "abc")
+    assert difference(compare, ["a", "b"], ["c"], ["phones"]).estimate == pytest.approx((a + b) / 2 - c)
+    phones, speakers = (difference(compare, ["a"], ["c"], [task]).estimate for task in TASKS)
+    assert difference(compare, ["a"], ["c"], TASKS).estimate == pytest.approx((phones + speakers) / 2)
     assert compare.difference(["b"], ["c"], ["speakers"]) is None
     assert compare.difference(["absent"], ["c"], TASKS) is None
     more = {("a", "phones"): 1, ("c", "phones"): -1, ("a", "speakers"): -1, ("c", "speakers"): 1}
@@ -119,28 +136,34 @@ def test_a_difference_is_the_mean_over_rows_and_tasks_of_what_was_measured():
 
 def test_a_mean_over_classes_weighs_rare_classes_as_much():
     one_class_is_right = UtteranceCounts(IDS, (20,) * 20 + (0,) * 60, (20,) * 80, (0,) * 20 + (1,) * 60)
-    found = PairedBootstrap({("row", 0): {"speakers": one_class_is_right}}).accuracy("row", "speakers")
+    found = accuracy(PairedBootstrap({("row", 0): {"speakers": one_class_is_right}}), "row", "speakers")
     assert found.estimate == 0.5
 
 
-def test_reports_how_many_utterances_or_seeds_would_decide():
+def test_reports_how_many_utterances_would_decide():
     compare = PairedBootstrap(studies(one=[0.51], other=[0.50]), deterministic={"one", "other"})
-    found = compare.difference(["one"], ["other"], ["phones"])
+    found = difference(compare, ["one"], ["other"], ["phones"])
+    needed, components = found.needed, found.components
     assert found.verdict == "cannot be told"
-    decided = found.components.with_utterances(found.needed.utterances)
-    assert (
-        decided.half_width
-        < abs(found.estimate)
-        <= found.components.with_utterances(found.needed.utterances - 1).half_width
-    )
-    assert found.needed.seeds is None
-    assert found.in_points().needed == found.needed
-    unsteady = PairedBootstrap(studies(one=[0.5, 0.6, 0.7], other=[0.5, 0.5, 0.5]))
-    needed = unsteady.difference(["one"], ["other"], ["phones"]).needed
+    assert needed
+    assert needed.utterances
+    assert components
+    assert components.with_utterances(needed.utterances).half_width < abs(found.estimate)
+    assert components.with_utterances(needed.utterances - 1).half_width >= abs(found.estimate)
+    assert needed.seeds is None
+    assert found.in_points().needed == needed
+    decided = difference(PairedBootstrap(studies(one=[0.75], other=[0.5])), ["one"], ["other"], ["phones"])
+    assert decided.needed is None
+
+
+def test_reports_how_many_seeds_would_decide():
+    compare = PairedBootstrap(studies(one=[0.5, 0.6, 0.7], other=[0.5, 0.5, 0.5]))
+    needed = difference(compare, ["one"], ["other"], ["phones"]).needed
+    assert needed
+    assert needed.seeds
     assert needed.utterances is None
     assert 3 < needed.seeds < 30
     assert str(needed) == f"about {needed.seeds} seeds would decide it"
-    assert PairedBootstrap(studies(one=[0.75], other=[0.5])).difference(["one"], ["other"], ["phones"]).needed is None
 
 
 @pytest.mark.parametrize(
@@ -152,6 +175,6 @@ def test_reports_how_many_utterances_or_seeds_would_decide():
         ((("a",), (3,), (2,)), "'a': 3 of 2 items are correct"),
     ],
 )
-def test_counts_that_make_no_sense_are_refused(fields, message):
+def test_counts_that_make_no_sense_are_refused(fields: Any, message: str):
     with pytest.raises(ValueError, match=message):
         UtteranceCounts(*fields)
