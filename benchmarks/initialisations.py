@@ -30,7 +30,8 @@ from inattention.files import write_json
 from inattention.model.config import AudioTransformerConfig
 from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.config import PretrainingConfig
-from inattention.pretraining.run import Run, pretrain
+from inattention.pretraining.manifest import Run
+from inattention.pretraining.run import pretrain
 from inattention.provenance import provenance
 from inattention.timing.report import aligned
 
@@ -136,7 +137,9 @@ def run_of(options: Options, corpus: Corpus, model: AudioTransformerConfig, row:
 def held_out(options: Options, model: AudioTransformerConfig, name: str, row: str, seed: int) -> float:
     """Pre-train from a start, and give the held-out loss; a run that is done is not done again."""
     run = run_of(options, open_corpus(options.corpus), model, row, seed, options.steps)
-    return float(pretrain(run, options.out / f"{name}-{seed}", progress=False)["held_out_l1"])
+    outcome = pretrain(run, options.out / f"{name}-{seed}", progress=False)
+    assert outcome is not None  # one process
+    return outcome.held_out_l1
 
 
 def table(found: dict[str, list[float]]) -> list[list[str]]:

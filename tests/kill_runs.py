@@ -1,7 +1,7 @@
-"""Kill a pre-training run again and again, and see whether it ends in the same bits: `python tests/kill_runs.py 20`.
+"""Kill a pre-training run repeatedly and check that it ends in the same bits: `python tests/kill_runs.py 20`.
 
-Each life is a process of its own on the real command, ended by SIGKILL: at a random moment, or while a checkpoint is
-being written. Libraries are loaded once, and every life is forked from there.
+Each attempt is a process that runs the real command until SIGKILL, at a random moment or while a checkpoint is written.
+Libraries are imported once, and every attempt is forked from this process.
 """
 
 import argparse
@@ -18,15 +18,15 @@ from pathlib import Path
 import torch
 
 from inattention import cli
-from inattention.pretraining import data, engine, run  # noqa: F401  # what a life would load
+from inattention.pretraining import callbacks, data, module, run  # noqa: F401  # so that attempts need not import them
 from speech import make_corpus
 
 WRITING = ".checkpoint.ckpt.writing"
 
 
 @dataclass
-class Account:
-    """What came of it."""
+class Tally:
+    """Counts of kills and of finished runs."""
 
     kills: int = 0
     kills_in_a_checkpoint_write: int = 0
@@ -45,8 +45,8 @@ def words(corpus: Path, out: Path) -> list[str]:
     return ["pretrain", *(str(word) for pair in settings.items() for word in pair)]
 
 
-def live(corpus: Path, out: Path) -> int:
-    """Begin a life in a process of its own."""
+def start(corpus: Path, out: Path) -> int:
+    """Start the command in a forked process, and return its id."""
     child = os.fork()
     if child:
         return child
@@ -60,34 +60,34 @@ def live(corpus: Path, out: Path) -> int:
         os._exit(code)
 
 
-def ended(child: int, seconds: float, sign: Path | None = None) -> int | None:
-    """Wait so long, or until a file appears; give the exit code if the life has ended by itself."""
+def ended(child: int, seconds: float, file: Path | None = None) -> int | None:
+    """Wait for a time, or until a file appears; return the exit code if the process has ended by itself."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             return os.waitstatus_to_exitcode(status)
-        if sign is not None and sign.exists():
+        if file is not None and file.exists():
             return None
-        time.sleep(0.0005 if sign is not None else 0.005)
+        time.sleep(0.0005 if file is not None else 0.005)
     return None
 
 
-def kill_runs(kills: int, folder: Path, seed: int = 0) -> Account:
-    """Kill so often, over as many runs as it takes, and compare each finished run with an undisturbed one."""
+def kill_runs(kills: int, folder: Path, seed: int = 0) -> Tally:
+    """Kill a number of times, over as many runs as needed, and compare each finished run with an undisturbed one."""
     torch.set_num_threads(1)
     draw = random.Random(seed)
     corpus = make_corpus(folder / "tones").folder
-    begin = time.monotonic()
-    assert ended(live(corpus, folder / "whole"), 600) == 0, (folder / "whole.log").read_text()
+    started = time.monotonic()
+    assert ended(start(corpus, folder / "whole"), 600) == 0, (folder / "whole.log").read_text()
     whole = (folder / "whole" / "model.safetensors").read_bytes()
-    seconds = time.monotonic() - begin
-    account = Account()
-    while account.kills < kills:
-        out = folder / f"killed-{account.runs}"
+    seconds = time.monotonic() - started
+    tally = Tally()
+    while tally.kills < kills:
+        out = folder / f"killed-{tally.runs}"
         while True:
-            child = live(corpus, out)
-            if account.kills == kills:
+            child = start(corpus, out)
+            if tally.kills == kills:
                 code = ended(child, 600)
             else:
                 code = ended(child, draw.uniform(0.2, 0.7) * seconds)
@@ -98,12 +98,12 @@ def kill_runs(kills: int, folder: Path, seed: int = 0) -> Account:
                 break
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            account.kills += 1
-            account.kills_in_a_checkpoint_write += (out / WRITING).exists()
-            account.kills_before_the_first_checkpoint += not (out / "checkpoint.ckpt").exists()
-        account.runs += 1
-        account.runs_identical_to_the_undisturbed += (out / "model.safetensors").read_bytes() == whole
-    return account
+            tally.kills += 1
+            tally.kills_in_a_checkpoint_write += (out / WRITING).exists()
+            tally.kills_before_the_first_checkpoint += not (out / "checkpoint.ckpt").exists()
+        tally.runs += 1
+        tally.runs_identical_to_the_undisturbed += (out / "model.safetensors").read_bytes() == whole
+    return tally
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What torchrun runs: several pre-training commands, one after the other, in the same two processes.
+"""Script for torchrun: several pre-training commands, one after the other, in the same two processes.
 
-Loading the libraries takes longer than training here, so it is done once. Each command is the real one; what goes
-wrong in the middle of some is put in between two steps.
+Importing the libraries takes longer than training here, so it is done once. The commands are the real ones; faults are
+injected between two steps of some of them.
 """
 
 import json
@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from inattention import cli
-from inattention.pretraining.engine import Pretraining
 from inattention.pretraining.examples import Batch
+from inattention.pretraining.module import Pretraining
 from inattention.pretraining.objective import MaskedAcousticModel
 
 RANK = int(os.environ.get("RANK", "0"))
@@ -25,21 +25,21 @@ TESTS = Path(__file__).parent
 
 
 def torchrun(*words: str) -> str:
-    """Run two processes; give what they print, and leave none behind."""
+    """Run two processes, and return their output."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)])}
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
     process = subprocess.Popen(launch, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        said, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=600)
     finally:
-        process.terminate()  # torchrun ends what it started
+        process.terminate()  # torchrun ends its workers
         process.wait(60)
-    assert process.returncode == 0, said
-    return said
+    assert process.returncode == 0, output
+    return output
 
 
 def small(corpus: Path, out: Path, *more: str) -> list[str]:
-    """A run of a second, as words of the command line."""
+    """Return the arguments of a run that takes a second."""
     settings = {
         "--model.width": 24, "--model.feed-forward": 48, "--model.layers": 2, "--model.max-length": 48,
         "--training.steps": 8, "--training.batch-size": 5, "--training.validate-every": 3,
@@ -50,7 +50,7 @@ def small(corpus: Path, out: Path, *more: str) -> list[str]:
 
 
 def main(corpus: Path, folder: Path) -> None:
-    """Do all that the test looks at afterwards."""
+    """Run all commands whose results the tests check."""
     torch.set_num_threads(1)
     codes = {}
 
@@ -61,18 +61,18 @@ def main(corpus: Path, folder: Path) -> None:
     run("stopped")
     with_sigterm(lambda: run("begun"))
     run("accumulated", "--training.accumulate", "2")
-    apart = ("--model.no-share-layers",)
-    with_sigterm(lambda: run("sharded", *apart, "--training.strategy", "fsdp"))
-    run("sharded", *apart, "--training.strategy", "fsdp")
-    with_sigterm(lambda: run("gathered", *apart, "--training.strategy", "fsdp"))
-    with_sigterm(lambda: run("spread", *apart))
-    run("spread", *apart, "--training.strategy", "fsdp")
+    separate = ("--model.no-share-layers",)
+    with_sigterm(lambda: run("sharded", *separate, "--training.strategy", "fsdp"))
+    run("sharded", *separate, "--training.strategy", "fsdp")
+    with_sigterm(lambda: run("gathered", *separate, "--training.strategy", "fsdp"))
+    with_sigterm(lambda: run("spread", *separate))
+    run("spread", *separate, "--training.strategy", "fsdp")
     with_nan(lambda: run("diverged"))
     (folder / f"codes-{RANK}.json").write_text(json.dumps(codes))
 
 
 def with_sigterm(call: Callable[[], None]) -> None:
-    """Send a signal to one of the processes in mid-run."""
+    """Send a signal to one of the processes in the middle of a run."""
     start = Pretraining.on_train_batch_start
 
     def signalled(self: Pretraining, batch: Batch, batch_idx: int) -> None:
@@ -88,12 +88,12 @@ def with_sigterm(call: Callable[[], None]) -> None:
 
 
 def with_nan(call: Callable[[], None]) -> None:
-    """Let the loss of one of the processes be no number."""
+    """Make the loss of one of the processes NaN."""
     forward = MaskedAcousticModel.forward
 
     def diverging(self: MaskedAcousticModel, batch: Batch) -> tuple[torch.Tensor, int]:
-        error, cells = forward(self, batch)
-        return (error * float("nan") if RANK == 1 and torch.is_grad_enabled() else error), cells
+        error, bins = forward(self, batch)
+        return (error * float("nan") if RANK == 1 and torch.is_grad_enabled() else error), bins
 
     MaskedAcousticModel.forward = diverging
     try:

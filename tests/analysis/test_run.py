@@ -17,7 +17,8 @@ from inattention.cli import main
 from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.base import EncoderMaps
 from inattention.pretraining.config import PretrainingConfig
-from inattention.pretraining.run import Run, pretrain
+from inattention.pretraining.manifest import Run
+from inattention.pretraining.run import pretrain
 from small_models import small_config, small_model
 from speech import make_corpus
 

@@ -79,9 +79,9 @@ def test_a_tree_shaped_like_librispeech_goes_from_files_to_the_report(
             width=24, feed_forward=24, layers=1, lengths=(20,), rounds=1, seconds=0.0, exponent_lengths=(), threads=1
         ),
     )
-    report, failures = run_study(config, tmp_path / "study", jobs=1, progress=False)
-    assert not failures
-    assert "librispeech" in report.read_text()
+    results = run_study(config, tmp_path / "study", jobs=1, progress=False)
+    assert not results.failures
+    assert results.corpus.name == "librispeech"
     outcomes = [json.loads(line) for line in (tmp_path / "study/results.jsonl").read_text().splitlines()]
     (probed,) = [line["outcome"] for line in outcomes if (line.get("kind"), line.get("row")) == ("probe", "mel")]
     tasks = {task["task"]: task for task in probed["tasks"]}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from inattention.corpora.core.corpus import Corpus
 from inattention.model.config import AudioTransformerConfig
@@ -22,7 +21,8 @@ from inattention.probing.config import ProbeConfig
 from inattention.study.execution.run import run_study
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.plan import make_plan
-from inattention.study.planning.rows import read_rows
+from inattention.study.reporting.report import write_report
+from inattention.study.store import load
 from inattention.timing.config import TimingConfig
 from speech import make_corpus
 
@@ -45,9 +45,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 @pytest.fixture(scope="module")
 def study(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "small"
-    report, failures = run_study(replace(SMALL, corpus=corpus.folder), folder, jobs=2, progress=False)
-    assert not failures
-    assert report == folder / "report.html"
+    results = run_study(replace(SMALL, corpus=corpus.folder), folder, jobs=2, progress=False)
+    assert not results.failures
+    assert not results.missing
+    assert write_report(folder) == folder / "report.html"
     return folder
 
 
@@ -90,37 +91,31 @@ def test_a_study_run_again_redoes_nothing_and_a_new_row_redoes_nothing_else(stud
 
     before = written()
     wider = replace(SMALL, corpus=corpus.folder, rows=(*SMALL.rows, "uniform"))
-    _, failures = run_study(wider, study, jobs=1, progress=False)
+    results = run_study(wider, study, jobs=1, progress=False)
     after = written()
-    assert not failures
+    assert not results.failures
     assert {path: after[path] for path in before} == before
     new = {path.parent.name.rsplit("-", 1)[0] for path in after.keys() - before.keys()}
-    assert new == {"pretrain-uniform-0", "probe-uniform-0", "time-uniform"}
+    assert new == {"pretrain-uniform-0", "probe-uniform-0"}
+    assert "uniform" in results.timing
 
 
-def test_names_of_steps_depend_on_what_outcomes_depend_on_and_on_nothing_else(corpus: Corpus) -> None:
-    def folders(config: StudyConfig, kind: str) -> set[str]:
-        return {step.folder for step in make_plan(config, corpus) if step.kind == kind}
-
-    longer = replace(SMALL, training=replace(SMALL.training, steps=5))
-    untrained = folders(replace(SMALL, rows=("none@untrained",)), "pretrain")
-    assert folders(SMALL, "pretrain") & folders(longer, "pretrain") == untrained
-    probed = replace(SMALL, probes=replace(SMALL.probes, epochs=3))
-    assert folders(probed, "pretrain") == folders(SMALL, "pretrain")
-    assert not folders(probed, "probe") & folders(SMALL, "probe")
-    elsewhere = replace(SMALL, training=replace(SMALL.training, workers=3, checkpoint_minutes=9.0))
-    assert folders(elsewhere, "pretrain") == folders(SMALL, "pretrain")
-    seeds = replace(SMALL, seeds=(0, 1))
-    assert folders(SMALL, "pretrain") < folders(seeds, "pretrain")
-
-
-def test_rows_are_written_in_one_way() -> None:
-    assert read_rows(["patterned@init=logits", "patterned@logits", "qk@start=identity"]) == [
-        "patterned@logits",
-        "qk@identity",
-    ]
-    with pytest.raises(ValueError, match="perhaps 'mel-no-cmvn'"):
-        read_rows(["mel-no-cmv"])
+def test_a_narrower_study_and_back_loses_nothing_and_redoes_nothing(
+    study: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(study, folder, symlinks=True)
+    whole = load(folder)
+    config = replace(SMALL, corpus=corpus.folder)
+    before = (folder / "results.jsonl").read_bytes()
+    narrow = run_study(replace(config, rows=("qk",)), folder, jobs=1, progress=False)
+    assert narrow.pretraining.keys() == {("qk", 0)}
+    assert narrow.others.rows
+    assert "patterned@logits" not in write_report(folder).read_text().partition("<body")[2].partition("claims")[0]
+    again = run_study(whole.config, folder, jobs=1, progress=False)
+    lines = [json.loads(line) for line in (folder / "results.jsonl").read_bytes().removeprefix(before).splitlines()]
+    assert {line["kind"] for line in lines} == {"study"}
+    assert again.probes == whole.probes
 
 
 def test_a_study_goes_on_from_its_results_alone_and_trains_again_only_what_a_new_probe_needs(
@@ -130,16 +125,18 @@ def test_a_study_goes_on_from_its_results_alone_and_trains_again_only_what_a_new
     cloned = tmp_path / "cloned"
     cloned.mkdir()
     (cloned / "results.jsonl").write_bytes((study / "results.jsonl").read_bytes())
-    known = {step.folder for step in make_plan(config, corpus)}
-    _, failures = run_study(config, cloned, jobs=1, progress=False)
-    assert not failures
-    wanted = [line for line in lines(study)[1:] if line["folder"] in known]
-    assert [{**line, "maps": None} for line in lines(cloned)[1:]] == [{**line, "maps": None} for line in wanted]
+    results = run_study(config, cloned, jobs=1, progress=False)
+    assert not results.failures
+    written = (cloned / "results.jsonl").read_bytes()
+    assert [line for line in lines(cloned) if line["kind"] != "study"] == [
+        line for line in lines(study) if line["kind"] != "study"
+    ]
     assert not list(cloned.glob("steps/*/model.safetensors"))
     assert not list(cloned.glob("qk-0"))
     fewer = replace(config, rows=("mel", "qk"), probes=replace(SMALL.probes, epochs=1))
-    _, failures = run_study(fewer, cloned, jobs=1, progress=False)
-    assert not failures
+    results = run_study(fewer, cloned, jobs=1, progress=False)
+    assert not results.failures
+    assert (cloned / "results.jsonl").read_bytes().startswith(written)
     assert [path.parent.name.rsplit("-", 1)[0] for path in cloned.glob("steps/*/model.safetensors")] == [
         "pretrain-qk-0"
     ]
@@ -157,8 +154,8 @@ def test_a_row_may_have_settings_a_learning_rate_and_seeds_of_its_own(corpus: Co
         repeated=("none", "patterned@init=logits"),
         learning_rates=("control=2e-3", "qk=5e-4", "qk@start=identity=3e-3"),
     )
-    _, failures = run_study(config, tmp_path, jobs=2, progress=False)
-    assert not failures
+    results = run_study(config, tmp_path, jobs=2, progress=False)
+    assert not results.failures
     found = {(it["row"], it["seed"]): it for it in lines(tmp_path) if it["kind"] == "pretrain"}
     assert {(row, seed): it["learning_rate"] for (row, seed), it in found.items()} == {
         ("none", 0): 2e-3,
@@ -170,42 +167,31 @@ def test_a_row_may_have_settings_a_learning_rate_and_seeds_of_its_own(corpus: Co
     model = AudioTransformer.from_pretrained(tmp_path / "none@model.maps=per-layer@training.steps=2-0")
     assert model.config.maps == "per-layer"
     assert {it["row"] for it in lines(tmp_path) if it["kind"] == "time"} == {"none", "qk@identity"}
-    report = (tmp_path / "report.html").read_text()
+    report = write_report(tmp_path).read_text()
     assert "Not there:" not in report
     assert "one seed" in report
-    for wrong, why in (
-        ({"learning_rates": ("none",)}, "NAME=RATE"),
-        ({"learning_rates": ("none=0",)}, "above 0"),
-        ({"learning_rates": ("non=1e-3",)}, "perhaps 'none'"),
-        ({"learning_rates": ("none=1e-3", "none=2e-3")}, "given twice"),
-        ({"repeated": ("unifrm",)}, "perhaps 'uniform'"),
-        ({"rows": ("none@model.map=shared",)}, "perhaps 'maps'"),
-        ({"rows": ("none@model.features=1",)}, "no setting"),
-        ({"rows": ("none@model.share_layers=perhaps",)}, "takes a bool"),
-    ):
-        with pytest.raises(ValueError, match=why):
-            make_plan(replace(config, **wrong), corpus)
 
 
 def test_a_study_that_is_not_timed_has_all_else_and_lacks_nothing(corpus: Corpus, tmp_path: Path) -> None:
     config = replace(SMALL, corpus=corpus.folder, rows=("mel", "none"), timed=False)
-    report, failures = run_study(config, tmp_path, jobs=1, progress=False)
-    assert not failures
+    results = run_study(config, tmp_path, jobs=1, progress=False)
+    assert not results.failures
     assert {line["kind"] for line in lines(tmp_path)} == {"study", "floor", "pretrain", "probe"}
-    assert "Not there" not in report.read_text()
+    assert "Not there" not in write_report(tmp_path).read_text()
 
 
 def test_one_failed_row_costs_no_other_and_says_so(corpus: Corpus, tmp_path: Path) -> None:
     config = replace(SMALL, corpus=corpus.folder, rows=("mel", "uniform"))
-    step = next(step for step in make_plan(config, corpus) if step.kind == "pretrain")
+    job = next(job for job in make_plan(config, corpus).jobs if job.id.kind == "pretrain")
     (tmp_path / "steps").mkdir()
-    (tmp_path / step.folder).write_text("a file where a folder should be")
-    _, failures = run_study(config, tmp_path, jobs=1, progress=False)
-    assert set(failures) == {"pretrain uniform-0", "probe uniform-0"}
-    head, *outcomes = lines(tmp_path)
-    assert {failure["step"] for failure in head["failures"]} == set(failures)
-    assert ("probe", "mel") in {(line["kind"], line["row"]) for line in outcomes}
-    assert "uniform" in (tmp_path / "report.html").read_text()
+    (tmp_path / job.id.folder).write_text("a file where a folder should be")
+    results = run_study(config, tmp_path, jobs=1, progress=False)
+    assert {failure.job.title for failure in results.failures} == {"pretrain uniform-0", "probe uniform-0"}
+    assert load(tmp_path).failures == results.failures
+    assert ("mel", 0) in results.probes
+    assert "uniform" in write_report(tmp_path).read_text()
+    (tmp_path / job.id.folder).unlink()
+    assert not run_study(config, tmp_path, jobs=1, progress=False).failures
 
 
 def test_a_study_killed_in_mid_run_goes_on_and_ends_the_same(corpus: Corpus, study: Path, tmp_path: Path) -> None:
@@ -278,7 +264,6 @@ def test_a_study_that_is_asked_to_end_writes_checkpoints_first(corpus: Corpus, t
 
 PLUGIN = '''
 """The mean of a step and its neighbours: a stranger's mechanism."""
-import torch
 from inattention.attention import AttentionMechanism, Card, register
 
 @register(Card(
@@ -329,27 +314,3 @@ def test_a_plug_in_that_is_installed_beside_us_is_listed_checked_and_studied(cor
     assert "neighbours" in done.stdout.lower()
     assert {line["row"] for line in lines(tmp_path / "study")[1:]} >= {"neighbours", "mel"}
     assert done.stdout.strip().splitlines()[-1].endswith("report.html")
-
-
-def test_a_row_that_starts_from_a_file_depends_on_its_content_and_makes_no_folders_of_its_path(
-    corpus: Corpus, tmp_path: Path
-) -> None:
-    path = tmp_path / "maps.safetensors"
-    row = f"patterned@init={path}"
-
-    def folders() -> set[str]:
-        return {step.folder for step in make_plan(replace(SMALL, rows=(row,)), corpus)}
-
-    def write(shift: int) -> None:
-        save_file({"maps": torch.eye(8).roll(shift, 1).expand(12, 8, 8).contiguous()}, path)
-
-    write(0)
-    first = folders()
-    write(0)
-    assert folders() == first
-    write(1)
-    assert not (folders() - {f for f in first if f.startswith("steps/floor")}) & first
-    assert all(folder.count("/") == 1 for folder in first)
-    path.unlink()
-    with pytest.raises(ValueError, match=r"maps\.safetensors"):
-        folders()

@@ -15,8 +15,9 @@ from inattention.corpora.core.corpus import Corpus
 from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig
 from inattention.probing.config import ProbeConfig
-from inattention.study.execution.jobs import perform
-from inattention.study.execution.local import ExecutorError, make_executor
+from inattention.study.execution.executor import ExecutorError
+from inattention.study.execution.executors import make_executor
+from inattention.study.execution.jobs import run_job
 from inattention.study.execution.run import run_study
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.plan import make_plan
@@ -88,15 +89,15 @@ def test_a_study_on_ray_ends_as_a_local_one_though_a_worker_is_killed(
     config, killed = replace(SMALL, corpus=corpus.folder), []
     killer = threading.Thread(target=kill_the_worker_in_mid_run, args=(tmp_path / "ray", killed))
     killer.start()
-    _, failures = run_study(config, tmp_path / "ray", executor="ray", jobs=2, progress=False)
+    results = run_study(config, tmp_path / "ray", executor="ray", jobs=2, progress=False)
     killer.join()
-    assert not failures
+    assert not results.failures
     assert len(killed) == 1
     (step,) = (tmp_path / "ray" / "steps").glob("pretrain-*")
     assert len(list((step / "logs" / "csv").iterdir())) == 2  # each start has a log of its own
-    for step in make_plan(config, corpus):
-        if step.kind != "time":
-            perform(step, config, corpus, tmp_path / "local")
+    for job in make_plan(config, corpus).jobs:
+        if job.id.kind != "time":
+            run_job(job, tmp_path / "local", job.needs.folder if job.needs else None)
     assert outcomes(tmp_path / "ray") == outcomes(tmp_path / "local")
     # What Ray did, a local study finds done, and the other way round: the plan is the same.
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("ray/steps/*/outcome.json")}
@@ -106,13 +107,13 @@ def test_a_study_on_ray_ends_as_a_local_one_though_a_worker_is_killed(
 
 def test_an_executor_that_is_not_there_is_said_to_be(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(ExecutorError, match="choose local or ray"):
-        make_executor("slurm", SMALL, corpus, tmp_path)
+        make_executor("slurm", make_plan(SMALL, corpus), tmp_path)
 
 
 def test_without_ray_the_extra_is_named(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ExecutorError, match=r"pip install 'inattention\[cluster\]'"):
-        make_executor("ray", SMALL, corpus, tmp_path)
+        make_executor("ray", make_plan(SMALL, corpus), tmp_path)
 
 
 def test_two_studies_in_one_folder_are_refused(corpus: Corpus, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from inattention.audio.config import FeatureConfig
 from inattention.audio.frames import steps_of
 from inattention.pretraining.config import MaskingConfig
-from inattention.pretraining.masking import choose_corruption, choose_steps, corrupt, slots
+from inattention.pretraining.masking import corrupt, draw_corruption, draw_mask, span_starts
 
 PAPER = MaskingConfig(span_steps=1, start_every=3, before_deltas=False)
 FEATURES = FeatureConfig(mels=6)
@@ -27,7 +27,7 @@ def test_spans_do_not_overlap_and_keep_to_the_proportion(span: int) -> None:
     config = MaskingConfig(span_steps=span)
     for time in (span + 1, 20, 81, 200):
         for seed in range(20):
-            chosen = choose_steps(time, config, generator(seed))
+            chosen = draw_mask(time, config, generator(seed))
             assert len(chosen) == time
             wanted = max(1, int(0.15 * time) // span) * span
             assert int(chosen.sum()) == wanted
@@ -36,27 +36,27 @@ def test_spans_do_not_overlap_and_keep_to_the_proportion(span: int) -> None:
 
 def test_free_starts_reach_every_step() -> None:
     config = MaskingConfig(span_steps=2)
-    hits = sum(choose_steps(21, config, generator(seed)).long() for seed in range(400))
+    hits = sum(draw_mask(21, config, generator(seed)).long() for seed in range(400))
     assert (hits > 0).all()
 
 
 def test_the_papers_masks_start_at_every_third_step_and_are_one_step_long() -> None:
     for seed in range(30):
-        chosen = choose_steps(100, PAPER, generator(seed))
+        chosen = draw_mask(100, PAPER, generator(seed))
         places = chosen.nonzero().flatten()
         assert len(places) == 15
         assert (places % 3 == 0).all()
 
 
 def test_utterances_too_short_for_two_places_are_told_apart() -> None:
-    assert slots(3, PAPER) == 1
-    assert slots(4, PAPER) == 2
-    assert slots(2, MaskingConfig(span_steps=2)) == 1
-    assert slots(1, MaskingConfig(span_steps=2)) == 0
+    assert span_starts(3, PAPER) == 1
+    assert span_starts(4, PAPER) == 2
+    assert span_starts(2, MaskingConfig(span_steps=2)) == 1
+    assert span_starts(1, MaskingConfig(span_steps=2)) == 0
 
 
 def test_utterances_are_zeroed_replaced_and_kept_in_their_shares() -> None:
-    drawn = [choose_corruption(MaskingConfig(), generator(seed)) for seed in range(2000)]
+    drawn = [draw_corruption(MaskingConfig(), generator(seed)) for seed in range(2000)]
     assert drawn.count("zero") / 2000 == pytest.approx(0.8, abs=0.03)
     assert drawn.count("replace") / 2000 == pytest.approx(0.1, abs=0.02)
     assert drawn.count("keep") / 2000 == pytest.approx(0.1, abs=0.02)
@@ -74,7 +74,7 @@ def test_hidden_steps_are_zero_and_the_clean_input_is_the_features(before_deltas
 
 def test_masking_after_deltas_changes_nothing_but_the_hidden_steps() -> None:
     frames = torch.randn(60, 6, generator=generator(0))
-    chosen = choose_steps(20, PAPER, generator(3))
+    chosen = draw_mask(20, PAPER, generator(3))
     hidden, clean = corrupt(frames, chosen, "zero", FEATURES, before_deltas=False, generator=generator(1))
     assert torch.equal(hidden[~chosen], clean[~chosen])
 

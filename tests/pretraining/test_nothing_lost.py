@@ -1,4 +1,4 @@
-"""What goes wrong in a week of running: each thing really happens to a short run, which then ends as if it had not."""
+"""Faults during a run: full disks, missing files, damaged checkpoints, kills; each really happens to a short run."""
 
 import json
 import os
@@ -13,23 +13,11 @@ from safetensors.torch import load_file
 
 from inattention import cli
 from inattention.corpora.core.corpus import Corpus
-from inattention.pretraining import engine
+from inattention.pretraining.module import Pretraining
 from speech import make_corpus
 from together import small
 
 TESTS = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return make_corpus(tmp_path_factory.mktemp("corpus") / "tones")
-
-
-@pytest.fixture(scope="module")
-def whole(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    assert cli.main(small(corpus.folder, folder)) == 0
-    return folder
 
 
 def same(one: Path, other: Path) -> bool:
@@ -38,20 +26,20 @@ def same(one: Path, other: Path) -> bool:
 
 
 def at_step(monkeypatch: pytest.MonkeyPatch, step: int, happens: Callable[[], object]) -> None:
-    """Let something happen just before a step."""
-    start = engine.Pretraining.on_train_batch_start
+    """Call a function just before a step."""
+    start = Pretraining.on_train_batch_start
 
-    def started(self: engine.Pretraining, batch: object, batch_idx: int) -> None:
+    def started(self: Pretraining, batch: object, batch_idx: int) -> None:
         if self.global_step == step:
             happens()
         start(self, batch, batch_idx)
 
-    monkeypatch.setattr(engine.Pretraining, "on_train_batch_start", started)
+    monkeypatch.setattr(Pretraining, "on_train_batch_start", started)
 
 
 @pytest.fixture
 def largest_file() -> Generator[Callable[[int], None]]:
-    """Limit how large a file this process may write; the system refuses what is beyond, as it does on a full disk."""
+    """Limit the size of files that this process may write; writes beyond fail as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -70,7 +58,7 @@ def test_no_room_for_a_checkpoint_ends_the_run_and_loses_nothing(
         at_step(patch, 5, lambda: largest_file(20_000))
         assert cli.main(small(corpus.folder, out)) == 2
     largest_file(resource.RLIM_INFINITY)
-    assert f"{out} cannot be written: File too large. What was saved before stands" in capsys.readouterr().err
+    assert f"{out} cannot be written: File too large. Earlier checkpoints are intact" in capsys.readouterr().err
     assert not list(out.glob(".*writing*"))
     assert cli.main(small(corpus.folder, out)) == 0
     assert same(whole, out)
@@ -78,12 +66,12 @@ def test_no_room_for_a_checkpoint_ends_the_run_and_loses_nothing(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Generator[Path]:
-    """Give a disk of a few megabytes, where the system lets us make one."""
+    """Return a disk of a few megabytes, where the system allows mounting one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]
     if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small disk is not allowed here; the limit on a file's size is tested in its place")
+        pytest.skip("mounting a small disk is not allowed here; the limit on file sizes is tested instead")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
@@ -104,26 +92,26 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
     with monkeypatch.context() as patch:
         at_step(patch, 5, fill)
         assert cli.main(small(corpus.folder, out)) == 2
-    assert "No space left on device. What was saved before stands" in capsys.readouterr().err
+    assert "No space left on device. Earlier checkpoints are intact" in capsys.readouterr().err
     ballast.unlink()
     assert cli.main(small(corpus.folder, out)) == 0
     assert same(whole, out)
 
 
-def test_output_that_cannot_be_written_is_refused_in_words(
+def test_a_folder_that_cannot_be_written_is_reported_in_words(
     corpus: Corpus, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "forbidden"
     out.mkdir()
     out.chmod(0o555)
     child = os.fork()
-    if not child:  # root may write anywhere, so the command is given as nobody
+    if not child:  # root may write anywhere, so the command runs as nobody
         code = 70
         try:
             if not os.geteuid():
                 for folder in (tmp_path, *tmp_path.parents, corpus.folder, *corpus.folder.parents):
                     if not folder.stat().st_mode & 0o001:
-                        folder.chmod(folder.stat().st_mode | 0o011)  # pytest's folders are root's alone
+                        folder.chmod(folder.stat().st_mode | 0o011)  # pytest's folders are private to root
                 os.setuid(65534)
             code = cli.main(small(corpus.folder, out))
         finally:
@@ -134,7 +122,7 @@ def test_output_that_cannot_be_written_is_refused_in_words(
     assert f"{out} cannot be written: Permission denied" in capfd.readouterr().err
 
 
-def test_a_file_that_vanishes_in_mid_run_is_skipped_and_counted(
+def test_a_file_that_vanishes_during_a_run_is_skipped_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     corpus = make_corpus(tmp_path / "tones", {"train": 8, "dev": 2, "test": 2})
@@ -152,7 +140,7 @@ def test_a_file_that_vanishes_in_mid_run_is_skipped_and_counted(
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut off", "emptied", "both"])
-def test_a_damaged_checkpoint_is_noticed_and_left_for_the_one_before(
+def test_a_damaged_checkpoint_is_detected_and_skipped_for_the_one_before(
     corpus: Corpus,
     whole: Path,
     tmp_path: Path,
@@ -175,9 +163,9 @@ def test_a_damaged_checkpoint_is_noticed_and_left_for_the_one_before(
         (out / "checkpoint-before.ckpt").write_bytes(content)
     capsys.readouterr()
     assert cli.main(small(corpus.folder, out)) == 0
-    said = capsys.readouterr().err
-    assert f"{path} is damaged and left out" in said
-    assert ("starts from its first step" in said) == (damage == "both")
+    printed = capsys.readouterr().err
+    assert f"{path} is damaged and skipped" in printed
+    assert ("starts from its first step" in printed) == (damage == "both")
     assert same(whole, out)
 
 
@@ -194,9 +182,9 @@ def test_a_second_run_in_the_same_folder_is_refused_while_the_first_is_alive(
 
     at_step(monkeypatch, 2, second)
     assert cli.main(small(corpus.folder, out)) == 0
-    ((code, said),) = codes
+    ((code, printed),) = codes
     assert code == 2
-    assert f"another run is working in {out}" in said
+    assert f"another run is working in {out}" in printed
 
 
 SECOND = """
@@ -219,6 +207,6 @@ def test_kills_at_random_moments_and_in_checkpoint_writes_change_nothing() -> No
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    account = json.loads(done.stdout)
-    assert account["kills"] == 4
-    assert account["runs"] == account["runs_identical_to_the_undisturbed"] >= 1
+    tally = json.loads(done.stdout)
+    assert tally["kills"] == 4
+    assert tally["runs"] == tally["runs_identical_to_the_undisturbed"] >= 1

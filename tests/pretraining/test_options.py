@@ -1,4 +1,4 @@
-"""Options of how a run is computed, through the command line: they change no outcome but in its last digits."""
+"""Options of how a run is computed, through the command line: they change its numbers in the last digits at most."""
 
 import json
 from pathlib import Path
@@ -13,23 +13,10 @@ from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.devices import placement
 from inattention.pretraining.examples import split
-from inattention.pretraining.run import Run
+from inattention.pretraining.manifest import Run
 from inattention.pretraining.stopping import RunError, is_first_process
 from small_models import small_config
-from speech import make_corpus
 from together import small
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return make_corpus(tmp_path_factory.mktemp("corpus") / "tones")
-
-
-@pytest.fixture(scope="module")
-def whole(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    assert cli.main(small(corpus.folder, folder)) == 0
-    return folder
 
 
 def weights(folder: Path) -> torch.Tensor:
@@ -40,16 +27,16 @@ def loss(folder: Path) -> float:
     return json.loads((folder / "outcome.json").read_text())["held_out_l1"]
 
 
-@pytest.mark.parametrize("pieces", [2, 7])
-def test_a_batch_in_pieces_gives_the_weights_of_the_whole_batch(
-    corpus: Corpus, whole: Path, tmp_path: Path, pieces: int
+@pytest.mark.parametrize("count", [2, 7])
+def test_micro_batches_give_the_weights_of_the_whole_batch(
+    corpus: Corpus, whole: Path, tmp_path: Path, count: int
 ) -> None:
-    assert cli.main(small(corpus.folder, tmp_path / "run", "--training.accumulate", str(pieces))) == 0
+    assert cli.main(small(corpus.folder, tmp_path / "run", "--training.accumulate", str(count))) == 0
     torch.testing.assert_close(weights(tmp_path / "run"), weights(whole), atol=2e-5, rtol=0)
     assert (tmp_path / "run" / "curve.jsonl").read_text().count("\n") == 2
 
 
-def test_bfloat16_trains_as_float32_does_but_for_its_digits(corpus: Corpus, whole: Path, tmp_path: Path) -> None:
+def test_bfloat16_trains_like_float32_within_a_percent(corpus: Corpus, whole: Path, tmp_path: Path) -> None:
     assert cli.main(small(corpus.folder, tmp_path / "run", "--training.precision", "bf16-mixed")) == 0
     assert not torch.equal(weights(tmp_path / "run"), weights(whole))
     assert loss(tmp_path / "run") == pytest.approx(loss(whole), rel=0.01)
@@ -57,7 +44,7 @@ def test_bfloat16_trains_as_float32_does_but_for_its_digits(corpus: Corpus, whol
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "lamb"])
-def test_a_mechanisms_own_rate_moves_it_alone_further(corpus: Corpus, tmp_path: Path, optimiser: str) -> None:
+def test_an_attention_rate_moves_the_mechanism_only(corpus: Corpus, tmp_path: Path, optimiser: str) -> None:
     def moved(rate: float) -> tuple[float, float]:
         options = ("--row", "patterned", "--training.optimiser", optimiser, "--training.steps", "1")
         rates = ("--training.learning-rate", "1e-4", "--training.attention-rate", str(rate))
@@ -76,41 +63,41 @@ def test_a_mechanisms_own_rate_moves_it_alone_further(corpus: Corpus, tmp_path: 
     assert same == pytest.approx(rest, rel=1e-4)
 
 
-def test_models_are_kept_on_the_way_and_change_nothing(corpus: Corpus, whole: Path, tmp_path: Path) -> None:
+def test_snapshots_are_saved_and_change_nothing(corpus: Corpus, whole: Path, tmp_path: Path) -> None:
     assert cli.main(small(corpus.folder, tmp_path / "run", "--training.snapshots", "3")) == 0
-    kept = sorted((tmp_path / "run" / "snapshots").iterdir())
-    assert [folder.name for folder in kept] == ["step-000002", "step-000004", "step-000006"]
+    folders = sorted((tmp_path / "run" / "snapshots").iterdir())
+    assert [folder.name for folder in folders] == ["step-000002", "step-000004", "step-000006"]
     assert torch.equal(weights(tmp_path / "run"), weights(whole))
-    on_the_way = [weights(folder) for folder in kept]
-    assert not any(torch.equal(it, weights(whole)) for it in on_the_way)
-    assert AudioTransformer.from_pretrained(kept[1]).config == AudioTransformer.from_pretrained(whole).config
+    snapshots = [weights(folder) for folder in folders]
+    assert not any(torch.equal(it, weights(whole)) for it in snapshots)
+    assert AudioTransformer.from_pretrained(folders[1]).config == AudioTransformer.from_pretrained(whole).config
     with pytest.raises(SystemExit):
         cli.main(small(corpus.folder, tmp_path / "run", "--training.snapshots", "-1"))
 
 
-def test_a_rate_that_cannot_be_is_refused(corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_an_impossible_attention_rate_is_refused(corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit):
         cli.main(small(corpus.folder, tmp_path / "run", "--training.attention-rate", "0"))
     assert "attention_rate" in capsys.readouterr().err
 
 
-def test_pieces_hold_the_batch_and_count_all_of_its_cells(corpus: Corpus) -> None:
+def test_micro_batches_hold_the_batch_and_count_all_its_masked_bins(corpus: Corpus) -> None:
     run = Run(small_config(), PretrainingConfig(steps=1), corpus)
     batch = run.examples()[0, 0, list(corpus.cuts("train"))[:3]]
     for count in (1, 2, 3, 5):
-        pieces = split(batch, count)
-        assert len(pieces) == count
-        assert [piece.piece for piece in pieces] == list(range(count))
-        assert tuple(cut for piece in pieces for cut in piece.ids) == batch.ids
-        assert sum(int(piece.chosen.sum()) for piece in pieces) == int(batch.chosen.sum())
-        assert {piece.cells for piece in pieces} == {int(batch.chosen.sum()) * batch.target.shape[2]}
+        micro_batches = split(batch, count)
+        assert len(micro_batches) == count
+        assert [it.micro_batch for it in micro_batches] == list(range(count))
+        assert tuple(cut for it in micro_batches for cut in it.ids) == batch.ids
+        assert sum(int(it.masked.sum()) for it in micro_batches) == int(batch.masked.sum())
+        assert {it.masked_bins for it in micro_batches} == {int(batch.masked.sum()) * batch.target.shape[2]}
     alone = run.examples()[0, 0, list(corpus.cuts("train"))[2:3]]
     last = split(batch, 3)[2]
     assert torch.equal(last.features, alone.features)
-    assert torch.equal(last.chosen, alone.chosen)
+    assert torch.equal(last.masked, alone.masked)
 
 
-def test_torchrun_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchrun_decides_the_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
     assert placement(PretrainingConfig(strategy="fsdp")) == {"devices": 1, "num_nodes": 1, "strategy": "auto"}
@@ -126,16 +113,3 @@ def test_torchrun_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPa
     assert (sharded._data_parallel_size, sharded._tensor_parallel_size) == (8, 1)
     with pytest.raises(RunError, match="torchrun started 4 processes on each of 2 machines"):
         placement(PretrainingConfig(devices=8))
-
-
-@pytest.mark.parametrize(
-    ("settings", "why"),
-    [
-        ({"accumulate": 0}, "at least 1"),
-        ({"strategy": "fsdp", "optimiser": "lamb"}, "fsdp trains with adamw"),
-        ({"stored_features": True, "target": "linear"}, "computed from audio"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(settings: dict, why: str) -> None:
-    with pytest.raises(ValueError, match=why):
-        PretrainingConfig(**settings)

@@ -1,4 +1,4 @@
-"""Several processes train as one does: torchrun with two, really, on the command that people use."""
+"""Training in two processes under torchrun gives what one process gives."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 
 from inattention import cli
 from inattention.corpora.core.corpus import Corpus
-from speech import make_corpus
 from together import small, torchrun
 
 pytestmark = pytest.mark.slow
@@ -18,13 +17,8 @@ TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return make_corpus(tmp_path_factory.mktemp("corpus") / "tones")
-
-
-@pytest.fixture(scope="module")
 def alone(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one process makes of the same commands."""
+    """Folders of the commands run in one process."""
     folder = tmp_path_factory.mktemp("alone")
     for name, more in {
         "whole": (),
@@ -37,10 +31,10 @@ def alone(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def together(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes make of them."""
+    """Folders of the commands run in two processes."""
     folder = tmp_path_factory.mktemp("together")
-    said = torchrun("-m", "inattention.cli", *small(corpus.folder, folder / "whole"))
-    assert said.count("held-out masked L1") == 1
+    output = torchrun("-m", "inattention.cli", *small(corpus.folder, folder / "whole"))
+    assert output.count("held-out masked L1") == 1
     torchrun(str(TESTS / "together.py"), str(corpus.folder), str(folder))
     return folder
 
@@ -67,31 +61,31 @@ def test_two_processes_give_the_weights_of_one(alone: Path, together: Path) -> N
     assert curve(together / "whole") == pytest.approx(curve(alone / "whole"), 1e-4)
 
 
-def test_a_batch_in_pieces_is_the_whole_batch(alone: Path, together: Path) -> None:
+def test_micro_batches_are_the_whole_batch(alone: Path, together: Path) -> None:
     assert far(alone / "whole", alone / "accumulated") < TOLERANCE
     assert far(alone / "whole", together / "accumulated") < TOLERANCE
 
 
-def test_a_signal_to_one_process_ends_both_and_they_go_on_in_the_same_bits(together: Path) -> None:
+def test_a_signal_to_one_process_stops_both_and_they_resume_in_the_same_bits(together: Path) -> None:
     codes = [json.loads((together / f"codes-{rank}.json").read_text()) for rank in (0, 1)]
     assert codes[0]["stopped"] == codes[1]["stopped"] == [2, 0]
     assert torch.equal(weights(together / "stopped"), weights(together / "whole"))
 
 
-def test_a_run_of_two_processes_goes_on_in_one(corpus: Corpus, alone: Path, together: Path) -> None:
+def test_a_run_of_two_processes_is_resumed_in_one(corpus: Corpus, alone: Path, together: Path) -> None:
     assert not (together / "begun" / "outcome.json").exists()
-    # In pieces, too: how a batch is shared out is nobody's business but today's.
+    # Also with micro-batches: how batches are divided is not part of a checkpoint.
     assert cli.main(small(corpus.folder, together / "begun", "--training.accumulate", "2")) == 0
     assert far(alone / "whole", together / "begun") < TOLERANCE
 
 
-def test_fsdp_stopped_and_gone_on_with_gives_the_weights_of_one_process(alone: Path, together: Path) -> None:
+def test_fsdp_stopped_and_resumed_gives_the_weights_of_one_process(alone: Path, together: Path) -> None:
     assert far(alone / "apart", together / "sharded") < TOLERANCE
-    # Begun with whole models, gone on with in parts: the optimiser's state finds its weights.
+    # Started with whole models and resumed with sharded ones: the optimizer's state finds its weights.
     assert far(alone / "apart", together / "spread") < TOLERANCE
 
 
-def test_an_fsdp_run_goes_on_in_one_process(corpus: Corpus, alone: Path, together: Path) -> None:
+def test_an_fsdp_run_is_resumed_in_one_process(corpus: Corpus, alone: Path, together: Path) -> None:
     assert cli.main(small(corpus.folder, together / "gathered", "--model.no-share-layers")) == 0
     assert far(alone / "apart", together / "gathered") < TOLERANCE
 
@@ -105,9 +99,9 @@ def test_fsdp_is_refused_with_lamb_before_anything_starts(
     assert "fsdp trains with adamw" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_loss_that_is_no_number_in_one_process_ends_both(together: Path) -> None:
+def test_a_nan_loss_in_one_process_stops_both(together: Path) -> None:
     codes = [json.loads((together / f"codes-{rank}.json").read_text()) for rank in (0, 1)]
     assert codes[0]["diverged"] == codes[1]["diverged"] == [2]
     named = json.loads((together / "diverged" / "diverged.json").read_text())
     assert named["step"] == 0
-    assert len(named["cuts"]) == 5  # the whole batch, that of both
+    assert len(named["cuts"]) == 5  # the whole batch of both processes

@@ -1,3 +1,5 @@
+"""Features of a split: those of each utterance alone, and bad recordings skipped with reasons."""
+
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -63,7 +65,7 @@ def test_mel_features_are_the_input_features_with_and_without_cmvn(corpus: Corpu
         assert (steps.mean(0).abs().max() < 0.5) == normalise
 
 
-def test_mean_is_over_an_utterances_own_steps(corpus: Corpus, mel: MelSource, tmp_path: Path) -> None:
+def test_the_mean_is_over_an_utterances_own_frames(corpus: Corpus, mel: MelSource, tmp_path: Path) -> None:
     split = run(mel, corpus, tmp_path)
     probe = UtteranceProbe(layers=1, width=mel.width, classes=3)
     pieces = [split.values[a:b] for a, b in zip(split.offsets[:-1], split.offsets[1:], strict=True)]
@@ -151,7 +153,7 @@ def test_features_that_are_not_finite_are_skipped(corpus: Corpus, tmp_path: Path
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
-def test_full_disk_is_said_in_one_line(corpus: Corpus, mel: MelSource, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_line(corpus: Corpus, mel: MelSource, tmp_path: Path) -> None:
     (tmp_path / "train.float32").symlink_to("/dev/full")
-    with pytest.raises(ProbeError, match=r"cannot be kept in .*No space left on device.*TMPDIR"):
+    with pytest.raises(ProbeError, match=r"cannot be stored in .*No space left on device.*TMPDIR"):
         run(mel, corpus, tmp_path)

@@ -1,8 +1,10 @@
+"""The four probes: their layers, and what padding changes."""
+
 import pytest
 import torch
 from torch import nn
 
-from inattention.probing.probes import LayerMix, StepProbe, UtteranceProbe, build
+from inattention.probing.probes import FrameProbe, LayerMix, UtteranceProbe, build
 
 
 @pytest.mark.parametrize("junk", [7.0, 1e30, float("nan"), float("inf")])
@@ -16,18 +18,18 @@ def test_utterance_probe_does_not_see_padding(junk: float) -> None:
     assert torch.allclose(probe(batch, valid), alone, atol=1e-6)
 
 
-def test_utterance_probe_is_a_linear_map_of_the_mean_over_steps() -> None:
+def test_utterance_probe_is_a_linear_map_of_the_mean_over_frames() -> None:
     probe = UtteranceProbe(layers=1, width=5, classes=3)
     hidden = torch.randn(2, 7, 1, 5)
     assert torch.allclose(probe(hidden), probe.classify(hidden[:, :, 0].mean(1)), atol=1e-6)
     assert torch.allclose(probe(hidden.mean(1, keepdim=True)), probe(hidden), atol=1e-6)
 
 
-def test_each_step_is_classified_by_itself() -> None:
-    probe = StepProbe(layers=1, width=5, classes=3, hidden_layers=2, hidden_width=8)
+def test_each_frame_is_classified_independently() -> None:
+    probe = FrameProbe(layers=1, width=5, classes=3, hidden_layers=2, hidden_width=8)
     hidden = torch.randn(6, 1, 5)
     together = probe(hidden)
-    assert torch.allclose(torch.cat([probe(step[None]) for step in hidden]), together, atol=1e-6)
+    assert torch.allclose(torch.cat([probe(frame[None]) for frame in hidden]), together, atol=1e-6)
 
 
 @pytest.mark.parametrize(

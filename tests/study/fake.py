@@ -2,19 +2,33 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from scipy.special import ndtr, ndtri
 
 from inattention.attention.mechanisms.patterned import hand_made_map, patterns_for
 from inattention.comparison import UtteranceCounts
-from inattention.probing.config import TASKS
-from inattention.probing.run import ProbeReport, TaskResult
+from inattention.probing.config import TASKS, Task
+from inattention.probing.results import ProbeReport, TaskResult
+from inattention.study.header import CorpusInfo, Provenance, StudyHeader
+from inattention.study.planning.fingerprint import fingerprint
+from inattention.study.planning.plan import JobId, Kind, kind_named
 from inattention.study.planning.presets import preset
+from inattention.study.planning.rows import StudyRow, recorded_row
+from inattention.study.records import (
+    BaselineRecord,
+    CurvePoint,
+    Failure,
+    PretrainingRecord,
+    ProbeRecord,
+    Record,
+    TimingRecord,
+)
 from inattention.study.reporting.paper_results import PAPER
 from inattention.timing.exponents import MixingExponent
 from inattention.timing.report import Product, TimedRow
@@ -36,6 +50,10 @@ CHANCE = {"speaker-utterance": 0.0625, "speaker-frame": 0.07, "phone-1-hidden": 
 TEST_UTTERANCES = 60
 
 
+# Standard deviation between test utterances, which are as hard for every row and seed, in probits.
+COMMON_TO_ROWS, OWN = 0.7, 0.25
+
+
 def fake_study(
     folder: Path,
     *,
@@ -53,49 +71,63 @@ def fake_study(
         folder: where.
         rows: its rows.
         seeds: its seeds.
-        leave_out: which lines are not written, as if their steps had not been run.
-        failures: steps that are said to have failed.
+        leave_out: which lines are not written, as if their jobs had not been run; it may also change them.
+        failures: jobs that have failed: ``step`` is a title such as ``probe qk-0``.
         lengths: at which times are made up.
         corpus: what the corpus says of itself, where it differs.
-        change_head: changes the study's own line.
+        change_head: changes the header's line.
     """
-    config = preset("smoke").to_dict() | {"rows": list(rows), "seeds": list(seeds)}
-    head = {
-        "kind": "study",
-        "preset": "smoke",
-        "rows": list(rows),
-        "seeds": list(seeds),
-        "config": config,
-        "corpus": _corpus() | (corpus or {}),
-        "provenance": {
-            "packages": {"inattention": "0.1.0", "torch": "2.13.0", "lightning": "2.6.6", "scipy": None},
-            "python": "3.11.2", "platform": "Linux, made up", "machine": "x86_64", "commit": "0" * 40, "modified": True,
-        },
-        "failures": list(failures),
-    }  # fmt: skip
-    lines: list[dict[str, Any]] = []
-    for seed in seeds:
-        lines.append({"kind": "floor", "row": None, "seed": seed, "outcome": {"neighbour_l1": 0.531}})
-        for row in rows:
-            rng = np.random.default_rng([seed, sum(map(ord, row))])
-            if not row.startswith("mel"):
-                lines.append(_pretraining(folder, row, seed, rng))
-            lines.append({"kind": "probe", "row": row, "seed": seed, "outcome": _probes(row, rng)})
-    for row in rows:
-        if not row.startswith("mel") and not row.endswith("@untrained"):
-            rng = np.random.default_rng(sum(map(ord, row)))
-            lines.append({"kind": "time", "row": row, "seed": None, "outcome": _timing(row, lengths, rng)})
+    config = replace(preset("smoke"), rows=tuple(rows), seeds=tuple(seeds))
+    records = list(_records(folder, [recorded_row(name) for name in rows], seeds, lengths))
+    failed = [_failure(it["step"], it["error"], records) for it in failures]
+    header = StudyHeader(
+        preset="smoke",
+        rows=tuple(recorded_row(name) for name in rows),
+        seeds=tuple(seeds),
+        config=config,
+        corpus=CorpusInfo.from_dict(_corpus() | (corpus or {})),
+        provenance=Provenance(
+            packages={"inattention": "0.1.0", "torch": "2.13.0", "lightning": "2.6.6", "scipy": None},
+            python="3.11.2", platform="Linux, made up", machine="x86_64", commit="0" * 40, modified=True,
+        ),
+        jobs=tuple(dict.fromkeys([*(it.job for it in records), *(it.job for it in failed)])),
+    )  # fmt: skip
+    head = header.to_dict()
     folder.mkdir(parents=True, exist_ok=True)
     change_head(head)
-    kept = [head, *(line for line in lines if not leave_out(line))]
+    lines = [json.loads(json.dumps(it.to_dict())) for it in [*records, *failed]]
+    kept = [head, *(line for line in lines if line["kind"] == "failure" or not leave_out(line))]
     (folder / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
     return folder
+
+
+def _records(folder: Path, rows: Sequence[StudyRow], seeds: Sequence[int], lengths: Sequence[int]) -> list[Record]:
+    records: list[Record] = []
+    for seed in seeds:
+        print_ = _job("baseline", "", seed).fingerprint
+        records.append(BaselineRecord(seed=seed, fingerprint=print_, neighbour_l1=0.531))
+        for row in rows:
+            rng = np.random.default_rng([seed, sum(map(ord, row.name))])
+            if not row.is_features:
+                records.append(_pretraining(folder, row, seed, rng))
+            records.append(_probes(row, seed, rng))
+    timed = [row for row in rows if row.is_timed and not row.untrained]
+    return records + [_timing(row, lengths, np.random.default_rng(sum(map(ord, row.name)))) for row in timed]
+
+
+def _job(kind: Kind, row: str, seed: int | None) -> JobId:
+    return JobId(kind, row, seed, fingerprint(kind, {"row": row, "seed": seed}))
+
+
+def _failure(title: str, error: str, records: Sequence[Record]) -> Failure:
+    known = {record.job.title: record.job for record in records}
+    kind, _, row = title.partition(" ")
+    return Failure(known.get(title) or _job(kind_named(kind), row, None), error)
 
 
 def _corpus() -> dict[str, Any]:
     return {
         "name": "made-up",
-        "key": "0123456789abcdef",
         "caveat": "MADE UP: these numbers come from a random generator, for a test of the report, and mean nothing.",
         "splits": {
             "train": {"cuts": 180, "hours": 0.2, "speakers": 16},
@@ -116,47 +148,38 @@ def _quality(row: str) -> tuple[float | None, float]:
     return 0.55 + 0.1 * spread, 0.6 - 0.2 * spread
 
 
-def _pretraining(folder: Path, row: str, seed: int, rng: np.random.Generator) -> dict[str, Any]:
-    end, _ = _quality(row)
+def _pretraining(folder: Path, row: StudyRow, seed: int, rng: np.random.Generator) -> PretrainingRecord:
+    end, _ = _quality(row.name)
     assert end is not None
-    steps = 0 if row.endswith("@untrained") else preset("smoke").training.steps
-    pace = _ratio(row) * 0.11
+    steps = 0 if row.untrained else preset("smoke").training.steps
+    pace = _ratio(row.name) * 0.11
     end = end + float(rng.normal(0, 0.008))
-    curve = [
-        {
-            "step": step,
-            "held_out_l1": end + (0.84 - end) * float(np.exp(-step / (30 + 40 * end))) + float(rng.normal(0, 0.003)),
-            "seconds": pace * step,
-            "cpu_seconds": pace * step * 0.98,
-        }
-        for step in range(15, steps + 1, 15)
-    ]
-    learned = row.partition("@")[0] in ("synthesizer-random", "patterned")
-    place = f"steps/pretrain-{row}-{seed}-0123456789ab"
+    curve = []
+    for step in range(15, steps + 1, 15):
+        loss = end + (0.84 - end) * float(np.exp(-step / (30 + 40 * end))) + float(rng.normal(0, 0.003))
+        curve.append(CurvePoint(step, loss, pace * step, pace * step * 0.98))
+    learned = row.mechanism in ("synthesizer-random", "patterned")
+    job = _job("pretrain", row.name, seed)
     if learned and steps:
-        (folder / place).mkdir(parents=True, exist_ok=True)
-        save_file(_maps(row, seed), folder / place / "maps.safetensors")
-    return {
-        "kind": "pretrain",
-        "row": row,
-        "seed": seed,
-        "key": "0123456789ab",
-        "outcome": {
-            "steps": steps,
-            "parameters": 1_234_567,
-            "attention_parameters": 196_608 if learned else 0 if row in ("none", "uniform") else 18_624,
-            "held_out_l1": curve[-1]["held_out_l1"] if curve else end,
-            "mean_l1": 0.8,
-            "held_out_cells": 100_000,
-            "seconds": pace * steps,
-            "cpu_seconds": pace * steps,
-            "skipped": {"voice-3-0007": "is silent"},
-        },
-        "curve": curve,
-        "folder": place,
-        "maps": f"{place}/maps.safetensors" if learned and steps else None,
-        "provenance": {},
-    }
+        (folder / job.folder).mkdir(parents=True, exist_ok=True)
+        save_file(_maps(row.name, seed), folder / job.folder / "maps.safetensors")
+    return PretrainingRecord(
+        row=row,
+        seed=seed,
+        fingerprint=job.fingerprint,
+        folder=job.folder,
+        steps=steps,
+        parameters=1_234_567,
+        attention_parameters=196_608 if learned else 0 if row.name in ("none", "uniform") else 18_624,
+        held_out_l1=curve[-1].held_out_l1 if curve else end,
+        mean_l1=0.8,
+        held_out_cells=100_000,
+        seconds=pace * steps,
+        cpu_seconds=pace * steps,
+        skipped={"voice-3-0007": "is silent"},
+        curve=tuple(curve),
+        maps=Path(job.folder) / "maps.safetensors" if learned and steps else None,
+    )
 
 
 def _maps(row: str, seed: int, heads: int = 12, length: int = 128) -> dict[str, torch.Tensor]:
@@ -172,47 +195,49 @@ def _maps(row: str, seed: int, heads: int = 12, length: int = 128) -> dict[str, 
     return {"before": logits.softmax(-1).half(), "after": after.softmax(-1).half()}
 
 
-def _probes(row: str, rng: np.random.Generator) -> dict[str, Any]:
-    _, quality = _quality(row)
+def _counts(task: Task, accuracy: float, rng: np.random.Generator) -> UtteranceCounts:
+    """Make up counts with that accuracy, up to chance; utterances are as hard for all rows, and a little for each."""
+    of_each = 1 if task == "speaker-utterance" else 80
+    common = np.random.default_rng(sum(map(ord, task))).normal(0, COMMON_TO_ROWS, TEST_UTTERANCES)
+    hardness = common + rng.normal(0, OWN, TEST_UTTERANCES)
+    middle = ndtri(np.clip(accuracy, 1e-3, 1 - 1e-3)) * np.sqrt(1 + COMMON_TO_ROWS**2 + OWN**2)
+    return UtteranceCounts(
+        utterances=tuple(f"voice-{number:04}" for number in range(TEST_UTTERANCES)),
+        correct=tuple(rng.binomial(of_each, ndtr(middle + hardness)).tolist()),
+        items=(of_each,) * TEST_UTTERANCES,
+    )
+
+
+def _probes(row: StudyRow, seed: int, rng: np.random.Generator) -> ProbeRecord:
+    _, quality = _quality(row.name)
     tasks = []
     for task in TASKS:
         chance = CHANCE[task]
-        per_utterance = task == "speaker-utterance"
-        items = TEST_UTTERANCES if per_utterance else TEST_UTTERANCES * 80
         accuracy = chance + (BEST[task] - chance) * quality
-        if row == "mel" and task.startswith("speaker"):
+        if row.name == "mel" and task.startswith("speaker"):
             accuracy = chance
-        accuracy = float(np.clip(accuracy + rng.normal(0, 0.02), 0, 1))
-        counts = fake_counts(accuracy, items // TEST_UTTERANCES, rng)
+        counts = _counts(task, accuracy + float(rng.normal(0, 0.01)), rng)
+        items = sum(counts.items)
         accuracy = sum(counts.correct) / items
-        half = 1.96 * float(np.sqrt(accuracy * (1 - accuracy) / (items if per_utterance else items / 8)))
-        low, high = max(accuracy - half, 0.0), min(accuracy + half, 1.0)
+        shares = np.array(counts.correct) / np.array(counts.items)
+        half = 1.96 * float(shares.std()) / np.sqrt(TEST_UTTERANCES)
         tasks.append(
             TaskResult(
-                task=task, accuracy=accuracy, low=low, high=high, chance=chance, dev_accuracy=accuracy, best_epoch=9,
-                epochs=12, classes=CLASSES[task], items={"train": 9 * items, "dev": items, "test": items},
+                task=task, accuracy=accuracy, low=max(accuracy - half, 0.0), high=min(accuracy + half, 1.0),
+                chance=chance, dev_accuracy=accuracy, best_epoch=9, epochs=12, classes=CLASSES[task],
+                items={"train": 9 * items, "dev": items, "test": items},
                 utterances={"train": 180, "dev": 20, "test": TEST_UTTERANCES},
                 unlabelled={"train": 0, "dev": 0, "test": 0}, skipped={"train": (), "dev": (), "test": ()},
                 layer_weights=None, counts=counts,
             )
         )  # fmt: skip
-    return ProbeReport(
-        source=row, step_seconds=0.0375, width=96, layer="last", utterances={"train": 180, "dev": 20, "test": 60},
+    report = ProbeReport(
+        source=row.name, step_seconds=0.0375, width=96, layer="last", utterances={"train": 180, "dev": 20, "test": 60},
         steps={"train": 16_000, "dev": 1_700, "test": 4_800}, skipped={"train": (), "dev": (), "test": ()},
-        unlabelled={"train": 0, "dev": 0, "test": 0},
-        tasks=tuple(tasks),
-    ).to_dict()  # fmt: skip
-
-
-def fake_counts(accuracy: float, items: int, rng: np.random.Generator) -> UtteranceCounts:
-    """Counts of a probe; the same utterances are hard for all rows."""
-    hard = np.random.default_rng(items).random((TEST_UTTERANCES, items))  # an item is right below the accuracy
-    noise = rng.normal(0, 0.02, (TEST_UTTERANCES, items))
-    return UtteranceCounts(
-        utterances=tuple(f"voice-{number:04}" for number in range(TEST_UTTERANCES)),
-        correct=tuple((hard + noise < accuracy).sum(1).tolist()),
-        items=(items,) * TEST_UTTERANCES,
-    )
+        unlabelled={"train": 0, "dev": 0, "test": 0}, tasks=tuple(tasks),
+    )  # fmt: skip
+    job = _job("probe", row.name, seed)
+    return ProbeRecord(row=row, seed=seed, fingerprint=job.fingerprint, folder=job.folder, report=report)
 
 
 def put_accuracy(
@@ -259,17 +284,17 @@ def _ratio(row: str) -> float:
     return (paper.ratio if paper else None) or usual.get(row, 0.9)
 
 
-def _timing(row: str, lengths: Sequence[int], rng: np.random.Generator) -> dict[str, Any]:
+def _timing(row: StudyRow, lengths: Sequence[int], rng: np.random.Generator) -> TimingRecord:
     timed, products = [], []
     for length in lengths:
         for mode in ("forward", "train"):
             base = (0.31 if mode == "forward" else 0.98) * (length / 500) ** 1.2
             reference = base * np.random.default_rng(length).normal(1, 0.02, 5)
-            rounds = reference * (1.0 if row == "qk" else _ratio(row) * rng.normal(1, 0.01, 5))
+            rounds = reference * (1.0 if row.name == "qk" else _ratio(row.name) * rng.normal(1, 0.01, 5))
             seconds, ratio = float(np.median(rounds)), float(np.median(rounds / reference))
             timed.append(
                 TimedRow(
-                    row=row, length=length, batch=1, mode=mode, seconds=seconds, seconds_low=seconds * 0.98,
+                    row=row.name, length=length, batch=1, mode=mode, seconds=seconds, seconds_low=seconds * 0.98,
                     seconds_high=seconds * 1.03, ratio=ratio, ratio_low=ratio * 0.985, ratio_high=ratio * 1.02,
                     flops=int(4.3e10 * ratio * length / 500), peak_bytes=int(2.4e7 * (1 + ratio) * length / 500),
                     weight_bytes=31_000_000, round_seconds=tuple(rounds.tolist()),
@@ -277,14 +302,19 @@ def _timing(row: str, lengths: Sequence[int], rng: np.random.Generator) -> dict[
             )  # fmt: skip
             products.append(Product(length, 1, mode, (length, 768, 3072), 142.0))
     exponent = MixingExponent(
-        row=row, lengths=(1000, 2000, 4000), seconds=(0.01, 0.03, 0.09), exponent=float(rng.uniform(1, 2)),
-        exponent_low=1.0, exponent_high=2.05, theory=None if row == "none" else 2.0, cost="O(T² d H)", projections=2,
+        row=row.name, lengths=(1000, 2000, 4000), seconds=(0.01, 0.03, 0.09), exponent=float(rng.uniform(1, 2)),
+        exponent_low=1.0, exponent_high=2.05, theory=None if row.name == "none" else 2.0, cost="O(T² d H)",
+        projections=2,
     )  # fmt: skip
-    return {
-        "timed": [asdict(it) for it in timed],
-        "exponent": asdict(exponent),
-        "machine": {"cpu": "made-up CPU", "cores": 2, "threads": 2, "instructions": "AVX2", "system": "Linux"},
-        "versions": {"python": "3.11.2", "torch": "2.13.0", "inattention": "0.1.0"},
-        "products": [asdict(product) for product in products],
-        "config": {**preset("smoke").to_dict()["timing"], "lengths": list(lengths)},
-    }
+    job = _job("time", row.name, None)
+    return TimingRecord(
+        row=row,
+        fingerprint=job.fingerprint,
+        folder=job.folder,
+        timed=tuple(timed),
+        exponent=exponent,
+        products=tuple(products),
+        machine={"cpu": "made-up CPU", "cores": 2, "threads": 2, "instructions": "AVX2", "system": "Linux"},
+        versions={"python": "3.11.2", "torch": "2.13.0", "inattention": "0.1.0"},
+        config=replace(preset("smoke").timing, lengths=tuple(lengths)),
+    )

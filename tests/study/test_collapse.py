@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from inattention.probing.run import TaskResult
+from inattention.probing.results import TaskResult
 from inattention.study import store
 from inattention.study.collapse import collapse_reason
 from inattention.study.records import PretrainingRecord

@@ -112,20 +112,22 @@ def start_of(model: str, corpus: "Corpus") -> "MapSource | None":
     from inattention.encoders.base import EncoderMaps
     from inattention.model.config import AudioTransformerConfig
     from inattention.pretraining.config import PretrainingConfig
-    from inattention.pretraining.run import RUN, Run
+    from inattention.pretraining.manifest import MANIFEST, Run, RunManifest
 
-    path = Path(model) / RUN
+    path = Path(model) / MANIFEST
     if not path.is_file():
         return None
-    account = json.loads(path.read_text(encoding="utf-8"))
+    manifest = RunManifest.read(path.parent)
+    if manifest.model is None or manifest.seed is None:
+        return None
     run = Run(
-        AudioTransformerConfig.from_dict(account["model"], str(path)),
-        PretrainingConfig(target=account["training"]["target"]),
+        AudioTransformerConfig.from_dict(manifest.model, str(path)),
+        PretrainingConfig(target=manifest.training["target"]),
         corpus,  # on which a start does not depend
-        account["seed"],
+        manifest.seed,
     )
     try:
-        if run.account().get("files") != account.get("files"):
+        if run.manifest().files != manifest.files:
             return None
     except ValueError:
         return None

@@ -34,18 +34,19 @@ def run(arguments: list[str]) -> int:
     options = parse(Pretrain, "pretrain", arguments)
     from inattention.attention.rows import parse_row
     from inattention.corpora.core.corpus import open_corpus
-    from inattention.pretraining.run import Run, pretrain
+    from inattention.pretraining.manifest import Run
+    from inattention.pretraining.run import pretrain
 
     row = parse_row(options.row)
     model = replace(options.model, attention=row.mechanism, attention_options=dict(row.options))
     training = replace(options.training, steps=0) if row.untrained else options.training
     outcome = pretrain(Run(model, training, open_corpus(options.corpus), options.seed), options.out)
-    if outcome:
+    if outcome is not None:
         print(
-            f"held-out masked L1 {outcome['held_out_l1']:.4f} (predicting the mean: {outcome['mean_l1']:.4f}) "
-            f"after {outcome['steps']} steps, {outcome['seconds']:.0f} s of training"
+            f"held-out masked L1 {outcome.held_out_l1:.4f} (predicting the mean: {outcome.mean_l1:.4f}) "
+            f"after {outcome.steps} steps, {outcome.seconds:.0f} s of training"
         )
-        if outcome["skipped"]:
-            print(f"{len(outcome['skipped'])} cuts could not be used; see {options.out}/outcome.json")
+        if outcome.skipped:
+            print(f"{len(outcome.skipped)} cuts could not be used; see {options.out}/outcome.json")
         print(f"model: {options.out}")
     return 0

@@ -12,7 +12,7 @@ from inattention.probing.config import ProbeConfig
 
 if TYPE_CHECKING:
     from inattention.encoders.ours import Source
-    from inattention.probing.run import ProbeReport
+    from inattention.probing.results import ProbeReport
 
 MEL, MEL_NO_CMVN = "mel", "mel-no-cmvn"
 RESULT_FILE = "probes.json"

@@ -50,5 +50,7 @@ def run(arguments: list[str]) -> int:
         print(problem, file=sys.stderr)
     for failure in results.failures:
         print(f"failed: {failure.job.title}: {failure.error}", file=sys.stderr)
+    if results.others:
+        print(f"\n{results.others}")
     print(f"\nreport: {page}")
     return 1 if results.failures else 0

@@ -23,7 +23,9 @@ from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.extraction.run import fingerprint
 from inattention.files import folder_lock, write_json
 from inattention.model.transformer import AudioTransformer
-from inattention.pretraining.run import claim, fit, measure_held_out
+from inattention.pretraining.held_out import measure_held_out
+from inattention.pretraining.manifest import claim
+from inattention.pretraining.training import fit
 from inattention.provenance import provenance
 from inattention.seeding import derive_seed
 from inattention.timing.config import TimingConfig
@@ -179,11 +181,11 @@ def _distilled(
     model = Distillation(teacher, student)
 
     def distil() -> dict[str, float]:
-        before = measure_held_out(run, model)["held_out_l1"]
+        before = measure_held_out(run, model).l1
         if config.steps:
             fit(run, model.train(), folder, progress=progress, title="distilling")
         student.eval().save_pretrained(out)
-        return {"before": before, "after": measure_held_out(run, model)["held_out_l1"]}
+        return {"before": before, "after": measure_held_out(run, model).l1}
 
     errors = _once(folder / "outcome.json", distil)
     return AudioTransformer.from_pretrained(out), errors

@@ -15,7 +15,7 @@ from inattention.corpora.core.corpus import Corpus
 from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.examples import Batch
-from inattention.pretraining.run import Run
+from inattention.pretraining.manifest import Run
 
 CHECKPOINT_MINUTES = 2.0
 SLOW = 4.0  # what a step's share of its utterance's mean counts, beside the step itself

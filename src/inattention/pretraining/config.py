@@ -1,4 +1,4 @@
-"""Every number of a pre-training run, as one record that is the command line, the preset and the saved account."""
+"""Settings of a pre-training run: command line, presets and saved records are all made from them."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -6,18 +6,18 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, kw_only=True)
 class MaskingConfig:
-    """Which steps are hidden from the model, and how.
+    """Which frames are masked, and what replaces them.
 
-    The authors' way (``span_steps=1, start_every=3, before_deltas=False``) leaks: a masked step's neighbours are
-    never masked, and their deltas determine it linearly.
+    The authors' settings (``span_steps=1, start_every=3, before_deltas=False``) leak: the neighbours of a masked frame
+    are never masked, and their deltas determine it linearly.
 
     Attributes:
-        proportion: of an utterance's steps; at least one span is masked.
-        span_steps: steps that are masked together; spans do not overlap.
-        start_every: spans start at steps 0, n, 2n, ...; 1 for anywhere.
-        before_deltas: deltas are computed from what is left after masking, so that they tell nothing of it.
-        zeroed: share of utterances whose masked steps become zero (the mean).
-        replaced: share of utterances whose masked steps become other steps of the utterance; the rest stay.
+        proportion: of an utterance's frames; at least one span is masked.
+        span_steps: consecutive frames masked together; spans do not overlap.
+        start_every: spans start at frames 0, n, 2n, ...; 1 for anywhere.
+        before_deltas: compute deltas from the masked bands, so that they contain nothing of the masked frames.
+        zeroed: share of utterances whose masked frames become zero (the mean).
+        replaced: share of utterances whose masked frames become other frames of the utterance; in the rest they stay.
     """
 
     proportion: float = 0.15
@@ -33,7 +33,7 @@ class MaskingConfig:
         if self.span_steps < 1 or self.start_every < 1:
             raise ValueError("span_steps and start_every must be at least 1")
         if self.start_every > 1 and self.span_steps > self.start_every:
-            raise ValueError(f"spans of {self.span_steps} steps that start every {self.start_every} would overlap")
+            raise ValueError(f"spans of {self.span_steps} frames that start every {self.start_every} would overlap")
         if self.zeroed < 0 or self.replaced < 0 or self.zeroed + self.replaced > 1:
             raise ValueError("zeroed and replaced are shares of utterances: neither below 0, together at most 1")
 
@@ -54,37 +54,36 @@ class PretrainingConfig:
     """How a model is pre-trained.
 
     Attributes:
-        steps: optimiser steps.
-        batch_size: utterances a step, over all devices together.
+        steps: optimizer steps.
+        batch_size: utterances per step, over all devices together.
         optimiser: ``adamw`` or ``lamb``.
-        learning_rate: at its highest, after the warm-up.
-        attention_rate: of the attention mechanism's own parameters (maps, query and key projections), in units of
-            ``learning_rate``.
+        learning_rate: peak, reached after the warm-up.
+        attention_rate: learning rate of the attention mechanism's own parameters (maps, query and key projections),
+            in units of ``learning_rate``.
         warmup: share of the steps over which the rate rises linearly; it then falls linearly to zero.
-        weight_decay: on weights of two dimensions and more.
-        epsilon: of the optimiser.
-        betas: of the optimiser.
-        clip: largest norm of the gradient.
+        weight_decay: of parameters with two dimensions and more.
+        epsilon: of the optimizer.
+        betas: of the optimizer.
+        clip: maximum norm of the gradient.
         target: ``log-mel``, the normalised static bands; ``input``, the input features with their deltas; ``linear``,
             the authors' linear spectrogram in dB.
-        masking: which steps are hidden, and how.
+        masking: which frames are masked, and what replaces them.
         validate_every: steps between measurements of the held-out loss; 0 for fifty over the run.
-        held_out_draws: masks that are drawn for each held-out utterance.
+        held_out_draws: masks drawn for each held-out utterance.
         checkpoint_minutes: time between checkpoints.
-        accumulate: pieces that a process's share of a batch goes through the model in, one after the other, for
-            batches that memory does not hold; the step is that of the whole batch.
-        snapshots: models that are kept on the way, at even distances, in ``snapshots/``: how attention came about.
-        workers: processes that prepare batches; 0 for none beside the main one.
-        stored_features: read what ``inattention corpus features`` has stored, in place of computing it from audio;
-            the numbers are the same.
-        cache_megabytes: features that are kept in memory, for each process that prepares batches.
-        precision: as Lightning has it: ``32-true``, ``bf16-mixed``, ...
-        accelerator: as Lightning has it.
-        devices: processes on each machine; under torchrun, torchrun says.
-        nodes: machines; under torchrun, torchrun says.
-        strategy: how several processes share the work: ``ddp`` (what ``auto`` takes), each with a whole model;
-            ``fsdp``, each with a part of the weights, for models that one device does not hold; or a name of
-            Lightning's.
+        accumulate: micro-batches per step and process, for batches that do not fit in memory; the step is that of the
+            whole batch.
+        snapshots: models saved during training at equal distances, in ``snapshots/``.
+        workers: processes that prepare batches; 0 prepares them in the main process.
+        stored_features: read the features stored by ``inattention corpus features`` instead of computing them from
+            audio; the numbers are the same.
+        cache_megabytes: features kept in memory, for each process that prepares batches.
+        precision: Lightning's ``precision``: ``32-true``, ``bf16-mixed``, ...
+        accelerator: Lightning's ``accelerator``.
+        devices: processes on each machine; under torchrun, its number is used.
+        nodes: machines; under torchrun, its number is used.
+        strategy: how several processes share the work: ``ddp`` (the default), each with a whole model; ``fsdp``, each
+            with a part of the weights, for models that do not fit on one device; or the name of a Lightning strategy.
     """
 
     steps: int = 20_000
@@ -122,10 +121,10 @@ class PretrainingConfig:
             raise ValueError("stored features hold log-mel frames; the target 'linear' is computed from audio")
         if self.snapshots < 0 or (self.snapshots and self.strategy == "fsdp"):
             raise ValueError(
-                "snapshots must not be negative, and fsdp, which has no whole model on the way, keeps none"
+                "snapshots must not be negative, and must be 0 with fsdp, which has no whole model during training"
             )
         if self.strategy == "fsdp" and self.optimiser == "lamb":
-            raise ValueError("fsdp trains with adamw: LAMB's norms are not to be had from parts of weights")
+            raise ValueError("fsdp trains with adamw: LAMB needs the norms of whole weights")
         if self.attention_rate <= 0:
             raise ValueError("attention_rate must be above 0")
         if self.learning_rate <= 0 or not 0 <= self.warmup <= 1:
@@ -137,7 +136,7 @@ class PretrainingConfig:
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
-        """The steps after which a model is kept on the way: neither the start nor the end, which are there anyway."""
+        """Steps after which a snapshot is saved, evenly spaced between the first and the last."""
         return tuple(sorted({round(self.steps * n / (self.snapshots + 1)) for n in range(1, self.snapshots + 1)} - {0}))
 
     @property

@@ -1,4 +1,4 @@
-"""On how many processes a run goes on, how they share the work, and how checkpoints get to disk."""
+"""Distribution of a run over processes: devices, strategy, sharding, and the writing of checkpoint files."""
 
 import io
 import os
@@ -9,6 +9,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch import nn
+from torch.optim import Optimizer
 
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.objective import MaskedAcousticModel
@@ -16,7 +17,7 @@ from inattention.pretraining.stopping import RunError
 
 
 def placement(config: PretrainingConfig) -> dict[str, Any]:
-    """Give what Lightning's Trainer must know: devices, nodes and strategy.
+    """Return the arguments of Lightning's Trainer for devices, nodes and strategy.
 
     Raises:
         RunError: if torchrun started other processes than the settings ask for.
@@ -28,16 +29,16 @@ def placement(config: PretrainingConfig) -> dict[str, Any]:
         if (config.devices, config.nodes) not in ((1, 1), (devices, nodes)):
             raise RunError(
                 f"torchrun started {devices} processes on each of {nodes} machines, but the settings ask for "
-                f"{config.devices} on each of {config.nodes}; leave devices and nodes out under torchrun"
+                f"{config.devices} on each of {config.nodes}; do not set devices and nodes under torchrun"
             )
     return {"devices": devices, "num_nodes": nodes, "strategy": _strategy(config.strategy, devices * nodes)}
 
 
 def _strategy(name: str, processes: int) -> Strategy | str:
     if name in ("auto", "ddp", "fsdp") and processes == 1:
-        return "auto"  # there is nothing to share
+        return "auto"
     if name in ("auto", "ddp"):
-        # Buffers are constants. Sending them around at each pass would need equal numbers of passes, too.
+        # Buffers are constants. Synchronising them at each pass would require equal numbers of passes, too.
         return DDPStrategy(forward_sync_buffers=False)
     if name == "fsdp":
         return ModelParallelStrategy(
@@ -46,10 +47,10 @@ def _strategy(name: str, processes: int) -> Strategy | str:
     return name
 
 
-def spread(model: nn.Module, strategy: Strategy) -> None:
-    """Under FSDP, leave each process a part of the weights: of each layer that has its own, and of the rest.
+def shard(model: nn.Module, strategy: Strategy) -> None:
+    """Under FSDP, shard each layer that has its own weights, and the rest of the model; otherwise do nothing.
 
-    A layer that serves every depth stays with the rest: gathering it again at each depth would save nothing.
+    A layer that is shared over depth stays with the rest: gathering it again at each depth would save no memory.
     """
     if not isinstance(strategy, ModelParallelStrategy):
         return
@@ -65,15 +66,15 @@ def spread(model: nn.Module, strategy: Strategy) -> None:
 
 
 class CheckpointFile(TorchCheckpointIO):
-    """Writes checkpoints where they belong, and to the disk itself.
+    """Writes checkpoints directly to their path and flushes them to the disk.
 
-    Lightning's own way goes through the system's temporary folder, which may be small, or on another disk, and keeps
-    what a killed process left there.
+    Lightning's default goes through the system's temporary folder, which may be small or on another disk, and leaves
+    files of killed processes there.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint; a power cut after this call leaves it whole."""
-        buffer = io.BytesIO()  # torch's own writer turns a full disk into an error without a number
+        """Write a checkpoint; after this call it survives a power cut."""
+        buffer = io.BytesIO()  # torch.save to a file reports a full disk without an errno
         torch.save(checkpoint, buffer)
         with Path(path).open("wb") as file:
             file.write(buffer.getbuffer())
@@ -81,10 +82,10 @@ class CheckpointFile(TorchCheckpointIO):
             os.fsync(file.fileno())
 
 
-def optimiser_state_by_model_order(state: dict[str, Any], module: nn.Module, optimiser: Any) -> dict[str, Any]:
-    """Number an optimiser's state by the order of the model's parameters, not by that of its groups.
+def optimiser_state_by_model_order(state: dict[str, Any], module: nn.Module, optimiser: Optimizer) -> dict[str, Any]:
+    """Return an optimizer's state with parameters numbered in the order of the model, not of the parameter groups.
 
-    FSDP reads checkpoints so; everything else goes by places within groups, whatever the numbers.
+    FSDP reads checkpoints this way; everything else goes by position within groups and ignores the numbers.
     """
     order = {id(parameter): number for number, parameter in enumerate(module.parameters())}
     numbers = [order[id(parameter)] for group in optimiser.param_groups for parameter in group["params"]]

@@ -1,4 +1,4 @@
-"""From cuts to training examples: features, crops and masks that depend on seed, pass and cut alone."""
+"""Training examples from cuts: features, crops and masks that depend on seed, epoch and cut alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from inattention.audio.log_mel import linear_target, log_mel
 from inattention.audio.reader import AudioError, cut_waveform
 from inattention.corpora.core.stored_features import read_frames
 from inattention.pretraining.config import PretrainingConfig
-from inattention.pretraining.masking import choose_corruption, choose_steps, corrupt, slots
+from inattention.pretraining.masking import corrupt, draw_corruption, draw_mask, span_starts
 from inattention.seeding import derive_seed
 
 if TYPE_CHECKING:
@@ -26,90 +26,95 @@ HELD_OUT = "held-out"
 
 
 class Example(NamedTuple):
-    """One utterance, masked.
+    """One masked utterance.
 
     Attributes:
-        features: what the model sees.
-        target: what it should say of the hidden steps.
-        chosen: which steps are hidden.
+        features: input of the model.
+        target: what it has to predict in masked frames.
+        masked: True at masked frames.
     """
 
     features: Float[Tensor, "time size"]
     target: Float[Tensor, "time target_size"]
-    chosen: Bool[Tensor, " time"]
+    masked: Bool[Tensor, " time"]
 
 
 class Batch(NamedTuple):
     """Utterances padded to the longest.
 
     Attributes:
-        features: what the model sees.
-        target: what it should say of the hidden steps.
-        chosen: which steps are hidden.
-        valid: which steps are real.
-        position: the pass over the corpus and the batch within it: where to go on after this batch.
+        features: input of the model.
+        target: what it has to predict in masked frames.
+        masked: True at masked frames.
+        valid: padding mask, True at real frames.
+        position: epoch, and offset of the batch in it.
         ids: the cuts.
-        skipped: cuts that could not be used, and why.
-        cells: masked cells of the process's whole share of the batch, of which this may be a piece.
-        piece: which piece this is, from 0.
-        pieces: how many there are.
+        skipped: id and reason of each cut that could not be used.
+        masked_bins: number of masked bins in this process's share of the batch, of which this may be a micro-batch.
+        micro_batch: index of the micro-batch.
+        micro_batches: number of micro-batches.
     """
 
     features: Float[Tensor, "batch time size"]
     target: Float[Tensor, "batch time target_size"]
-    chosen: Bool[Tensor, "batch time"]
+    masked: Bool[Tensor, "batch time"]
     valid: Bool[Tensor, "batch time"]
     position: tuple[int, int]
     ids: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
-    cells: int
-    piece: int = 0
-    pieces: int = 1
+    masked_bins: int
+    micro_batch: int = 0
+    micro_batches: int = 1
+
+    @property
+    def is_last(self) -> bool:
+        """Whether an optimizer step follows this micro-batch."""
+        return self.micro_batch == self.micro_batches - 1
 
 
-def split(batch: Batch, pieces: int) -> list[Batch]:
-    """Cut a batch into so many pieces; where it has fewer utterances, some hold one invalid step and no more."""
-    if pieces == 1:
+def split(batch: Batch, count: int) -> list[Batch]:
+    """Split a batch into micro-batches; if it has fewer utterances, some hold one invalid frame only."""
+    if count == 1:
         return [batch]
-    split, first = [], 0
-    for piece, rows in enumerate(torch.arange(len(batch.ids)).tensor_split(pieces)):
+    micro_batches, first = [], 0
+    for index, rows in enumerate(torch.arange(len(batch.ids)).tensor_split(count)):
         ids = batch.ids[first : first + len(rows)]
         first += len(rows)
         if ids:
-            steps = int(batch.valid[rows].sum(1).max())
-            parts = [part[rows, :steps] for part in batch[:4]]
+            time = int(batch.valid[rows].sum(1).max())
+            tensors = [tensor[rows, :time] for tensor in batch[:4]]
         else:
-            parts = [torch.zeros_like(part[:1, :1]) for part in batch[:4]]
-        skipped = batch.skipped if piece == pieces - 1 else ()
-        split.append(Batch(*parts, batch.position, ids, skipped, batch.cells, piece, pieces))
-    return split
+            tensors = [torch.zeros_like(tensor[:1, :1]) for tensor in batch[:4]]
+        skipped = batch.skipped if index == count - 1 else ()
+        micro_batches.append(Batch(*tensors, batch.position, ids, skipped, batch.masked_bins, index, count))
+    return micro_batches
 
 
 class Frames(NamedTuple):
-    """What is computed once for an utterance: log-mel frames and, for the linear target, its frames."""
+    """What is computed once per utterance: log-mel frames and, for the target ``linear``, linear spectra."""
 
     log_mel: Float[Tensor, "frames mels"]
     linear: Float[Tensor, "frames bins"] | None
 
 
 def target_size(config: PretrainingConfig, features: FeatureConfig) -> int:
-    """Give the dimensions of a step's target."""
+    """Return the dimensions of a frame's target."""
     sizes = {"log-mel": features.mels, "input": features.frame_size, "linear": features.fft_size // 2 + 1}
     return sizes[config.target] * features.stack
 
 
 class MaskedExamples(Dataset):
-    """Turns (pass, offset, cuts) into a `Batch`.
+    """Maps (epoch, offset, cuts) to a `Batch`.
 
-    What is hidden, and where a long utterance is cropped, depends on the seed, the pass over the corpus and the
-    cut's id: not on the batch, the device or the process that prepares it.
+    Masks and crops depend on the seed, the epoch and the cut's id: not on the batch, the device or the process that
+    prepares it.
 
     Args:
-        features: how a waveform becomes features.
-        config: the target, and how steps are hidden.
-        max_length: longer utterances are cropped at random to so many steps.
-        seed: of masks and crops.
-        stored: the folder of stored features to read from; None to compute them.
+        features: how waveforms become features.
+        config: the target, and how frames are masked.
+        max_length: longer utterances are cropped at random to this many frames.
+        seed: seed of masks and crops.
+        stored: folder of stored features to read from; None computes them from audio.
     """
 
     def __init__(
@@ -126,24 +131,28 @@ class MaskedExamples(Dataset):
         self.max_length = max_length
         self.seed = seed
         self.stored = stored
-        self._kept: dict[str, Frames] = {}
-        self._kept_bytes = 0
+        self._cache: dict[str, Frames] = {}
+        self._cache_bytes = 0
 
     def __getitem__(self, index: tuple[int | str, int, "Sequence[Cut]"]) -> Batch:
-        """Give the batch for a pass (a number, or ``held-out`` and a draw) and its cuts."""
-        which, offset, cuts = index
+        """Return the batch of some cuts.
+
+        Args:
+            index: epoch, offset of the batch and cuts; or ``held-out``, number of the draw of masks and cuts.
+        """
+        epoch, offset, cuts = index
         examples, ids, skipped = [], [], []
         for cut in cuts:
             try:
-                examples.append(self.example(cut, which, draw=offset if which == HELD_OUT else 0))
+                examples.append(self.example(cut, epoch, draw=offset if epoch == HELD_OUT else 0))
                 ids.append(cut.id)
             except AudioError as error:
                 skipped.append((cut.id, str(error)))
-        position = (-1, offset) if isinstance(which, str) else (which, offset)
+        position = (-1, offset) if isinstance(epoch, str) else (epoch, offset)
         return self._collate(examples, position, tuple(ids), tuple(skipped))
 
-    def example(self, cut: "Cut", which: int | str, draw: int = 0) -> Example:
-        """Mask one utterance. In held-out passes hidden steps always become zero.
+    def example(self, cut: "Cut", epoch: int | str, draw: int = 0) -> Example:
+        """Mask one utterance. On held-out data, masked frames are always zero.
 
         Raises:
             AudioError: if the cut's audio cannot be used or is too short.
@@ -151,47 +160,47 @@ class MaskedExamples(Dataset):
         config, features = self.config, self.features
         frames = self._frames(cut)
         time = len(frames.log_mel) // features.stack
-        if slots(time, config.masking) < 2:
-            raise AudioError(f"cut {cut.id}: {time} steps are too few to hide {config.masking.span_steps} of them")
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, "mask", which, draw, cut.id))
+        if span_starts(time, config.masking) < 2:
+            raise AudioError(f"cut {cut.id}: {time} frames are too few to mask {config.masking.span_steps} of them")
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "mask", epoch, draw, cut.id))
         length = min(time, self.max_length)
         start = int(torch.randint(time - length + 1, (), generator=generator))
-        chosen = torch.zeros(time, dtype=torch.bool)
-        chosen[start : start + length] = choose_steps(length, config.masking, generator)
-        how = choose_corruption(config.masking, generator)
+        masked = torch.zeros(time, dtype=torch.bool)
+        masked[start : start + length] = draw_mask(length, config.masking, generator)
+        corruption = draw_corruption(config.masking, generator)
         hidden, clean = corrupt(
             frames.log_mel,
-            chosen,
-            "zero" if which == HELD_OUT else how,
+            masked,
+            "zero" if epoch == HELD_OUT else corruption,
             features,
             before_deltas=config.masking.before_deltas,
             generator=generator,
         )
         window = slice(start, start + length)
-        return Example(hidden[window], self._target(frames, clean)[window], chosen[window])
+        return Example(hidden[window], self._target(frames, clean)[window], masked[window])
 
-    def _target(self, frames: Frames, clean: Tensor) -> Tensor:
+    def _target(self, frames: Frames, clean: Float[Tensor, "time size"]) -> Float[Tensor, "time target_size"]:
         features = self.features
         if self.config.target == "input":
             return clean
         if self.config.target == "log-mel":
             return clean.unflatten(1, (features.stack, features.frame_size))[..., : features.mels].flatten(1)
         assert frames.linear is not None
-        mean, spread = statistics(frames.linear)
-        return stack((frames.linear - mean) / spread, features.stack)
+        mean, deviation = statistics(frames.linear)
+        return stack((frames.linear - mean) / deviation, features.stack)
 
     def _frames(self, cut: "Cut") -> Frames:
-        if cut.id in self._kept:
-            return self._kept[cut.id]
+        if cut.id in self._cache:
+            return self._cache[cut.id]
         frames = self._stored(cut) or self._computed(cut)
         size = sum(tensor.nbytes for tensor in frames if tensor is not None)
-        if self._kept_bytes + size <= self.config.cache_megabytes * 2**20:
-            self._kept[cut.id] = frames
-            self._kept_bytes += size
+        if self._cache_bytes + size <= self.config.cache_megabytes * 2**20:
+            self._cache[cut.id] = frames
+            self._cache_bytes += size
         return frames
 
     def _stored(self, cut: "Cut") -> Frames | None:
-        """What was stored, where that is to be used, is there and is whole; else the audio is asked."""
+        """Return stored features; None if they are not used, missing or damaged."""
         frames = None if self.stored is None else read_frames(self.stored, cut, self.features)
         return None if frames is None else Frames(frames, None)
 
@@ -207,20 +216,20 @@ class MaskedExamples(Dataset):
         ids: tuple[str, ...],
         skipped: tuple[tuple[str, str], ...],
     ) -> Batch:
-        if not examples:  # every cut was bad: one invalid step, which no loss looks at
+        if not examples:  # no cut could be used: one invalid frame, which contributes nothing to the loss
             nothing = torch.zeros(1, 1, dtype=torch.bool)
             features = torch.zeros(1, 1, self.features.size)
             target = torch.zeros(1, 1, target_size(self.config, self.features))
             return Batch(features, target, nothing, nothing, position, ids, skipped, 0)
-        cells = sum(int(example.chosen.sum()) * example.target.shape[1] for example in examples)
-        valid = [torch.ones(len(example.chosen), dtype=torch.bool) for example in examples]
+        masked_bins = sum(int(example.masked.sum()) * example.target.shape[1] for example in examples)
+        valid = [torch.ones(len(example.masked), dtype=torch.bool) for example in examples]
         return Batch(
             pad_sequence([example.features for example in examples], batch_first=True),
             pad_sequence([example.target for example in examples], batch_first=True),
-            pad_sequence([example.chosen for example in examples], batch_first=True),
+            pad_sequence([example.masked for example in examples], batch_first=True),
             pad_sequence(valid, batch_first=True),
             position,
             ids,
             skipped,
-            cells,
+            masked_bins,
         )

@@ -1,4 +1,4 @@
-"""Ending a run early without losing anything: signals wait for the end of a step, and a full disk is said."""
+"""Early ends of a run: checkpoint and stop on signals, and report files that cannot be written."""
 
 import errno
 import os
@@ -12,19 +12,19 @@ from typing import Any
 
 
 class RunStopped(Exception):
-    """A run that ended early on request, after a checkpoint; the same call goes on."""
+    """The run stopped on request, after a checkpoint; the same call resumes it."""
 
 
 class RunDiverged(Exception):
-    """A run whose loss is no longer a number."""
+    """The loss became NaN or infinite."""
 
 
 class RunError(ValueError):
-    """A run that cannot be started or gone on with, and what to do."""
+    """The run cannot be started or resumed; the message says what to do."""
 
 
 def is_first_process() -> bool:
-    """Say whether this process is the one that writes, before Lightning has brought all together.
+    """Return whether this process is the one that writes; usable before Lightning has connected the processes.
 
     torchrun numbers processes by RANK; those that Lightning starts itself have NODE_RANK and LOCAL_RANK.
     """
@@ -34,9 +34,12 @@ def is_first_process() -> bool:
 
 
 class StopRequests:
-    """Notes SIGTERM (a scheduler) and SIGINT (Ctrl-C) until the step under way has ended.
+    """Records SIGTERM (from a scheduler) and SIGINT (Ctrl-C), so that the current step can end first.
 
-    A second Ctrl-C does not wait. Outside the main thread, where no signals can be caught, nothing is noted.
+    A second Ctrl-C interrupts at once. Outside the main thread, where signals cannot be caught, nothing is recorded.
+
+    Attributes:
+        received: name of the last signal, or None.
     """
 
     def __init__(self) -> None:
@@ -44,7 +47,7 @@ class StopRequests:
 
     @contextmanager
     def noted(self) -> Generator[None]:
-        """Note signals while the block runs."""
+        """Record signals while the block runs."""
         before = self.listen()
         try:
             yield
@@ -53,10 +56,10 @@ class StopRequests:
                 signal.signal(number, handler)
 
     def listen(self) -> dict[signal.Signals, Any]:
-        """Note signals from now on, whoever noted them before, who is given back.
+        """Install the handlers, and return those that were installed before.
 
-        Lightning puts its own handler of SIGTERM in the way, which speaks to the other processes in the middle of
-        whatever they do, and waits for them for ever.
+        Lightning's own handler of SIGTERM has to be replaced: it communicates with the other processes in the middle
+        of whatever they do, and waits for them forever.
         """
         if threading.current_thread() is not threading.main_thread():
             return {}
@@ -70,7 +73,7 @@ class StopRequests:
 
 @contextmanager
 def writing(folder: Path) -> Generator[None]:
-    """Say in words that a folder cannot be written, whatever part of a run found out.
+    """Turn an OSError about a folder that cannot be written into a RunError, whatever code raised it.
 
     Raises:
         RunError: if the disk is full, or the folder may not be written; the message says what to do.
@@ -79,19 +82,19 @@ def writing(folder: Path) -> Generator[None]:
         yield
     except OSError as error:
         elsewhere = error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(folder)
-        if error.errno not in _CANNOT_WRITE or elsewhere:
+        if error.errno not in _REMEDIES or elsewhere:
             raise
         raise RunError(
-            f"{folder} cannot be written: {error.strerror}. What was saved before stands: "
-            f"{_CANNOT_WRITE[error.errno]}, and give the same command again"
+            f"{folder} cannot be written: {error.strerror}. Earlier checkpoints are intact: "
+            f"{_REMEDIES[error.errno]}, and run the same command again"
         ) from error
 
 
-_CANNOT_WRITE = {
-    errno.ENOSPC: "make room on the disk",
-    errno.EDQUOT: "make room in the quota",
+_REMEDIES = {
+    errno.ENOSPC: "free space on the disk",
+    errno.EDQUOT: "free space in the quota",
     errno.EFBIG: "allow larger files",
     errno.EROFS: "mount the disk for writing, or choose another folder",
-    errno.EACCES: "allow writing there, or choose another folder",
-    errno.EPERM: "allow writing there, or choose another folder",
+    errno.EACCES: "grant write permission, or choose another folder",
+    errno.EPERM: "grant write permission, or choose another folder",
 }

@@ -1,1 +1,1 @@
-"""What frozen features tell of speaker and phone: small probes, trained on them and scored on held-out speech."""
+"""Probing: small classifiers of speaker and phone, trained on frozen features and scored on held-out speech."""

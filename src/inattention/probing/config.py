@@ -1,4 +1,4 @@
-"""Every number of the probes, as one record that is saved beside their results."""
+"""Settings of the probes, saved with their results."""
 
 import difflib
 from collections.abc import Mapping
@@ -14,28 +14,27 @@ class ProbeConfig:
     """How frozen features are probed. Each task is trained on train, stopped by dev and scored once on test.
 
     Attributes:
-        tasks: which probes to train.
+        tasks: probes to train.
         layer: `last` probes the last layer; `weighted` probes a sum of all hidden states, whose weights (a softmax)
             are learned with the probe.
-        labels: `center` gives each step the phone at its centre; `repeated` is the paper's form, in which a step
-            stands for each frame stacked in it, with the phone at that frame's centre.
-        labelled_utterances: of the train split that probes learn from, the first so many (their order is mixed) that
-            have every label that the tasks ask for; 0 for all that have any. Few labels ask more of the features.
-        balanced_speakers: speakers count alike, however much each says: mistakes are weighted so in training, and the
-            accuracy is the mean over speakers. For corpora in which one speaker has most of the lines.
-        epochs: the most passes over the train split.
-        patience: passes in which neither the accuracy nor the loss on dev gets better, after which a probe of steps
-            stops.
-        utterance_patience: the same for the probe of utterances, whose passes are short.
+        labels: `center` labels each frame with the phone at its centre; `repeated` is the paper's form, in which a
+            frame counts once for each log-mel frame stacked in it, with the phone at the centre of that one.
+        labelled_utterances: number of training utterances, the first of the train split (whose order is mixed) that
+            have every label that the tasks need; 0 for all that have any label.
+        balanced_speakers: give all speakers equal weight in the training loss, and report the mean accuracy over
+            speakers. For corpora in which one speaker has most of the utterances.
+        epochs: maximum number of epochs.
+        patience: epochs without improvement of accuracy or loss on dev after which a probe of frames stops.
+        utterance_patience: the same for the probe of utterances, whose epochs are short.
         learning_rate: of Adam, constant.
-        averaging: what is scored is the running average of the weights, with this decay a batch; 0 takes the weights as
-            they are, as the study did.
-        step_batch_size: steps in a batch of the probes of steps.
-        utterance_batch_size: utterances in a batch of the probe of utterances.
+        averaging: decay per batch of the running average of the weights, which is what is scored; 0 scores the weights
+            themselves, as the study did.
+        step_batch_size: frames per batch.
+        utterance_batch_size: utterances per batch of the probe of utterances.
         hidden_width: of the hidden layers.
-        seed: of the probes' starts, the order of batches and the bootstrap.
-        bootstrap_draws: resamplings of the test utterances behind each interval.
-        device: where probes are trained; `auto` takes a GPU if there is one.
+        seed: of the initial weights, the order of batches and the bootstrap.
+        bootstrap_draws: bootstrap draws of the test utterances for each interval.
+        device: where probes are trained; `auto` uses a GPU if there is one.
 
     >>> ProbeConfig(tasks=("phone-1-hidden",)).hidden_width
     768
@@ -88,19 +87,19 @@ class ProbeConfig:
             raise ValueError(f"seed must not be negative, as {self.seed} is")
 
     def balanced(self, task: Task) -> bool:
-        """Whether all classes of a task count alike."""
+        """Return whether all classes of a task have equal weight."""
         return self.balanced_speakers and task.startswith("speaker")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data for JSON."""
+        """Return the settings as JSON data."""
         return {**asdict(self), "tasks": list(self.tasks)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "ProbeConfig":
-        """Read it from plain data, in which tasks may be a list.
+        """Read settings from JSON data.
 
         Raises:
-            ValueError: for a setting that does not exist, or a value that cannot be.
+            ValueError: if a setting does not exist or its value is invalid.
         """
         for name in data:
             _check_choice("probe settings", name, tuple(field.name for field in fields(cls)))

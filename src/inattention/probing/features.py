@@ -1,7 +1,7 @@
-"""Features of a whole split, computed once and kept in a file, so that memory does not grow with the corpus.
+"""Features of a whole split, computed once and stored in a file, so that memory does not grow with the corpus.
 
-All steps of all utterances stand in one array without any padding: utterance u owns the rows
-``offsets[u]:offsets[u + 1]``. A recording that cannot be used is left out, with the reason.
+The frames of all utterances are in one array without padding: utterance u has the rows ``offsets[u]:offsets[u + 1]``.
+Recordings that cannot be used are skipped, with the reason.
 """
 
 import sys
@@ -23,18 +23,18 @@ from inattention.encoders.ours import Source
 if TYPE_CHECKING:
     from lhotse.cut import Cut
 
-# Waveforms that go to the source at once, which sorts them by length into batches of its own.
+# Waveforms passed to the source at once, which sorts them by length into batches of its own.
 POOL_SECONDS = 300.0
 SECONDS_BEFORE_PROGRESS = 2.0
 
 
 class ProbeError(ValueError):
-    """Why features cannot be probed; the message says what, where, and what to do."""
+    """Features cannot be probed; the message names the cause, the place and a remedy."""
 
 
 @dataclass(frozen=True)
 class Skip:
-    """An utterance that was left out of something, and why."""
+    """A skipped utterance and the reason."""
 
     utterance: str
     reason: str
@@ -45,17 +45,17 @@ class SplitFeatures:
     """Features of the usable utterances of a split, in the corpus's order.
 
     Attributes:
-        split: its name.
-        ids: of the utterances.
-        offsets: where each utterance's rows begin, and after them the number of rows.
-        values: a row a step, with one layer or all; it stands on disk, and reads like any tensor.
-        skipped: utterances that could not be used.
+        split: name of the split.
+        ids: ids of the utterances.
+        offsets: first row of each utterance, and the number of rows at the end.
+        values: one row per frame, with one layer or all; mapped from a file.
+        skipped: utterances that cannot be used.
     """
 
     split: str
     ids: tuple[str, ...]
     offsets: Int[np.ndarray, " utterances_and_one"]
-    values: Float[Tensor, "steps layers width"]
+    values: Float[Tensor, "frames layers width"]
     skipped: tuple[Skip, ...]
 
 
@@ -72,13 +72,13 @@ def extract(
     """Compute the features of a split.
 
     Args:
-        source: what gives them.
-        cuts: the split's utterances, read once and lazily.
-        split: its name; the file in ``folder`` is called after it.
-        folder: where the features are kept; they are needed for as long as the result is used.
-        all_layers: keep every hidden state, and not the last alone.
-        total: how many cuts there are, for the progress bar.
-        progress: show a bar on stderr when it lasts.
+        source: encoder or input features.
+        cuts: utterances of the split, read once and lazily.
+        split: name of the split, and of the file in ``folder``.
+        folder: where the features are stored; the file must exist as long as the result is used.
+        all_layers: store every hidden state instead of the last one only.
+        total: number of cuts, for the progress bar.
+        progress: show a progress bar on stderr if it takes long.
 
     Raises:
         ProbeError: if the features cannot be written.
@@ -86,7 +86,7 @@ def extract(
     layers = source.layers if all_layers else 1
     path = folder / f"{split}.float32"
     ids: list[str] = []
-    steps: list[int] = []
+    lengths: list[int] = []
     skipped: list[Skip] = []
     bar = tqdm(
         cuts,
@@ -101,16 +101,16 @@ def extract(
     with path.open("wb", buffering=0) as file:
         for pool in _pools(bar, source.sampling_rate, skipped):
             for name, features in _features_of(source, pool, all_layers, skipped):
-                _keep(features, file)
+                _append(features, file)
                 ids.append(name)
-                steps.append(len(features))
-    offsets = np.concatenate([[0], np.cumsum(steps, dtype=np.int64)]).astype(np.int64)
+                lengths.append(len(features))
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
     values = _map(path, (int(offsets[-1]), layers, source.width))
     return SplitFeatures(split, tuple(ids), offsets, values, tuple(skipped))
 
 
 def utterance_means(features: SplitFeatures) -> Float[Tensor, "utterances 1 layers width"]:
-    """Give the mean over each utterance's steps, as utterances of one step."""
+    """Return the mean over each utterance's frames, as utterances of one frame."""
     means = torch.empty(len(features.ids), 1, *features.values.shape[1:])
     for u, (start, end) in enumerate(zip(features.offsets[:-1], features.offsets[1:], strict=True)):
         means[u, 0] = features.values[start:end].mean(0)
@@ -118,13 +118,13 @@ def utterance_means(features: SplitFeatures) -> Float[Tensor, "utterances 1 laye
 
 
 def _pools(cuts: Iterable["Cut"], sampling_rate: int, skipped: list[Skip]) -> Iterable[list[tuple[str, Tensor]]]:
-    """Read waveforms, some minutes at a time; what cannot be read is noted as skipped."""
+    """Yield waveforms, some minutes at a time; cuts that cannot be read are added to `skipped`."""
     seen: set[str] = set()
     pool: list[tuple[str, Tensor]] = []
     seconds = 0.0
     for cut in cuts:
         if cut.id in seen:
-            skipped.append(Skip(cut.id, "an utterance before it has the same id"))
+            skipped.append(Skip(cut.id, "an earlier utterance has the same id"))
             continue
         seen.add(cut.id)
         try:
@@ -144,7 +144,7 @@ def _pools(cuts: Iterable["Cut"], sampling_rate: int, skipped: list[Skip]) -> It
 def _features_of(
     source: Source, pool: list[tuple[str, Tensor]], all_layers: bool, skipped: list[Skip]
 ) -> Iterable[tuple[str, np.ndarray]]:
-    """Give the features of a pool; an utterance that the source refuses costs no other one its place."""
+    """Yield the features of a pool; if the source refuses it, halve it until the refused utterance is alone."""
     try:
         batch = source.features([waveform for _, waveform in pool], all_layers=all_layers)
     except ValueError as error:
@@ -157,29 +157,29 @@ def _features_of(
         return
     for (name, _), features in zip(pool, batch, strict=True):
         if not len(features):
-            skipped.append(Skip(name, f"{source.name} gives no step for it"))
+            skipped.append(Skip(name, f"{source.name} gives no frame for it"))
         elif not bool(features.isfinite().all()):
             skipped.append(Skip(name, f"{source.name} gives features with NaN or infinity"))
         else:
             yield name, features.reshape(len(features), -1, source.width).numpy(force=True)
 
 
-def _keep(features: np.ndarray, file: FileIO) -> None:
-    """Append features to a file. Plain writes and no writable map: a full disk is then an error, not a dead process."""
-    left = np.ascontiguousarray(features, dtype=np.float32).data.cast("B")
+def _append(features: np.ndarray, file: FileIO) -> None:
+    """Append features to a file; with plain writes a full disk raises, where a writable map would kill the process."""
+    remaining = np.ascontiguousarray(features, dtype=np.float32).data.cast("B")
     try:
-        while left:
-            left = left[file.write(left) :]
+        while remaining:
+            remaining = remaining[file.write(remaining) :]
     except OSError as error:
         raise ProbeError(
-            f"features cannot be kept in {file.name} ({error.strerror}): the environment variable TMPDIR chooses "
-            "another place"
+            f"features cannot be stored in {file.name} ({error.strerror}): set the environment variable TMPDIR to "
+            "another folder"
         ) from error
 
 
-def _map(path: Path, shape: tuple[int, int, int]) -> Float[Tensor, "steps layers width"]:
-    """Map a file of numbers; the system keeps in memory what fits."""
+def _map(path: Path, shape: tuple[int, int, int]) -> Float[Tensor, "frames layers width"]:
+    """Return a memory-mapped tensor."""
     if not shape[0]:
         return torch.empty(shape)
-    # "r+" though nothing writes: PyTorch warns of arrays that it could not write to.
+    # "r+" although nothing is written: PyTorch warns about read-only arrays.
     return torch.from_numpy(np.memmap(path, dtype=np.float32, mode="r+", shape=shape))

@@ -1,12 +1,11 @@
-"""What a probe should say: the speaker of an utterance, and the phone at a time.
+"""Labels of probes: the speaker of an utterance, and the phone at a time.
 
-Labels meet features by time and never by index: features every 12.5 ms beside labels every 10 ms, paired by index,
-give a table of nonsense and no error.
+Labels are matched with features by time, never by index: features every 12.5 ms and labels every 10 ms, paired by
+index, would give wrong labels without any error.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,22 +18,22 @@ from inattention.probing.features import Skip, SplitFeatures
 if TYPE_CHECKING:
     from lhotse.cut import Cut
 
-# Seconds that were summed or rounded differ by less than this.
+# Times that were summed or rounded differ by less than this.
 SAME_TIME_SECONDS = 1e-6
-# Alignment and features may end this far apart, and a step more: stacking drops a remainder.
+# Alignment and features may end this far apart, and one frame more: stacking drops a remainder.
 DURATION_TOLERANCE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What a probe is to learn or to be scored on in a split.
+    """Items of a split that a probe is trained or scored on.
 
     Attributes:
-        rows: of the array of features, an item each; a row may serve several items.
-        labels: the class of each item.
-        utterances: which utterance of the split each item belongs to.
-        skipped: utterances left out of this task, and why.
-        unlabelled: items left out because no label covers their time.
+        rows: row of each item in the array of features; several items may share a row.
+        labels: class of each item.
+        utterances: index of each item's utterance in the split.
+        skipped: utterances that the task cannot use, with reasons.
+        unlabelled: number of items dropped because no label covers their time.
     """
 
     rows: Int[np.ndarray, " items"]
@@ -45,13 +44,13 @@ class Examples:
 
 
 def labels_at(times: Float[np.ndarray, " times"], items: Sequence[AlignmentItem]) -> list[str | None]:
-    """Give the symbol of the item that covers each time; None where none does.
+    """Return the symbol of the item that covers each time; None where none does.
 
-    An item covers its start and not its end, to a microsecond.
+    An item covers its start but not its end, to a microsecond.
 
     Args:
         times: in seconds, in any order.
-        items: in any order.
+        items: alignment, in any order.
 
     Raises:
         ValueError: if items overlap.
@@ -72,47 +71,35 @@ def labels_at(times: Float[np.ndarray, " times"], items: Sequence[AlignmentItem]
             f"{second.symbol!r} starts at {second.start:.4f} s"
         )
     covering = np.searchsorted(starts, times + SAME_TIME_SECONDS, side="right") - 1
-    covered = (covering >= 0) & (times < ends[covering] - SAME_TIME_SECONDS)
-    return [items[i].symbol if yes else None for i, yes in zip(covering, covered, strict=True)]
+    is_covered = (covering >= 0) & (times < ends[covering] - SAME_TIME_SECONDS)
+    return [items[i].symbol if found else None for i, found in zip(covering, is_covered, strict=True)]
 
 
-def items_from_frames(labels: Sequence[str], shift_seconds: float) -> list[AlignmentItem]:
-    """Turn a label a frame into items with times, so that `labels_at` can give them at any other times.
+def frame_times(source: Source, frames: int, *, repeated: bool) -> Float[np.ndarray, "frames labels"]:
+    """Return the times in seconds at which frames are labelled.
 
     Args:
-        labels: of frames; frame k lasts from k to k + 1 shifts.
-        shift_seconds: time from one frame to the next.
-
-    >>> items_from_frames(["sil", "sil", "ah"], 0.01)[1].start
-    0.02
+        source: defines the times of its frames.
+        frames: number of frames.
+        repeated: use the centre of each log-mel frame that is stacked in a frame, instead of the frame's own centre.
     """
-    items, frame = [], 0
-    for symbol, run in groupby(labels):
-        count = len(list(run))
-        items.append(AlignmentItem(symbol, frame * shift_seconds, count * shift_seconds))
-        frame += count
-    return items
-
-
-def step_times(source: Source, steps: int, *, repeated: bool) -> Float[np.ndarray, "steps frames"]:
-    """Give the times at which each step is labelled: its centre, or the centre of each frame stacked in it."""
-    centers = source.first_center_seconds + np.arange(steps) * source.step_seconds
+    centers = source.first_center_seconds + np.arange(frames) * source.step_seconds
     if not repeated:
         return centers[:, None]
-    frames = source.frames_per_step
-    return centers[:, None] + (np.arange(frames) - (frames - 1) / 2) * (source.step_seconds / frames)
+    stacked = source.frames_per_step
+    return centers[:, None] + (np.arange(stacked) - (stacked - 1) / 2) * (source.step_seconds / stacked)
 
 
 def speakers_of(features: SplitFeatures, cuts: Iterable["Cut"]) -> list[str | None]:
-    """Give the speaker of each utterance; None where the corpus does not say."""
+    """Return the speaker of each utterance; None where it is unknown."""
     speaker = {cut.id: cut.supervisions[0].speaker for cut in cuts if cut.supervisions}
     return [speaker.get(name) for name in features.ids]
 
 
 def speaker_examples(
-    features: SplitFeatures, speakers: Sequence[str | None], classes: Sequence[str], *, per_step: bool
+    features: SplitFeatures, speakers: Sequence[str | None], classes: Sequence[str], *, per_frame: bool
 ) -> Examples:
-    """Label each utterance, or each of its steps, with its speaker; classes are the speakers of the train split."""
+    """Label each utterance, or each of its frames, with its speaker; classes are the speakers of the train split."""
     number = {speaker: i for i, speaker in enumerate(classes)}
     skipped = []
     for name, speaker in zip(features.ids, speakers, strict=True):
@@ -121,7 +108,7 @@ def speaker_examples(
             skipped.append(Skip(name, reason))
     label = np.array([number.get(speaker, -1) if speaker is not None else -1 for speaker in speakers], dtype=np.int64)
     utterances = np.arange(len(features.ids), dtype=np.int64)
-    if per_step:
+    if per_frame:
         utterances = np.repeat(utterances, np.diff(features.offsets))
     rows = np.arange(len(utterances), dtype=np.int64)
     known = label[utterances] >= 0
@@ -131,10 +118,10 @@ def speaker_examples(
 def phone_examples(
     features: SplitFeatures, cuts: Iterable["Cut"], phones: Sequence[str], source: Source, *, repeated: bool
 ) -> Examples:
-    """Label steps with the phone at their times.
+    """Label frames with the phone at their times.
 
-    An utterance without an alignment, with a phone that the inventory does not have, or whose alignment does not last
-    as long as its features is left out, with the reason.
+    Utterances without an alignment, with a phone that is not in the inventory, or with an alignment of another
+    duration than the features are skipped, with the reason.
     """
     number = {phone: i for i, phone in enumerate(phones)}
     position = {name: u for u, name in enumerate(features.ids)}
@@ -144,7 +131,7 @@ def phone_examples(
         if u is None:
             continue
         start, end = features.offsets[u], features.offsets[u + 1]
-        times = step_times(source, int(end - start), repeated=repeated)
+        times = frame_times(source, int(end - start), repeated=repeated)
         try:
             label = _phone_numbers(cut, times, number, source.step_seconds)
         except ValueError as error:
@@ -162,9 +149,13 @@ def phone_examples(
 
 
 def _phone_numbers(
-    cut: "Cut", times: Float[np.ndarray, "steps frames"], number: dict[str, int], step_seconds: float
+    cut: "Cut", times: Float[np.ndarray, "frames labels"], number: dict[str, int], step_seconds: float
 ) -> Int[np.ndarray, " items"]:
-    """Give the class at each time, -1 where no phone covers it."""
+    """Return the class at each time, -1 where no phone covers it.
+
+    Raises:
+        ValueError: if the alignment cannot be used; the message says why.
+    """
     items = [item for s in cut.supervisions for item in (s.alignment or {}).get("phone", ())]
     if not items:
         raise ValueError("has no phone alignment")
@@ -172,8 +163,8 @@ def _phone_numbers(
     if unknown:
         raise ValueError(f"its phone {unknown[0]!r} is not in the corpus's inventory")
     aligned = max(item.start + item.duration for item in items)
-    lasts = times.mean(1)[-1] + step_seconds / 2
-    if abs(aligned - lasts) > DURATION_TOLERANCE_SECONDS + step_seconds:
-        raise ValueError(f"its phones end at {aligned:.3f} s, its features at {lasts:.3f} s")
+    end = times.mean(1)[-1] + step_seconds / 2
+    if abs(aligned - end) > DURATION_TOLERANCE_SECONDS + step_seconds:
+        raise ValueError(f"its phones end at {aligned:.3f} s, its features at {end:.3f} s")
     symbols = labels_at(times.flatten(), items)
     return np.array([-1 if symbol is None else number[symbol] for symbol in symbols], dtype=np.int64)

@@ -1,6 +1,6 @@
-"""The four probes of the study: as little as can read what stands in frozen features.
+"""The four probes of the study: linear classifiers and shallow networks on frozen features.
 
-Notation: `layers` hidden states (1 unless they are weighted), `width` features of a step, `classes` to tell apart.
+Notation: `layers` hidden states (1 unless they are weighted), `width` features of a frame, `classes` to distinguish.
 """
 
 from itertools import pairwise
@@ -15,14 +15,14 @@ HIDDEN_LAYERS: dict[Task, int] = {"speaker-frame": 0, "phone-1-hidden": 1, "phon
 
 
 def build(task: Task, *, layers: int, width: int, classes: int, hidden_width: int) -> "Probe":
-    """Build a task's probe; weights start from torch's current random state."""
+    """Return a task's probe, initialised from torch's current random state."""
     if task == "speaker-utterance":
         return UtteranceProbe(layers, width, classes)
-    return StepProbe(layers, width, classes, HIDDEN_LAYERS[task], hidden_width)
+    return FrameProbe(layers, width, classes, HIDDEN_LAYERS[task], hidden_width)
 
 
 class LayerMix(nn.Module):
-    """A sum of hidden states under a learned softmax, which starts as their mean.
+    """Sum of hidden states, weighted by a learned softmax that is initialised to the mean.
 
     >>> LayerMix(3)(torch.tensor([[[0.0], [3.0], [6.0]]])).tolist()
     [[3.0]]
@@ -33,16 +33,16 @@ class LayerMix(nn.Module):
         self.logits = nn.Parameter(torch.zeros(layers))
 
     def forward(self, hidden: Float[Tensor, "*batch layers width"]) -> Float[Tensor, "*batch width"]:
-        """Mix the layers of each step."""
+        """Return the weighted sum of each frame's layers."""
         if len(self.logits) == 1:
             return hidden[..., 0, :]
         return torch.einsum("...lw,l->...w", hidden, self.logits.softmax(0))
 
 
-class StepProbe(nn.Module):
-    """Classifies each step by itself: Linear, or one or two layers of Linear and ReLU before it.
+class FrameProbe(nn.Module):
+    """Classifies each frame independently: zero to two layers of Linear and ReLU, then Linear.
 
-    >>> StepProbe(layers=1, width=4, classes=3, hidden_layers=2, hidden_width=8)(torch.randn(5, 1, 4)).shape
+    >>> FrameProbe(layers=1, width=4, classes=3, hidden_layers=2, hidden_width=8)(torch.randn(5, 1, 4)).shape
     torch.Size([5, 3])
     """
 
@@ -54,15 +54,15 @@ class StepProbe(nn.Module):
         self.classify = nn.Sequential(*hidden, nn.Linear(widths[-1], classes))
 
     def forward(self, hidden: Float[Tensor, "*batch layers width"]) -> Float[Tensor, "*batch classes"]:
-        """Give logits."""
+        """Return logits."""
         return self.classify(self.mix(hidden))
 
 
 class UtteranceProbe(nn.Module):
-    """Classifies an utterance: the mean over its valid steps, then Linear.
+    """Classifies an utterance: mean over its valid frames, then Linear.
 
-    The mean learns nothing, so training takes it once (`inattention.probing.features.utterance_means`) and shows the
-    probe each utterance as a single step.
+    The mean has no parameters, so it is computed once (`inattention.probing.features.utterance_means`), and the probe
+    is trained on utterances of a single frame.
 
     >>> UtteranceProbe(layers=1, width=4, classes=3)(torch.randn(2, 7, 1, 4)).shape
     torch.Size([2, 3])
@@ -76,19 +76,19 @@ class UtteranceProbe(nn.Module):
     def forward(
         self, hidden: Float[Tensor, "batch time layers width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch classes"]:
-        """Give logits.
+        """Return logits.
 
         Args:
-            hidden: at invalid steps anything may stand.
-            valid: True where a step is real, at least one in each utterance; all of them if left out.
+            hidden: hidden states; invalid frames may hold anything.
+            valid: padding mask, True at real frames, at least one in each utterance; None if all are real.
         """
         if valid is None:
             mean = hidden.mean(1)
         else:
-            # `where` and not a product: NaN times 0 is NaN.
-            kept = torch.where(valid[:, :, None, None], hidden, 0)
-            mean = kept.sum(1) / valid.sum(1)[:, None, None]
+            # `where` instead of a product: NaN times 0 is NaN.
+            zeroed = torch.where(valid[:, :, None, None], hidden, 0)
+            mean = zeroed.sum(1) / valid.sum(1)[:, None, None]
         return self.classify(self.mix(mean))
 
 
-Probe = StepProbe | UtteranceProbe
+Probe = FrameProbe | UtteranceProbe

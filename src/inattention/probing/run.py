@@ -1,11 +1,11 @@
-"""Probing one source on one corpus: features once, then every task, each with an interval on held-out speech."""
+"""Probing one source on one corpus: features are computed once, then every task is trained and scored."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -15,150 +15,47 @@ from inattention.comparison import UtteranceCounts
 from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.encoders.ours import Source
 from inattention.probing.config import ProbeConfig, Task
-from inattention.probing.features import ProbeError, Skip, SplitFeatures, extract, utterance_means
+from inattention.probing.features import ProbeError, SplitFeatures, extract, utterance_means
+from inattention.probing.intervals import accuracy_interval
 from inattention.probing.labels import Examples, phone_examples, speaker_examples, speakers_of
-from inattention.probing.training import Table, accuracy_of, score, train
+from inattention.probing.results import ProbeReport, TaskResult
+from inattention.probing.training import LabelledFeatures, accuracy_of, score, train
 from inattention.seeding import derive_seed
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
 
-# Of the utterances that were left out, this many are named; all are counted.
-SKIPS_NAMED = 50
-# Numbers drawn at once for the bootstrap.
-BOOTSTRAP_CHUNK = 4_000_000
-
-
-@dataclass(frozen=True)
-class TaskResult:
-    """What one probe found.
-
-    Attributes:
-        task: its name.
-        accuracy: share of test items it gets right or, for balanced speakers, the mean of that over speakers.
-        low: where the 95 % interval begins (bootstrap over test utterances).
-        high: where it ends.
-        chance: accuracy on test of always saying the class that is most frequent in train.
-        dev_accuracy: at the best epoch.
-        best_epoch: counted from 1.
-        epochs: passes that were made.
-        classes: how many there are to tell apart.
-        items: in each split: utterances, steps, or frames.
-        utterances: in each split, those that these items belong to.
-        unlabelled: in each split, items left out because no label covers their time.
-        skipped: in each split, utterances left out of this task, and why.
-        layer_weights: of the hidden states, where they are learned.
-        counts: correct and all items of each test utterance; None in results older than them.
-    """
-
-    task: Task
-    accuracy: float
-    low: float
-    high: float
-    chance: float
-    dev_accuracy: float
-    best_epoch: int
-    epochs: int
-    classes: int
-    items: dict[str, int]
-    utterances: dict[str, int]
-    unlabelled: dict[str, int]
-    skipped: dict[str, tuple[Skip, ...]]
-    layer_weights: tuple[float, ...] | None
-    counts: UtteranceCounts | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON; only some of the skipped utterances are named, all are counted."""
-        return {
-            **vars(self),
-            "skipped": _skips(self.skipped),
-            "layer_weights": _list(self.layer_weights),
-            "counts": asdict(self.counts) if self.counts else None,
-        }
-
-
-@dataclass(frozen=True)
-class ProbeReport:
-    """What all probes found in one source.
-
-    Attributes:
-        source: its name.
-        step_seconds: time from one step to the next.
-        width: features of a step.
-        layer: `last` or `weighted`.
-        utterances: in each split, those with features.
-        steps: in each split.
-        skipped: in each split, utterances whose audio could not be used, and why.
-        unlabelled: in each split, how many utterances have neither a speaker nor phones, and so were not read.
-        tasks: a result a task, in the order asked for.
-    """
-
-    source: str
-    step_seconds: float
-    width: int
-    layer: str
-    utterances: dict[str, int]
-    steps: dict[str, int]
-    skipped: dict[str, tuple[Skip, ...]]
-    unlabelled: dict[str, int]
-    tasks: tuple[TaskResult, ...]
-
-    def __getitem__(self, task: Task) -> TaskResult:
-        """Give a task's result by its name."""
-        return {result.task: result for result in self.tasks}[task]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data for JSON."""
-        return {**vars(self), "skipped": _skips(self.skipped), "tasks": [task.to_dict() for task in self.tasks]}
-
 
 def probe(source: Source, corpus: Corpus, config: ProbeConfig, progress: bool = True) -> ProbeReport:
     """Probe a source: train on train, choose the epoch on dev, score once on test.
 
-    Features of each split are computed once and stand in a temporary folder meanwhile (4 bytes a number; the
+    The features of each split are computed once and kept in a temporary folder meanwhile (4 bytes per number; the
     environment variable TMPDIR chooses where).
 
     Args:
         source: an encoder or the mel features.
         corpus: a prepared corpus.
         config: the settings; the same settings and source give the same numbers on the same machine.
-        progress: show bars on stderr for what lasts.
+        progress: show progress bars on stderr for what takes long.
 
     Raises:
-        ProbeError: if a task has nothing to learn or to be scored on, an utterance stands in two splits, or the disk
-            is full.
+        ProbeError: if a task has nothing to train or score on, an utterance is in two splits, or the disk is full.
     """
     if not corpus.phones and any(task.startswith("phone") for task in config.tasks):
-        raise ProbeError(f"{corpus.folder} has no phone labels: leave the phone tasks out of tasks")
-    limits = {"train": config.labelled_utterances or None}
-    unlabelled = dict.fromkeys(SPLITS, 0)
-
-    kinds = {task.partition("-")[0] for task in config.tasks}
-
-    def labelled(split: str, cuts: Iterable["Cut"]) -> Iterator["Cut"]:
-        # Of few, each should have all labels that are asked for; of all, any label is of use.
-        for cut in cuts:
-            has = {
-                "speaker": any(s.speaker is not None for s in cut.supervisions),
-                "phone": any((s.alignment or {}).get("phone") for s in cut.supervisions),
-            }
-            if all(has[kind] for kind in kinds) if limits.get(split) else any(has.values()):
-                yield cut
-            elif not any(has.values()):
-                unlabelled[split] += 1
-
+        raise ProbeError(f"{corpus.folder} has no phone labels: remove the phone tasks from tasks")
+    selections = {split: _Selection(corpus, split, config) for split in SPLITS}
     with tempfile.TemporaryDirectory(prefix="inattention-probe-") as folder:
         features = {
             split: extract(
                 source,
-                islice(labelled(split, corpus.cuts(split)), limits.get(split)),
+                selection,
                 split=split,
                 folder=Path(folder),
                 all_layers=config.layer == "weighted",
-                total=limits.get(split) or corpus.info["splits"].get(split, {}).get("cuts"),
+                total=selection.total,
                 progress=progress,
             )
-            for split in SPLITS
+            for split, selection in selections.items()
         }
         _check(features)
         return ProbeReport(
@@ -169,110 +66,129 @@ def probe(source: Source, corpus: Corpus, config: ProbeConfig, progress: bool = 
             utterances={split: len(f.ids) for split, f in features.items()},
             steps={split: int(f.offsets[-1]) for split, f in features.items()},
             skipped={split: f.skipped for split, f in features.items()},
-            unlabelled=unlabelled,
+            unlabelled={split: selection.unlabelled for split, selection in selections.items()},
             tasks=tuple(_run_tasks(source, corpus, features, config, progress)),
         )
 
 
-def accuracy_interval(
-    correct: Int[np.ndarray, " utterances"],
-    items: Int[np.ndarray, " utterances"],
-    *,
-    draws: int,
-    seed: int,
-    classes: Int[np.ndarray, " utterances"] | None = None,
-) -> tuple[float, float]:
-    """Give a 95 % interval of an accuracy by drawing utterances with replacement, as many as there are.
+@dataclass
+class _Selection:
+    """The utterances of a split that probes can use, read lazily.
 
-    Utterances are drawn and not items, for the steps of an utterance are no independent trials. With the same seed
-    the draws are the same for every source, so that differences may be compared draw by draw.
-
-    Args:
-        correct: items of each utterance that are right.
-        items: of each utterance.
-        draws: how many times.
-        seed: of the draws.
-        classes: the class of each utterance, if the accuracy is the mean over classes: those that a draw holds.
+    Attributes:
+        corpus: a prepared corpus.
+        split: name of the split.
+        config: the settings.
+        unlabelled: utterances seen so far that have neither a speaker nor phones.
     """
-    rng = np.random.default_rng(seed)
-    accuracies = []
-    at_once = max(1, BOOTSTRAP_CHUNK // len(items))
-    groups = np.zeros(len(items), dtype=np.int64) if classes is None else classes
-    member = np.eye(groups.max() + 1)[groups]
-    for first in range(0, draws, at_once):
-        drawn = rng.integers(len(items), size=(min(at_once, draws - first), len(items)))
-        times = np.stack([np.bincount(draw, minlength=len(items)) for draw in drawn])
-        right, all_items = times @ (correct[:, None] * member), times @ (items[:, None] * member)
-        there = all_items > 0
-        accuracies.append((right / np.maximum(all_items, 1)).sum(1, where=there) / there.sum(1))
-    low, high = np.quantile(np.concatenate(accuracies), [0.025, 0.975])
-    return float(low), float(high)
+
+    corpus: Corpus
+    split: str
+    config: ProbeConfig
+    unlabelled: int = field(default=0, init=False)
+
+    @property
+    def limit(self) -> int | None:
+        """Number of utterances to use; None for all."""
+        return (self.config.labelled_utterances or None) if self.split == "train" else None
+
+    @property
+    def total(self) -> int | None:
+        """Number of utterances to expect; None if the corpus does not say."""
+        return self.limit or self.corpus.info["splits"].get(self.split, {}).get("cuts")
+
+    def __iter__(self) -> Iterator["Cut"]:
+        return islice(self._labelled(), self.limit)
+
+    def _labelled(self) -> Iterator["Cut"]:
+        kinds = {task.partition("-")[0] for task in self.config.tasks}
+        for cut in self.corpus.cuts(self.split):  # ty: ignore[not-iterable]
+            has = {
+                "speaker": any(s.speaker is not None for s in cut.supervisions),
+                "phone": any((s.alignment or {}).get("phone") for s in cut.supervisions),
+            }
+            # A limited number of utterances should each serve all tasks; otherwise any label is of use.
+            if all(has[kind] for kind in kinds) if self.limit else any(has.values()):
+                yield cut
+            elif not any(has.values()):
+                self.unlabelled += 1
+
+
+@dataclass(frozen=True)
+class _TaskData:
+    """Features and labels of one task in each split, and its number of classes."""
+
+    splits: dict[str, LabelledFeatures]
+    classes: int
 
 
 def _run_tasks(
     source: Source, corpus: Corpus, features: dict[str, SplitFeatures], config: ProbeConfig, progress: bool
 ) -> list[TaskResult]:
-    """Run the tasks one after the other; labels and means are made once for those that share them."""
-    steps = {split: f.values for split, f in features.items()}
-    tables: dict[Task, dict[str, Table]] = {}
-    classes: dict[Task, Sequence[str]] = {}
+    """Run the tasks in order; labels and means are computed once for the tasks that share them."""
+    data: dict[Task, _TaskData] = {}
     if any(task.startswith("speaker") for task in config.tasks):
-        speakers = {split: speakers_of(f, corpus.cuts(split)) for split, f in features.items()}
-        known = sorted({speaker for speaker in speakers["train"] if speaker is not None})
-        for task in ("speaker-utterance", "speaker-frame"):
-            per_step = task == "speaker-frame"
-            classes[task] = known
-            tables[task] = {
-                split: Table(
-                    steps[split] if per_step else utterance_means(f),
-                    speaker_examples(f, speakers[split], known, per_step=per_step),
-                )
-                for split, f in features.items()
-            }
+        data |= _speaker_data(corpus, features)
     if any(task.startswith("phone") for task in config.tasks):
-        repeated = config.labels == "repeated"
-        phones = {
-            split: Table(steps[split], phone_examples(f, corpus.cuts(split), corpus.phones, source, repeated=repeated))
-            for split, f in features.items()
-        }
-        for task in ("phone-1-hidden", "phone-2-hidden"):
-            classes[task], tables[task] = corpus.phones, phones
+        data |= _phone_data(source, corpus, features, repeated=config.labels == "repeated")
     for task in config.tasks:
-        for split, table in tables[task].items():
-            if not len(table.examples.labels):
-                raise ProbeError(_nothing(task, split, table.examples))
-    return [
-        _run_task(task, tables[task], len(classes[task]), features["test"].ids, config, progress)
-        for task in config.tasks
-    ]
+        for split, labelled in data[task].splits.items():
+            if not len(labelled.examples.labels):
+                raise ProbeError(_nothing(task, split, labelled.examples))
+    return [_run_task(task, data[task], features["test"].ids, config, progress) for task in config.tasks]
 
 
-def _run_task(
-    task: Task, tables: dict[str, Table], classes: int, ids: Sequence[str], config: ProbeConfig, progress: bool
-) -> TaskResult:
-    trained = train(task, tables["train"], tables["dev"], classes, config, progress=progress)
-    test = tables["test"].examples
-    right, _ = score(trained.probe, tables["test"])
-    balanced = config.balanced(task)
+def _speaker_data(corpus: Corpus, features: dict[str, SplitFeatures]) -> dict[Task, _TaskData]:
+    speakers = {split: speakers_of(f, corpus.cuts(split)) for split, f in features.items()}
+    known = sorted({speaker for speaker in speakers["train"] if speaker is not None})
+
+    def examples(split: str, per_frame: bool) -> Examples:
+        return speaker_examples(features[split], speakers[split], known, per_frame=per_frame)
+
+    utterances = {s: LabelledFeatures(utterance_means(f), examples(s, False)) for s, f in features.items()}
+    frames = {s: LabelledFeatures(f.values, examples(s, True)) for s, f in features.items()}
+    return {
+        "speaker-utterance": _TaskData(utterances, len(known)),
+        "speaker-frame": _TaskData(frames, len(known)),
+    }
+
+
+def _phone_data(
+    source: Source, corpus: Corpus, features: dict[str, SplitFeatures], *, repeated: bool
+) -> dict[Task, _TaskData]:
+    splits = {
+        split: LabelledFeatures(
+            f.values, phone_examples(f, corpus.cuts(split), corpus.phones, source, repeated=repeated)
+        )
+        for split, f in features.items()
+    }
+    data = _TaskData(splits, len(corpus.phones))
+    return {"phone-1-hidden": data, "phone-2-hidden": data}
+
+
+def _run_task(task: Task, data: _TaskData, ids: Sequence[str], config: ProbeConfig, progress: bool) -> TaskResult:
+    """Train a task's probe, and score it on test."""
+    trained = train(task, data.splits["train"], data.splits["dev"], data.classes, config, progress=progress)
+    examples = {split: labelled.examples for split, labelled in data.splits.items()}
+    test, balanced = examples["test"], config.balanced(task)
+    right, _ = score(trained.probe, data.splits["test"])
     correct, items = per_utterance(right, test)
     class_of = class_of_utterance(test) if balanced else None
     low, high = accuracy_interval(
         correct, items, draws=config.bootstrap_draws, seed=derive_seed(config.seed, "bootstrap"), classes=class_of
     )
-    examples = {split: table.examples for split, table in tables.items()}
+    most_frequent = np.bincount(examples["train"].labels).argmax()
     mix = trained.probe.mix.logits
     return TaskResult(
         task=task,
         accuracy=accuracy_of(right.numpy(), test.labels, balanced=balanced),
         low=low,
         high=high,
-        chance=accuracy_of(
-            test.labels == np.bincount(examples["train"].labels).argmax(), test.labels, balanced=balanced
-        ),
+        chance=accuracy_of(most_frequent == test.labels, test.labels, balanced=balanced),
         dev_accuracy=trained.dev_accuracy,
         best_epoch=trained.best_epoch,
         epochs=trained.epochs,
-        classes=classes,
+        classes=data.classes,
         items={split: len(e.labels) for split, e in examples.items()},
         utterances={split: len(np.unique(e.utterances)) for split, e in examples.items()},
         unlabelled={split: e.unlabelled for split, e in examples.items()},
@@ -290,14 +206,14 @@ def _run_task(
 def per_utterance(
     right: Bool[Tensor, " items"], examples: Examples
 ) -> tuple[Int[np.ndarray, " utterances"], Int[np.ndarray, " utterances"]]:
-    """Count right items and items of each utterance that has any."""
+    """Return the numbers of correct items and of all items of each utterance that has items."""
     items = np.bincount(examples.utterances)
     correct = np.bincount(examples.utterances, weights=right.numpy()).astype(np.int64)
     return correct[items > 0], items[items > 0]
 
 
 def class_of_utterance(examples: Examples) -> Int[np.ndarray, " utterances"]:
-    """Give the class of each utterance that has items, all of which share it."""
+    """Return the class of each utterance that has items; all items of an utterance share it."""
     _, first = np.unique(examples.utterances, return_index=True)
     return examples.labels[first]
 
@@ -312,21 +228,10 @@ def _check(features: dict[str, SplitFeatures]) -> None:
     for one, other in combinations(features, 2):
         shared = set(features[one].ids) & set(features[other].ids)
         if shared:
-            raise ProbeError(f"the utterance {min(shared)} stands in {one} and in {other}: prepare the corpus again")
+            raise ProbeError(f"the utterance {min(shared)} is in {one} and in {other}: prepare the corpus again")
 
 
 def _nothing(task: Task, split: str, examples: Examples) -> str:
     skip = examples.skipped[0] if examples.skipped else None
     why = f"; the first: {skip.utterance}: {skip.reason}" if skip else ""
-    return f"{task}: no utterance of {split} has a label that can be used{why}. Leave the task out of tasks"
-
-
-def _skips(skipped: dict[str, tuple[Skip, ...]]) -> dict[str, Any]:
-    return {
-        split: {"count": len(skips), "named": [vars(skip) for skip in skips[:SKIPS_NAMED]]}
-        for split, skips in skipped.items()
-    }
-
-
-def _list(values: tuple[float, ...] | None) -> list[float] | None:
-    return None if values is None else list(values)
+    return f"{task}: no utterance of {split} has a label that can be used{why}. Remove the task from tasks"

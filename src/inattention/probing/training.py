@@ -1,4 +1,4 @@
-"""Training one probe on frozen features: best epoch by dev, everything drawn from one seed."""
+"""Training of one probe on frozen features; dev chooses the epoch, and one seed decides all randomness."""
 
 import copy
 import math
@@ -21,27 +21,27 @@ from inattention.seeding import derive_seed
 
 # Items scored at once.
 SCORE_BATCH = 8192
-# The dev loss falls if it loses this share of its lowest value; slower than that, it falls for long and to no end.
+# The dev loss counts as falling if it drops by this share of its lowest value; slower progress can last very long.
 LOSS_GAIN = 0.01
 
 
 @dataclass(frozen=True)
-class Table:
-    """Features of a split, a row a step or an utterance, and what to say of them."""
+class LabelledFeatures:
+    """Features of a split, one row per frame or utterance, and the items that are trained or scored on."""
 
     features: Float[Tensor, "rows *time layers width"]
     examples: Examples
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A probe as it was at its best epoch.
+class TrainedProbe:
+    """A probe with the averaged weights of its best epoch.
 
     Attributes:
-        probe: with the weights of that epoch.
-        dev_accuracy: at that epoch.
+        probe: the probe.
+        dev_accuracy: accuracy on dev at that epoch.
         best_epoch: counted from 1.
-        epochs: passes that were made.
+        epochs: number of epochs trained.
     """
 
     probe: Probe
@@ -50,29 +50,27 @@ class Trained:
     epochs: int
 
 
-def train(task: Task, train: Table, dev: Table, classes: int, config: ProbeConfig, *, progress: bool) -> Trained:
-    """Train a task's probe until dev gets no better.
+def train(
+    task: Task, train: LabelledFeatures, dev: LabelledFeatures, classes: int, config: ProbeConfig, *, progress: bool
+) -> TrainedProbe:
+    """Train a task's probe until it no longer improves on dev.
 
-    What is scored, and given back, are the weights' running averages: Adam at a constant rate leaves the weights
-    themselves jumping about, and with them both the accuracy and the epoch that is chosen.
+    Running averages of the weights are scored and returned: with Adam at a constant rate the weights themselves
+    fluctuate, and with them both the accuracy and the choice of the epoch.
 
-    The best epoch is that of the highest dev accuracy and, among equals, of the lowest dev loss. While the loss still
-    falls, training goes on too: a weak signal shows there first. What is drawn comes from ``config.seed`` alone;
-    torch's own random state is left as it was.
+    The best epoch has the highest dev accuracy and, among equals, the lowest dev loss. Training also continues while
+    the dev loss falls, because a weak signal shows there first. All randomness derives from ``config.seed``; torch's
+    global random state is left unchanged.
     """
-    of_utterances = task == "speaker-utterance"
-    batch_size = config.utterance_batch_size if of_utterances else config.step_batch_size
-    patience = config.utterance_patience if of_utterances else config.patience
-    seed = derive_seed(config.seed, "probe", task)
-    layers, width = train.features.shape[-2:]
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        probe = build(task, layers=layers, width=width, classes=classes, hidden_width=config.hidden_width)
-    probe.to(device_of(config))
+    device, balanced = device_of(config), config.balanced(task)
+    batch_size, patience = config.step_batch_size, config.patience
+    if task == "speaker-utterance":
+        batch_size, patience = config.utterance_batch_size, config.utterance_patience
+    probe = _fresh_probe(task, train, classes, config).to(device)
     averaged = copy.deepcopy(probe).requires_grad_(False)
-    weights = class_weights(train.examples.labels, classes).to(device_of(config)) if config.balanced(task) else None
+    weights = class_weights(train.examples.labels, classes).to(device) if balanced else None
     optimizer = torch.optim.Adam(probe.parameters(), lr=config.learning_rate, fused=True)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(derive_seed(config.seed, "probe", task))
     best, best_epoch, best_state = (-1.0, 0.0), 0, {}
     lowest_loss, last_gain, epoch, updates = math.inf, 0, 0, 0
     bar = tqdm(
@@ -86,15 +84,14 @@ def train(task: Task, train: Table, dev: Table, classes: int, config: ProbeConfi
     )
     for epoch in bar:
         for features, labels in _batches(train, batch_size, generator):
-            logits = probe(features.to(device_of(config)))
-            loss = F.cross_entropy(logits, labels.to(device_of(config)), weight=weights)
+            loss = F.cross_entropy(probe(features.to(device)), labels.to(device), weight=weights)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             updates += 1
             _average(averaged, probe, min(config.averaging, (updates - 1) / (updates + 9)))
         correct, dev_loss = score(averaged, dev, weights)
-        accuracy = accuracy_of(correct.numpy(), dev.examples.labels, balanced=config.balanced(task))
+        accuracy = accuracy_of(correct.numpy(), dev.examples.labels, balanced=balanced)
         if (accuracy, -dev_loss) > best:
             best, best_epoch, last_gain = (accuracy, -dev_loss), epoch, epoch
             best_state = {name: tensor.clone() for name, tensor in averaged.state_dict().items()}
@@ -105,25 +102,33 @@ def train(task: Task, train: Table, dev: Table, classes: int, config: ProbeConfi
             break
     bar.close()
     averaged.load_state_dict(best_state)
-    return Trained(averaged, best[0], best_epoch, epoch)
+    return TrainedProbe(averaged, best[0], best_epoch, epoch)
 
 
-def _batches(table: Table, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give all items in a new order, in batches of nearly one size: one of a single item would weigh as much as any."""
-    rows, labels = torch.from_numpy(table.examples.rows), torch.from_numpy(table.examples.labels)
+def _fresh_probe(task: Task, train: LabelledFeatures, classes: int, config: ProbeConfig) -> Probe:
+    """Return a task's probe as initialised by its seed."""
+    layers, width = train.features.shape[-2:]
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(derive_seed(config.seed, "probe", task))
+        return build(task, layers=layers, width=width, classes=classes, hidden_width=config.hidden_width)
+
+
+def _batches(data: LabelledFeatures, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield all items in a new order, in batches of nearly equal size, as each batch has the same weight."""
+    rows, labels = torch.from_numpy(data.examples.rows), torch.from_numpy(data.examples.labels)
     for batch in torch.randperm(len(rows), generator=generator).tensor_split(-(-len(rows) // size)):
-        yield table.features[rows[batch]], labels[batch]
+        yield data.features[rows[batch]], labels[batch]
 
 
 @torch.no_grad()
 def _average(averaged: Probe, probe: Probe, decay: float) -> None:
-    """Move averaged weights towards the newest; early on by more, so that the random start is soon forgotten."""
+    """Update the running averages of the weights."""
     for average, newest in zip(averaged.parameters(), probe.parameters(), strict=True):
         average.lerp_(newest, 1 - decay)
 
 
 def class_weights(labels: Int[np.ndarray, " items"], classes: int) -> Float[Tensor, " classes"]:
-    """Give each class the weight that makes all that occur count alike; their mean over items is 1.
+    """Return weights with which all classes that occur count equally; their mean over items is 1.
 
     >>> class_weights(np.array([0, 0, 0, 2]), 3).tolist()
     [0.6666666865348816, 0.0, 2.0]
@@ -139,7 +144,7 @@ def class_weights(labels: Int[np.ndarray, " items"], classes: int) -> Float[Tens
 def accuracy_of(
     correct: Bool[np.ndarray, " items"], labels: Int[np.ndarray, " items"], *, balanced: bool = False
 ) -> float:
-    """Give the share of items that are right or, balanced, the mean of the shares of each class.
+    """Return the share of correct items or, if balanced, the mean of that share over classes.
 
     >>> accuracy_of(np.array([True, True, True, False]), np.array([0, 0, 0, 2]), balanced=True)
     0.5
@@ -153,22 +158,22 @@ def accuracy_of(
 
 @torch.inference_mode()
 def score(
-    probe: Probe, table: Table, weights: Float[Tensor, " classes"] | None = None
+    probe: Probe, data: LabelledFeatures, weights: Float[Tensor, " classes"] | None = None
 ) -> tuple[Bool[Tensor, " items"], float]:
-    """Say which items a probe gets right, and its mean loss, weighted by class if weights are given."""
+    """Return which items a probe classifies correctly, and its mean loss, weighted by class if weights are given."""
     device = next(probe.parameters()).device
     correct, loss, weight = [], 0.0, 0.0
-    rows, labels = torch.from_numpy(table.examples.rows), torch.from_numpy(table.examples.labels)
-    for some_rows, some_labels in zip(rows.split(SCORE_BATCH), labels.split(SCORE_BATCH), strict=True):
-        logits, wanted = probe(table.features[some_rows].to(device)), some_labels.to(device)
-        loss += F.cross_entropy(logits, wanted, weight=weights, reduction="sum").item()
-        weight += len(wanted) if weights is None else weights[wanted].sum().item()
-        correct.append((logits.argmax(-1) == wanted).cpu())
+    rows, labels = torch.from_numpy(data.examples.rows), torch.from_numpy(data.examples.labels)
+    for batch_rows, batch_labels in zip(rows.split(SCORE_BATCH), labels.split(SCORE_BATCH), strict=True):
+        logits, target = probe(data.features[batch_rows].to(device)), batch_labels.to(device)
+        loss += F.cross_entropy(logits, target, weight=weights, reduction="sum").item()
+        weight += len(target) if weights is None else weights[target].sum().item()
+        correct.append((logits.argmax(-1) == target).cpu())
     return torch.cat(correct), loss / max(weight, 1e-9)
 
 
 def device_of(config: ProbeConfig) -> torch.device:
-    """Give the device that the settings ask for."""
+    """Return the device to train on."""
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(config.device)

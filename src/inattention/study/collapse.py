@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from inattention.probing.run import TaskResult
+from inattention.probing.results import TaskResult
 from inattention.study.records import PretrainingRecord
 
 # A run that ends above this fraction of the mean baseline's loss has learned next to nothing.

@@ -20,7 +20,7 @@ from inattention.comparison import (
     seed_difference,
     time_ratio,
 )
-from inattention.probing.run import TaskResult
+from inattention.probing.results import TaskResult
 from inattention.study.collapse import collapse_reason
 from inattention.study.results import StudyResults
 from inattention.timing.report import TimedRow

@@ -6,8 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from inattention.probing.features import Skip
-from inattention.probing.run import ProbeReport, TaskResult
+from inattention.probing.results import ProbeReport, TaskResult
 from inattention.study.header import FORMAT, Provenance, job_to_dict
 from inattention.study.planning.plain_data import from_plain
 from inattention.study.planning.plan import Job, JobId, Kind
@@ -55,13 +54,13 @@ class Record:
         raise NotImplementedError
 
     @staticmethod
-    def _common(job: Job, folder: str | None = None) -> dict[str, Any]:
+    def common(job: Job) -> dict[str, Any]:
         """Return the fields that all records have, from their job."""
         return {
             "row": job.row,
             "seed": job.id.seed,
             "fingerprint": job.id.fingerprint,
-            "folder": job.id.folder if folder is None else folder,
+            "folder": job.id.folder,
         }
 
 
@@ -153,19 +152,22 @@ class ProbeRecord(RowRecord):
     """Results of all probes of one row and seed.
 
     Attributes:
-        report: what the probes found. Read from a file, it names the first skipped utterances only.
-        skipped: number of utterances whose audio could not be used.
+        report: what the probes found.
     """
 
     kind: ClassVar[Kind] = "probe"
     seed: int
     report: ProbeReport
-    skipped: int = 0
 
     @cached_property
     def tasks(self) -> Mapping[str, TaskResult]:
         """Results by task, with counts per test utterance (None in files older than them)."""
         return {result.task: result for result in self.report.tasks}
+
+    @property
+    def skipped(self) -> int:
+        """Number of utterances whose audio could not be used."""
+        return sum(map(len, self.report.skipped.values())) + sum(self.report.unnamed_skips.values())
 
     def _content(self) -> dict[str, Any]:
         return {"outcome": self.report.to_dict()}
@@ -173,11 +175,7 @@ class ProbeRecord(RowRecord):
     @classmethod
     def from_dict(cls, line: Mapping[str, Any], common: Mapping[str, Any]) -> "ProbeRecord":
         """Return the record that a line holds, given its common fields."""
-        outcome = line["outcome"]
-        tasks = [{"counts": None, **task, "skipped": _named(task["skipped"])} for task in outcome["tasks"]]
-        data = {"unlabelled": {}, **outcome, "tasks": tasks, "skipped": _named(outcome["skipped"])}
-        skipped = sum(split["count"] for split in outcome["skipped"].values())
-        return cls(report=from_plain(ProbeReport, data), skipped=skipped, **common)
+        return cls(report=ProbeReport.from_dict(line["outcome"]), **common)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,7 +247,3 @@ class Failure:
     def to_dict(self) -> dict[str, Any]:
         """Return a line of the results file."""
         return {"format": FORMAT, "kind": "failure", "job": job_to_dict(self.job), "error": self.error}
-
-
-def _named(skipped: Mapping[str, Any]) -> dict[str, tuple[Skip, ...]]:
-    return {split: tuple(Skip(**skip) for skip in of["named"]) for split, of in skipped.items()}

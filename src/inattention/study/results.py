@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 
 from inattention.probing.config import TASKS
-from inattention.probing.run import TaskResult
+from inattention.probing.results import TaskResult
 from inattention.study.header import CorpusInfo, Provenance, StudyHeader
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.plan import JobId, Kind
@@ -48,6 +48,17 @@ class OtherResults:
 
     def __bool__(self) -> bool:
         return self.count > 0
+
+    def __str__(self) -> str:
+        """Return a sentence for tables and reports.
+
+        >>> str(OtherResults(count=3, rows=("qk", "none"), seeds=(1,)))
+        'The file also holds 3 results that this study does not ask for: rows qk, none; seeds 1.'
+        """
+        parts = {"rows": self.rows, "seeds": self.seeds, "other settings or corpora of": self.changed}
+        named = "; ".join(f"{what} {', '.join(map(str, those))}" for what, those in parts.items() if those)
+        results = "1 result" if self.count == 1 else f"{self.count} results"
+        return f"The file also holds {results} that this study does not ask for{f': {named}' if named else ''}."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,11 +77,17 @@ class Store:
         self.records, self.problems = content.records, content.problems
         self._header, self._failures = content.header, content.failures
 
-    def begin(self, header: StudyHeader) -> None:
-        """Write what the study asks for, unless the last header in the file asks for the same."""
-        if self._header is None or not header.asks_the_same_as(self._header):
+    def begin(self, header: StudyHeader, *, new_results: bool = True) -> None:
+        """Write what the study asks for, unless the last header in the file has the same.
+
+        Args:
+            header: what it asks for.
+            new_results: whether results will follow, for which the header's versions count, too.
+        """
+        last = self._header
+        if last is None or not header.asks_the_same_as(last) or (new_results and header.provenance != last.provenance):
             _append(self.path, header.to_dict())
-        self._header = header
+            self._header = header
 
     def append(self, result: Record | Failure) -> None:
         """Write the result of a job, or its failure."""

@@ -1,6 +1,7 @@
-"""Doing one step of a study: each leaves its outcome in its folder, whole or not at all."""
+"""Run one job of a study: its result is returned as a record, and kept in the job's folder meanwhile."""
 
-from dataclasses import asdict, replace
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,62 +10,70 @@ from safetensors.torch import save
 from torch import Tensor
 
 from inattention import attention
-from inattention.corpora.core.corpus import Corpus
 from inattention.files import write_bytes, write_json
 from inattention.model.transformer import AudioTransformer
-from inattention.pretraining.run import Run, neighbour_floor, pretrain
-from inattention.study.planning.config import MEL_ROWS, StudyConfig
-from inattention.study.planning.plan import OUTCOME, Step, own_size, run_of
+from inattention.pretraining.linear_baseline import measure_linear_baseline
+from inattention.pretraining.manifest import MANIFEST, Run, RunManifest
+from inattention.pretraining.run import OUTCOME, pretrain
+from inattention.study.planning.plan import MAPS, MODEL, Job
+from inattention.study.records import BaselineRecord, PretrainingRecord, ProbeRecord, Record, TimingRecord
 
-MAPS = "maps.safetensors"
-STEPS_DRAWN = 128  # maps are kept for drawing up to this length
+LENGTH_DRAWN = 128  # frames up to which maps are kept for drawing
+CURVE = "curve.jsonl"
 
 
-def perform(step: Step, config: StudyConfig, corpus: Corpus, study: Path) -> None:
-    """Do a step.
+def run_job(job: Job, study: Path, model: str | None = None) -> Record:
+    """Run a job, or return its result where its folder already has it: of a study that was killed meanwhile.
 
     Args:
-        step: any but timing, which takes all rows together (`measure_times`).
-        config: the study's settings.
-        corpus: the study's corpus.
+        job: any but timing, which takes all rows together (`measure_times`).
         study: the study's folder.
+        model: folder of the pre-trained model that it needs, relative to the study's.
     """
-    folder = study / step.folder
-    if step.kind == "pretrain":
-        assert step.seed is not None
-        run = run_of(step.row, step.seed, config, corpus)
-        pretrain(run, folder, progress=False)
-        keep_maps(run, folder)
-    elif step.kind == "floor":
-        assert step.seed is not None
-        plain = replace(config.training, steps=0)
-        _keep(folder, neighbour_floor(Run(config.model, plain, corpus, step.seed)))
-    elif step.kind == "probe":
-        _keep(folder, _probe(step, config, corpus, study))
+    folder = study / job.id.folder
+    if job.id.kind == "pretrain":
+        return _pretrain(job, folder)
+    kept = folder / OUTCOME
+    if not kept.is_file():
+        outcome = _baseline(job) if job.id.kind == "baseline" else _probe(job, study / model if model else None)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(kept, outcome)
+    line = {"outcome": json.loads(kept.read_text(encoding="utf-8"))}
+    record = BaselineRecord if job.id.kind == "baseline" else ProbeRecord
+    return record.from_dict(line, Record.common(job))
 
 
-def measure_times(steps: list[Step], config: StudyConfig, study: Path, *, progress: bool) -> None:
-    """Time rows side by side in one run, beside the baseline; each row's outcome is kept as its own."""
+def measure_times(jobs: list[Job], *, progress: bool) -> list[TimingRecord]:
+    """Time rows side by side in one run, together with query-key attention.
+
+    Args:
+        jobs: the timing jobs of a study, which share their settings.
+        progress: show a progress bar.
+    """
     from inattention.timing.run import measure_rows
 
-    rows = tuple(step.row for step in steps)
-    report = measure_rows(replace(config.timing, rows=rows), progress=progress)
-    own = measure_rows(replace(own_size(config), rows=rows), progress=progress).rows if config.time_own_size else ()
-    shared = {
-        "machine": report.machine,
-        "versions": report.versions,
-        "products": [asdict(product) for product in report.products],
-        "config": asdict(report.config),
-    }
-    for step in steps:
-        exponent = next((asdict(it) for it in report.exponents if it.row == step.row), None)
-        timed = [asdict(row) for row in report.rows if row.row == step.row]
-        own_time = next((asdict(row) for row in own if row.row == step.row), None)
-        _keep(study / step.folder, {"timed": timed, "own": own_time, "exponent": exponent, **shared})
+    rows = tuple(job.row.variant for job in jobs if job.row)
+    timing, own_size = jobs[0].timing, jobs[0].own_size
+    assert timing is not None
+    report = measure_rows(replace(timing, rows=rows), progress=progress)
+    own = measure_rows(replace(own_size, rows=rows), progress=progress).rows if own_size else ()
+    return [
+        TimingRecord(
+            **Record.common(job),
+            timed=tuple(it for it in report.rows if it.row == row),
+            exponent=next((it for it in report.exponents if it.row == row), None),
+            products=report.products,
+            machine=report.machine,
+            versions=report.versions,
+            config=report.config,
+            own=next((it for it in own if it.row == row), None),
+        )
+        for job, row in zip(jobs, rows, strict=True)
+    ]
 
 
 def keep_maps(run: Run, folder: Path) -> None:
-    """Keep the learned maps of an input-independent mechanism before and after training, to be drawn."""
+    """Save the learned maps of an input-independent mechanism before and after training, to be drawn."""
     before = run.fresh_model().encoder
     learned = any(p.requires_grad for p in before.encoder.mechanisms.parameters())
     card = attention.card(run.model.attention)
@@ -73,32 +82,53 @@ def keep_maps(run: Run, folder: Path) -> None:
         write_bytes(folder / MAPS, save(maps))
 
 
+def _pretrain(job: Job, folder: Path) -> PretrainingRecord:
+    assert job.run is not None
+    if (folder / OUTCOME).is_file() and not (folder / MODEL).is_file():
+        # Its model was removed, and is needed now: it is trained again, to the same bits on the same machine.
+        for name in (OUTCOME, CURVE, MANIFEST):
+            (folder / name).unlink(missing_ok=True)
+    outcome = pretrain(job.run, folder, progress=False)
+    assert outcome is not None  # None in further processes of one run only
+    keep_maps(job.run, folder)
+    curve = folder / CURVE
+    lines = curve.read_text(encoding="utf-8").splitlines() if curve.is_file() else []
+    line = {
+        "outcome": outcome.to_dict(),
+        "curve": [json.loads(text) for text in lines],
+        "maps": f"{job.id.folder}/{MAPS}" if (folder / MAPS).is_file() else None,
+        "learning_rate": job.run.training.learning_rate,
+        "provenance": RunManifest.read(folder).provenance or {},
+    }
+    return PretrainingRecord.from_dict(line, Record.common(job))
+
+
+def _baseline(job: Job) -> dict[str, Any]:
+    assert job.run is not None
+    return measure_linear_baseline(job.run).to_dict()
+
+
+def _probe(job: Job, model: Path | None) -> dict[str, Any]:
+    from inattention.encoders.ours import EncoderSource, MelSource
+    from inattention.probing.run import probe
+    from inattention.probing.training import device_of
+
+    assert job.probes is not None
+    assert job.corpus is not None
+    if job.features is not None:
+        source = MelSource(job.features)
+    else:
+        assert model is not None
+        source = EncoderSource(AudioTransformer.from_pretrained(model).to(device_of(job.probes)), job.id.row)
+    return probe(source, job.corpus, job.probes, progress=False).to_dict()
+
+
 def _maps(model: AudioTransformer) -> Tensor:
-    """The weights of each head, (heads, time, time) or, with maps a layer, (layers, heads, time, time)."""
-    time = min(model.config.max_length, STEPS_DRAWN)
+    """Return the weights of each head, (heads, time, time) or, with maps per layer, (layers, heads, time, time)."""
+    time = min(model.config.max_length, LENGTH_DRAWN)
     hidden = torch.zeros(1, time, model.config.width)
     valid = torch.ones(1, time, dtype=torch.bool)
     with torch.no_grad():
         mechanisms = dict.fromkeys(mechanism for _, mechanism in model.encoder.depth())
         maps = [mechanism.weights(hidden, valid)[0].half() for mechanism in mechanisms]
     return maps[0] if len(maps) == 1 else torch.stack(maps)
-
-
-def _probe(step: Step, config: StudyConfig, corpus: Corpus, study: Path) -> dict[str, Any]:
-    from inattention.encoders.ours import EncoderSource, MelSource
-    from inattention.probing.run import probe
-    from inattention.probing.training import device_of
-
-    assert step.seed is not None
-    settings = replace(config.probes, seed=step.seed)
-    if step.row in MEL_ROWS:
-        features = replace(config.model.features, normalise=step.row == "mel")
-        return probe(MelSource(features), corpus, settings, progress=False).to_dict()
-    assert step.needs is not None
-    model = AudioTransformer.from_pretrained(study / step.needs).to(device_of(settings))
-    return probe(EncoderSource(model, step.row), corpus, settings, progress=False).to_dict()
-
-
-def _keep(folder: Path, outcome: dict[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / OUTCOME, outcome)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from inattention import attention
 from inattention.audio.config import FeatureConfig
 from inattention.corpora.core.corpus import Corpus
-from inattention.pretraining.run import Run
+from inattention.pretraining.manifest import Run
 from inattention.probing.config import ProbeConfig
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.fingerprint import (
@@ -93,6 +93,7 @@ class Job:
         row: the row; None where the job serves all rows.
         needs: the pre-training whose model it uses.
         run: of a pre-training or a baseline.
+        corpus: that probes are trained and scored on.
         probes: settings of the probes.
         features: input features, of the probes of a feature row.
         timing: what is timed.
@@ -103,6 +104,7 @@ class Job:
     row: StudyRow | None = None
     needs: JobId | None = None
     run: Run | None = None
+    corpus: Corpus | None = None
     probes: ProbeConfig | None = None
     features: FeatureConfig | None = None
     timing: TimingConfig | None = None
@@ -183,8 +185,13 @@ class Planner:
             ValueError: with the reason.
         """
         model = model_of(row, self.config)
-        size = {"width": model.width, "heads": model.heads, "max_length": model.max_length}
-        attention.build(model.attention, **size, **model.attention_options)
+        attention.build(
+            model.attention,
+            width=model.width,
+            heads=model.heads,
+            max_length=model.max_length,
+            **model.attention_options,
+        )
 
     def jobs(self) -> list[Job]:
         """Return all jobs, each after the job that it needs.
@@ -254,7 +261,7 @@ class Planner:
     ) -> Job:
         probes = replace(self.config.probes, seed=seed)
         identity = self._id("probe", row.name, seed, probe_meaning(source, probes, self.corpus.key))
-        return Job(id=identity, row=row, needs=needs, probes=probes, features=features)
+        return Job(id=identity, row=row, needs=needs, corpus=self.corpus, probes=probes, features=features)
 
     def _id(self, kind: Kind, row: str, seed: int | None, meaning: Mapping[str, Any]) -> JobId:
         return JobId(kind, row, seed, fingerprint(kind, meaning, self._revisions.get(kind)))

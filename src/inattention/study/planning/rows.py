@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 from inattention import attention
 from inattention.attention import Card
-from inattention.attention.registry import nearest
 from inattention.attention.rows import UNTRAINED, parse_row
 from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig
 from inattention.study.planning.config import MEL_ROWS, StudyConfig
+from inattention.text import nearest
 
 # Settings that no row may have for itself: those that its mechanism decides, and those that all rows must share.
 _NOT_A_ROWS_OWN = {"model": ("attention", "attention_options", "features"), "training": ("masking", "betas")}

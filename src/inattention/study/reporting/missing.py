@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from inattention.study.comparison import RowComparison
 from inattention.study.planning.config import StudyConfig
@@ -67,16 +67,5 @@ def _file(results: StudyResults) -> Iterator[Markup]:
     for problem in results.problems:
         where = f"{problem.path.name}, line {problem.line}"
         yield Markup("Unreadable: {}: {}; the line is skipped and stays in the file").format(where, problem.reason)
-    others = results.others
-    if others:
-        parts = [
-            Markup("{} {}").format(what, listing([code(str(it)) for it in names]))
-            for what, names in (
-                ("rows that the study no longer has:", others.rows),
-                ("seeds that it no longer has:", others.seeds),
-                ("other settings or another corpus of", others.changed),
-            )
-            if names
-        ]
-        of = Markup(" ({})").format(Markup("; ").join(parts)) if parts else ""
-        yield Markup("Not shown: {} of earlier settings in the same file{}").format(counted(others.count, "result"), of)
+    if results.others:
+        yield escape(results.others)

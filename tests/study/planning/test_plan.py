@@ -1,0 +1,84 @@
+"""A plan: all jobs of a study, with all that running them takes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from inattention.corpora.core.corpus import Corpus
+from inattention.study.planning import rows as rows_module
+from inattention.study.planning.config import StudyConfig
+from inattention.study.planning.plan import JobId, make_plan
+from inattention.study.planning.presets import PRESETS, preset
+from inattention.study.planning.rows import StudyRow, parse_study_row
+
+CORPUS = Corpus(Path("nowhere"), {"name": "made-up", "key": "0123456789abcdef"})
+
+
+def test_each_row_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = []
+
+    def counted(text: str) -> StudyRow:
+        texts.append(text)
+        return parse_study_row(text)
+
+    monkeypatch.setattr(rows_module, "parse_study_row", counted)
+    config = preset("laptop")
+    plan = make_plan(config, CORPUS)
+    rates = [text.rpartition("=")[0] for text in config.learning_rates]
+    assert texts == [*config.rows, *config.repeated, *rates]
+    assert [row.name for row in plan.rows] == list(config.rows)
+
+
+def test_a_job_carries_what_running_it_takes() -> None:
+    config = replace(preset("laptop"), rows=("mel-no-cmvn", "qk@identity"), seeds=(0, 1), repeated=("qk@identity",))
+    plan = make_plan(config, CORPUS)
+    assert [job.id.title for job in plan.jobs] == [
+        "baseline", "probe mel-no-cmvn-0", "pretrain qk@identity-0", "probe qk@identity-0", "pretrain qk@identity-1",
+        "probe qk@identity-1", "time qk@identity",
+    ]  # fmt: skip
+    baseline, features, trained, probed, _, again, timed = plan.jobs
+    assert baseline.run is not None
+    assert baseline.run.training.steps == 0
+    assert features.features is not None
+    assert not features.features.normalise
+    assert trained.run is not None
+    assert (trained.run.training.learning_rate, trained.run.model.attention_options) == (5e-4, {"start": "identity"})
+    assert probed.needs == trained.id
+    assert again.probes is not None
+    assert again.probes.seed == 1
+    assert timed.own_size is not None
+    assert timed.own_size.lengths == (96,)
+
+
+def test_folders_keep_the_names_that_earlier_versions_wrote() -> None:
+    assert JobId("baseline", "", 0, "0123456789ab").folder == "steps/floor-0123456789ab"
+    assert JobId("pretrain", "qk@init=../a", 2, "0123456789ab").folder == "steps/pretrain-qk@init=..%2Fa-2-0123456789ab"
+    assert JobId("time", "qk", None, "0123456789ab").folder == "steps/time-qk-0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"learning_rates": ("none",)}, "NAME=RATE"),
+        ({"learning_rates": ("none=0",)}, "above 0"),
+        ({"learning_rates": ("non=1e-3",)}, "perhaps 'none'"),
+        ({"learning_rates": ("none=1e-3", "none=2e-3")}, "given twice"),
+        ({"repeated": ("unifrm",)}, "perhaps 'uniform'"),
+        ({"rows": ("none@model.map=shared",)}, "perhaps 'maps'"),
+        ({"rows": ("none@model.features=1",)}, "no setting"),
+        ({"rows": ("none@model.share_layers=perhaps",)}, "takes a bool"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(wrong: dict, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        make_plan(replace(StudyConfig(rows=("none",)), **wrong), CORPUS)
+
+
+def test_settings_survive_the_results_file() -> None:
+    for config in PRESETS.values():
+        assert StudyConfig.from_dict(config.to_dict()) == config
+    assert StudyConfig.from_dict({"rows": ["qk"], "of a later version": 1}).rows == ("qk",)
+    for wrong in ({}, {"rows": "qk"}, {"rows": ["qk"], "seeds": ["0"]}, {"rows": ["qk"], "model": 3}):
+        with pytest.raises(ValueError, match="settings of a study"):
+            StudyConfig.from_dict(wrong)
