@@ -1,4 +1,4 @@
-"""Claims beside what was measured: each is met, or is said not to be."""
+"""Claims of the benchmarks with their measurements and verdicts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from itertools import groupby
 
 from inattention.attention import mechanisms
 from inattention.attention.rows import parse_row
-from inattention.timing.report import aligned
+from inattention.text import aligned
 
 
 @dataclass(frozen=True)
@@ -14,11 +14,11 @@ class Checked:
     """A claim with its measurement.
 
     Attributes:
-        what: what is claimed, in words.
-        at_most: the bar.
-        measured: the median, or None where nothing could be measured.
-        spread: its quartiles, or another word on it.
-        counted: the same by counted operations, if there is such a thing.
+        what: the claim.
+        at_most: largest value with which it is met.
+        measured: median; None where nothing could be measured.
+        spread: quartiles, or another note on the measurement.
+        counted: the same by counted operations, where these exist.
     """
 
     what: str
@@ -29,14 +29,14 @@ class Checked:
 
     @property
     def verdict(self) -> str:
-        """Say whether the claim is met."""
+        """Return whether the claim is met."""
         if self.measured is None:
             return "not measured"
         return "met" if self.measured <= self.at_most else "NOT met"
 
 
 def table(checked: Sequence[Checked], unit: str) -> str:
-    """Lay claims out as text, and count them."""
+    """Return claims as a text table, with counts of their verdicts."""
     cells = [["claim", "at most", unit, "quartiles", "by operations", "verdict"]]
     for it in checked:
         measured = "-" if it.measured is None else f"{it.measured:.3f}"
@@ -47,11 +47,11 @@ def table(checked: Sequence[Checked], unit: str) -> str:
 
 
 def registered(rows: Iterable[str]) -> tuple[str, ...]:
-    """Give the rows whose mechanism is registered, by their canonical names; the others are skipped with a note."""
+    """Return the canonical names of rows whose mechanism is registered; others are skipped with a message."""
     known = []
     for row in rows:
         if row.split("@")[0] in mechanisms():
             known.append(parse_row(row).name)
         else:
-            print(f"{row}: there is no such mechanism here; skipped")
+            print(f"{row}: skipped, its mechanism is not registered")
     return tuple(known)
