@@ -28,7 +28,7 @@ def leaks(config: StudyConfig) -> bool:
 
 def missing_results(results: StudyResults, comparison: RowComparison) -> list[Markup]:
     """Return all that the study asks for and that is missing, and what else its file holds."""
-    return [*_jobs(results), *_counts(comparison), *_speech(results), *_file(results)]
+    return [*_jobs(results), *_counts(results, comparison), *_speech(results), *_file(results)]
 
 
 def _jobs(results: StudyResults) -> Iterator[Markup]:
@@ -41,9 +41,11 @@ def _jobs(results: StudyResults) -> Iterator[Markup]:
             yield Markup("Missing: {}{}").format(what, Markup(" of {}").format(names) if names else "")
 
 
-def _counts(comparison: RowComparison) -> Iterator[Markup]:
-    if comparison.unpaired:
-        rows = listing([code(row) for row in comparison.unpaired])
+def _counts(results: StudyResults, comparison: RowComparison) -> Iterator[Markup]:
+    unpaired = comparison.unpaired
+    if unpaired:
+        every = len(unpaired) == len({row for row, _ in results.probes})
+        rows = Markup("all rows") if every else listing([code(row) for row in unpaired])
         what = "Not measured per utterance: the probes of {} stored no counts per test utterance, so that differences "
         again = "cannot be paired. Run the study again in an empty folder to store them."
         yield Markup(what + again).format(rows)
