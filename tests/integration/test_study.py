@@ -257,13 +257,14 @@ def test_a_study_that_is_asked_to_end_writes_checkpoints_first(corpus: Corpus, t
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert said.strip().endswith("stopped; the same command goes on where it was")
+    assert said.strip().endswith("stopped; run the same command again to resume")
     assert "leaked" not in said
     assert len(list(tmp_path.glob("steps/pretrain-none-0-*/checkpoint.ckpt"))) == 1
 
 
 PLUGIN = '''
 """The mean of a step and its neighbours: a stranger's mechanism."""
+import torch
 from inattention.attention import AttentionMechanism, Card, register
 
 @register(Card(

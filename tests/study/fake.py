@@ -16,6 +16,7 @@ from inattention.comparison import UtteranceCounts
 from inattention.probing.config import TASKS, Task
 from inattention.probing.results import ProbeReport, TaskResult
 from inattention.study.header import CorpusInfo, Provenance, StudyHeader
+from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.fingerprint import fingerprint
 from inattention.study.planning.plan import JobId, Kind, kind_named
 from inattention.study.planning.presets import preset
@@ -62,6 +63,7 @@ def fake_study(
     leave_out: Callable[[dict[str, Any]], bool] = lambda line: False,
     failures: Sequence[dict[str, str]] = (),
     lengths: Sequence[int] = (500, 1000),
+    repeated: Sequence[str] = (),
     corpus: dict[str, Any] | None = None,
     change_head: Callable[[dict[str, Any]], None] = lambda line: None,
 ) -> Path:
@@ -74,11 +76,12 @@ def fake_study(
         leave_out: which lines are not written, as if their jobs had not been run; it may also change them.
         failures: jobs that have failed: ``step`` is a title such as ``probe qk-0``.
         lengths: at which times are made up.
+        repeated: rows that have all seeds, the others the first alone; all rows if empty.
         corpus: what the corpus says of itself, where it differs.
         change_head: changes the header's line.
     """
-    config = replace(preset("smoke"), rows=tuple(rows), seeds=tuple(seeds))
-    records = list(_records(folder, [recorded_row(name) for name in rows], seeds, lengths))
+    config = replace(preset("smoke"), rows=tuple(rows), seeds=tuple(seeds), repeated=tuple(repeated))
+    records = _records(folder, [recorded_row(name) for name in rows], config, lengths)
     failed = [_failure(it["step"], it["error"], records) for it in failures]
     header = StudyHeader(
         preset="smoke",
@@ -101,12 +104,12 @@ def fake_study(
     return folder
 
 
-def _records(folder: Path, rows: Sequence[StudyRow], seeds: Sequence[int], lengths: Sequence[int]) -> list[Record]:
+def _records(folder: Path, rows: Sequence[StudyRow], config: StudyConfig, lengths: Sequence[int]) -> list[Record]:
     records: list[Record] = []
-    for seed in seeds:
+    for seed in config.seeds:
         print_ = _job("baseline", "", seed).fingerprint
         records.append(BaselineRecord(seed=seed, fingerprint=print_, neighbour_l1=0.531))
-        for row in rows:
+        for row in (it for it in rows if not config.repeated or it.name in config.repeated or seed == config.seeds[0]):
             rng = np.random.default_rng([seed, sum(map(ord, row.name))])
             if not row.is_features:
                 records.append(_pretraining(folder, row, seed, rng))

@@ -51,7 +51,7 @@ def test_every_record_is_there_with_its_types(study: Path) -> None:
     task = results.probes["mel", 0].tasks["phone-1-hidden"]
     assert task.counts is not None
     assert (task.classes, sum(task.counts.correct) / sum(task.counts.items)) == (41, pytest.approx(task.accuracy))
-    assert results.timing["qk"].timed[0].round_seconds == (results.timing["qk"].timed[0].seconds,) * 3
+    assert len(results.timing["qk"].timed[0].round_seconds) == 5
     assert results.timing["qk"].config.layers == 1
     assert results.baseline == pytest.approx(0.531)
     assert (results.corpus.splits["test"].cuts, results.corpus.bad_items.items) == (

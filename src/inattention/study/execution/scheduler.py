@@ -11,7 +11,7 @@ from tqdm import tqdm
 from inattention.study.execution.executor import Executor
 from inattention.study.execution.jobs import CURVE
 from inattention.study.planning.plan import Job
-from inattention.study.records import Failure
+from inattention.study.records import Failure, Record
 from inattention.study.store import Store
 
 TITLES_SHOWN = 8
@@ -28,30 +28,15 @@ def run_jobs(jobs: Sequence[Job], store: Store, executor: Executor, *, progress:
         executor: where jobs run; it is closed afterwards.
         progress: show a progress bar.
     """
-    waiting = list({job.id.fingerprint: job for job in jobs}.values())  # two rows may mean the same
-    running: list[Job] = []
-    done = _FractionDone(store.folder)
-    todo, failed = {job.id.fingerprint for job in waiting}, set[str]()
+    schedule, done = _Schedule(jobs, store), FractionDone(store.folder)
     try:
-        with tqdm(total=len(waiting), desc="study", unit="job", disable=not progress) as bar:
-            while waiting or running:
-                for job in [it for it in waiting if it.needs is None or it.needs.fingerprint not in todo]:
-                    needed = job.needs.fingerprint if job.needs else ""
-                    if needed in failed and job.needs:
-                        waiting.remove(job)
-                        _fail(job, f"needs {job.needs.title}, which failed", store, todo, failed)
-                    elif len(running) < executor.slots:
-                        waiting.remove(job)
-                        running.append(job)
-                        executor.submit(job, store.records[needed].folder if needed else None)
-                for job, result in executor.ended(SECONDS_BETWEEN_LOOKS) if running else ():
-                    running.remove(job)
-                    if isinstance(result, BaseException):
-                        _fail(job, reason(result), store, todo, failed)
-                    else:
-                        store.append(result)
-                        todo.remove(job.id.fingerprint)
-                bar.n = round(bar.total - len(waiting) - len(running) + sum(map(done, running)), 2)
+        with tqdm(total=len(schedule.waiting), desc="study", unit="job", disable=not progress) as bar:
+            while schedule.waiting or schedule.running:
+                schedule.start(executor)
+                for job, result in executor.ended(SECONDS_BETWEEN_LOOKS) if schedule.running else ():
+                    schedule.finish(job, result)
+                left, running = schedule.waiting, schedule.running
+                bar.n = round(bar.total - len(left) - len(running) + sum(map(done, running)), 2)
                 bar.set_postfix_str(", ".join(job.id.title for job in running[:TITLES_SHOWN]))
     except BaseException:
         executor.stop()
@@ -66,13 +51,52 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-def _fail(job: Job, error: str, store: Store, todo: set[str], failed: set[str]) -> None:
-    store.append(Failure(job.id, error))
-    todo.remove(job.id.fingerprint)
-    failed.add(job.id.fingerprint)
+class _Schedule:
+    """Jobs that wait, run and have failed.
+
+    Args:
+        jobs: what is to do. Of jobs with the same fingerprint, as of two rows that mean the same, the first runs.
+        store: where results are stored.
+    """
+
+    def __init__(self, jobs: Sequence[Job], store: Store) -> None:
+        different: dict[str, Job] = {}
+        for job in jobs:
+            different.setdefault(job.id.fingerprint, job)
+        self.waiting = list(different.values())
+        self.running: list[Job] = []
+        self._store = store
+        self._unfinished = {job.id.fingerprint for job in self.waiting}
+        self._failed: set[str] = set()
+
+    def start(self, executor: Executor) -> None:
+        """Start the jobs whose model is there, as many as there are slots; fail those whose model never will be."""
+        ready = [job for job in self.waiting if job.needs is None or job.needs.fingerprint not in self._unfinished]
+        for job in ready:
+            if job.needs and job.needs.fingerprint in self._failed:
+                self.waiting.remove(job)
+                self._fail(job, f"needs {job.needs.title}, which failed")
+            elif len(self.running) < executor.slots:
+                self.waiting.remove(job)
+                self.running.append(job)
+                executor.submit(job, self._store.records[job.needs.fingerprint].folder if job.needs else None)
+
+    def finish(self, job: Job, result: Record | BaseException) -> None:
+        """Store the result of a job that has ended, or its failure."""
+        self.running.remove(job)
+        if isinstance(result, BaseException):
+            self._fail(job, reason(result))
+        else:
+            self._store.append(result)
+            self._unfinished.remove(job.id.fingerprint)
+
+    def _fail(self, job: Job, error: str) -> None:
+        self._store.append(Failure(job.id, error))
+        self._unfinished.remove(job.id.fingerprint)
+        self._failed.add(job.id.fingerprint)
 
 
-class _FractionDone:
+class FractionDone:
     """Fraction of a running job that is done: pre-training tells by its curve, others do not.
 
     A curve is read again only when it has grown, and then its end alone.
@@ -83,6 +107,7 @@ class _FractionDone:
         self._known: dict[Path, tuple[int, float]] = {}
 
     def __call__(self, job: Job) -> float:
+        """Return the fraction of a job that is done."""
         if job.id.kind != "pretrain" or job.run is None or not job.run.training.steps:
             return 0.0
         curve = self._study / job.id.folder / CURVE

@@ -1,4 +1,4 @@
-"""Sizes of the study: minutes, most of an hour and hours on a laptop, and the paper's own."""
+"""Presets: settings of a study that takes minutes, most of an hour, hours on a laptop, or the paper's GPUs."""
 
 from inattention.audio.config import FeatureConfig
 from inattention.corpora.readers.espeak.reader import EspeakConfig
@@ -8,7 +8,7 @@ from inattention.probing.config import ProbeConfig
 from inattention.study.planning.config import MEL_ROWS, StudyConfig
 from inattention.timing.config import TimingConfig
 
-# The rows of the paper's Table 2, in its order; then what it lacks: controls, and other starts of its mechanisms.
+# The rows of the paper's Table 2, in its order; then rows that it lacks: controls, and other initialisations.
 PAPER_ROWS = (
     "mel",
     "qk",
@@ -27,7 +27,7 @@ PAPER_ROWS = (
 )
 CONTROL_ROWS = ("mel-no-cmvn", "qk@identity", "patterned", "uniform", "none", "patterned@untrained")
 
-# Those first that say whether the size is right: what is run is in this order, what is shown by family.
+# Rows run in this order (tables group them by family): first those that show whether the size is right.
 _FIRST_ROWS = ("mel", "qk@identity", "none", "toeplitz", "patterned", "qk", "patterned@logits")
 _FURTHER_ROWS = ("local", "shared-qk@identity", "xbox@per-query", "qk@identity@untrained", "toeplitz@untrained")
 LAPTOP_ROWS = tuple(dict.fromkeys((*_FIRST_ROWS, *PAPER_ROWS, *CONTROL_ROWS, *_FURTHER_ROWS)))
@@ -44,7 +44,7 @@ REPEATED_ROWS = (
 )
 
 PRESETS: dict[str, StudyConfig] = {
-    # Everything at once, in minutes on two cores: the parts work; no claim about speech rests on it.
+    # All parts in minutes on two cores: a check that they work; it supports no claim about speech.
     "smoke": StudyConfig(
         rows=(*PAPER_ROWS, *CONTROL_ROWS),
         espeak=EspeakConfig(hours=1 / 4, voices=16),
@@ -56,8 +56,8 @@ PRESETS: dict[str, StudyConfig] = {
         timing=TimingConfig(layers=1, lengths=(500,), rounds=3, seconds=0.0, exponent_lengths=()),
         time_own_size=False,
     ),
-    # Within 40 minutes on two cores: what pre-training adds to an encoder, where labels are few. Each learning row
-    # that may turn out best stands beside its own untrained copy.
+    # Within 40 minutes on two cores: what pre-training adds to an encoder, where labels are few. The learning rows
+    # that may turn out best have untrained copies for comparison.
     "short": StudyConfig(
         rows=(
             *MEL_ROWS,
@@ -77,8 +77,8 @@ PRESETS: dict[str, StudyConfig] = {
         probes=ProbeConfig(labelled_utterances=120, step_batch_size=512),
         timing=TimingConfig(lengths=(500,), rounds=5, seconds=0.0, exponent_lengths=()),
     ),
-    # Hours on two cores, resumable: long enough that attention has learned something. Meant for the queen corpus
-    # (--corpus); without one, espeak is the control with exact phones.
+    # Hours on two cores: long enough for attention to learn something. Meant for the queen corpus (--corpus);
+    # without a corpus, espeak is the control with exact phones.
     "laptop": StudyConfig(
         rows=LAPTOP_ROWS,
         seeds=(0, 1, 2),
@@ -91,10 +91,10 @@ PRESETS: dict[str, StudyConfig] = {
             steps=800, batch_size=16, clip=1.0, validate_every=80, held_out_draws=2, snapshots=4
         ),
         probes=ProbeConfig(labelled_utterances=800, balanced_speakers=True, step_batch_size=512, hidden_width=256),
-        # Two of the layers, which are all alike: a third of the time, and ratios that hardly differ.
+        # Two layers, since all are alike: a third of the time, and nearly the same ratios.
         timing=TimingConfig(layers=2, lengths=(500, 1000), exponent_lengths=()),
     ),
-    # The paper's setting, leak and all, for GPUs and LibriSpeech: give the prepared corpus with --corpus.
+    # The paper's setting, its leaking task included, for GPUs and LibriSpeech (--corpus).
     "paper": StudyConfig(
         rows=(*PAPER_ROWS, *CONTROL_ROWS),
         seeds=(0, 1, 2),
@@ -113,7 +113,7 @@ PRESETS: dict[str, StudyConfig] = {
 
 
 def preset(name: str) -> StudyConfig:
-    """Give a preset by name.
+    """Return a preset by name.
 
     Raises:
         ValueError: if there is none.
