@@ -2,24 +2,34 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests of one room: make test ROOM=attention
+ROOM ?=
+# Rooms whose tests train models.
+TRAINING := integration pretraining conversion fuzz
+TESTS := $(if $(ROOM),tests/$(ROOM) src/inattention/$(ROOM),)
 
-.PHONY: study test lint types check clean help
+.PHONY: study test quick check clean help
 .DEFAULT_GOAL := help
 
-help: ## Say what can be made
+help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/'
 
-study: $(VENV)/installed ## Embedded corpus, the smoke study, and the report's path last
+study: $(VENV)/installed ## Prepare the embedded corpus, run the smoke study, print the path of its report
 	$(BIN)/inattention study --preset smoke
 
-test: check ## Lint, types, architecture, then every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: check ## Run `check`, then every test; ROOM=attention: the tests of one room
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
-check: $(VENV)/installed-test ## Lint, types and the direction of imports, without the tests
+quick: $(VENV)/installed-test ## Run the tests without training runs, in under a minute
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow" $(TRAINING:%=--ignore=tests/%) $(or $(TESTS),tests)
+
+check: $(VENV)/installed-test ## Lint, types, direction of imports, dead code, sizes; no tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/ty check src
 	$(BIN)/lint-imports
+	$(BIN)/vulture
+	$(BIN)/python -m pytest -q tests/architecture
 
 $(VENV)/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,5 +41,5 @@ $(VENV)/installed-test: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@ $(VENV)/installed
 
-clean: ## Remove the environment, not the corpora or runs
+clean: ## Remove the environment, but no corpora or runs
 	rm -rf $(VENV)

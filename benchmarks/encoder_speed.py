@@ -1,8 +1,8 @@
-"""How fast encoders with input-independent, sparse and hashing attention are, beside fused query-key attention.
+"""Speed of encoders with input-independent, sparse and hashing attention, relative to fused query-key attention.
 
-The encoder has the paper's size: 768 wide, 12 heads, 6 layers that share their weights. Rows take turns in one run;
-ratios are medians over rounds. Beside them stand the operations that were counted, and the throughput that a plain
-float32 matrix product reached in the same rounds: what is left to gain.
+The encoder has the paper's size: width 768, 12 heads, 6 layers that share their weights. Rows take turns in one run;
+ratios are medians over rounds. The report also has the counted operations, and the throughput of a plain float32 matrix
+product in the same rounds as an upper bound.
 
     python benchmarks/encoder_speed.py
     python benchmarks/encoder_speed.py --rows patterned none --lengths 500 --rounds 15
@@ -18,7 +18,7 @@ from claims import Checked, registered, table
 from inattention.files import write_json
 from inattention.provenance import provenance
 from inattention.timing.config import Mode, TimingConfig
-from inattention.timing.measure import ratio
+from inattention.timing.measure import ratio_quartiles
 from inattention.timing.report import TimingReport
 from inattention.timing.run import measure_rows
 
@@ -31,7 +31,7 @@ BARS: tuple[tuple[tuple[str, ...], dict[int, float]], ...] = (
     (("toeplitz",), {500: 0.85, 1000: 0.72, 4000: 0.52}),
 )
 FORWARD = {row: bars for rows, bars in BARS for row in rows}
-# The lengths at which training is measured too, and the setting with a larger batch.
+# Lengths at which training is measured too, and the setting with a larger batch.
 TRAINED = (500, 1000)
 BATCHED_LENGTH, BATCH = 500, 8
 BATCHED_ROWS = ("patterned", "none")
@@ -39,15 +39,15 @@ BATCHED_ROWS = ("patterned", "none")
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure encoders side by side, and hold them against what is claimed of them.
+    """Measure encoders side by side, and check the claims about their speed.
 
     Attributes:
-        rows: what to measure beside qk and none.
-        lengths: steps of an utterance; training is measured up to 1000 only.
-        batched: measure patterned at 500 steps in batches of 8 too.
+        rows: rows to measure beside qk and none.
+        lengths: frames of an utterance; training is measured up to 1000 only.
+        batched: measure patterned at 500 frames in batches of 8 too.
         threads: threads of PyTorch.
         rounds: how often each row is measured.
-        out: the file that gets everything that was measured.
+        out: JSON file of all results.
     """
 
     rows: tuple[str, ...] = tuple(FORWARD)
@@ -70,7 +70,7 @@ def main(options: Options) -> None:
 
 
 def measure(rows: tuple[str, ...], options: Options) -> TimingReport:
-    """Measure every setting that is asked for, as one report."""
+    """Return one report of all requested settings."""
     base = TimingConfig(
         rows=rows, exponent_lengths=(), threads=options.threads, rounds=options.rounds, seconds=0.0, lengths=()
     )
@@ -89,12 +89,12 @@ def measure(rows: tuple[str, ...], options: Options) -> TimingReport:
 
 
 def claims(report: TimingReport, rows: tuple[str, ...]) -> Iterator[Checked]:
-    """Hold a report against every claim on what it measured."""
+    """Yield every claim about what a report measured, checked."""
     for row in rows:
         for length, at_most in FORWARD.get(row, {}).items():
             yield from check(report, row, "qk", length, 1, "forward", at_most)
     for batch in (1, BATCH):
-        if batch != 1:  # for one utterance the table above claims more
+        if batch != 1:  # for one utterance FORWARD claims more
             yield from check(report, "patterned", "qk", BATCHED_LENGTH, batch, "forward", 0.80)
         yield from check(report, "patterned", "none", BATCHED_LENGTH, batch, "forward", 1.15)
         yield from check(report, "patterned", "qk", BATCHED_LENGTH, batch, "train", 0.85)
@@ -103,11 +103,11 @@ def claims(report: TimingReport, rows: tuple[str, ...]) -> Iterator[Checked]:
 def check(
     report: TimingReport, row: str, against: str, length: int, batch: int, mode: Mode, at_most: float
 ) -> Iterator[Checked]:
-    """Compare two rows of a setting, if both were measured."""
+    """Yield the check of two rows' ratio in a setting, if both were measured."""
     one = report.find(row, length=length, batch=batch, mode=mode)
     other = report.find(against, length=length, batch=batch, mode=mode)
     if one and other:
-        found = ratio(one.round_seconds, other.round_seconds)
+        found = ratio_quartiles(one.round_seconds, other.round_seconds)
         yield Checked(
             f"{row} / {against}, {mode}, {length} steps, batch {batch}",
             at_most,

@@ -1,18 +1,17 @@
-"""What the start of input-independent attention is worth: held-out masked L1 after some hundred steps.
+"""Initialisations of input-independent attention, compared by held-out masked L1 after some hundred steps.
 
-Maps derived from a trained query-key encoder are held against the hand-made maps as log-weights, the same as logits,
-and random maps, with several seeds each. The encoder that maps are derived from is either given, or pre-trained here
-first. Runs are kept, and a stopped benchmark goes on with the same command.
+Maps derived from a trained query-key encoder are compared with hand-made maps as log-weights, the same maps as logits,
+and random maps, with several seeds each. The encoder that maps are derived from is either an option, or pre-trained
+first. The same command resumes a stopped benchmark.
 
     python benchmarks/initialisations.py --corpus corpora/espeak --teacher runs/laptop/qk-0
     python benchmarks/initialisations.py --corpus corpora/espeak --steps 100 --width 96 --seeds 0 1
 """
 
 import json
-import math
 import multiprocessing
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +19,10 @@ from typing import Any
 
 import torch
 import tyro
-from scipy.stats import t as student_t
 from tqdm import tqdm
 
 from inattention.attention.rows import parse_row
+from inattention.comparison import Difference, loss_prior, seed_difference
 from inattention.conversion.derive import derive_maps, write_maps
 from inattention.corpora.core.corpus import Corpus, open_corpus
 from inattention.files import write_json
@@ -33,31 +32,34 @@ from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.manifest import Run
 from inattention.pretraining.run import pretrain
 from inattention.provenance import provenance
-from inattention.timing.report import aligned
+from inattention.text import aligned
 
+Losses = Mapping[int, float]  # held-out loss by seed
+
+DERIVED = "derived"
 STARTS = {"log-weights": "patterned", "logits": "patterned@logits", "random": "synthesizer-random"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Compare ways to start input-independent attention.
+    """Compare initialisations of input-independent attention.
 
     Attributes:
-        corpus: the folder of a prepared corpus.
-        teacher: an encoder that maps are derived from; if left out, `teacher_row` is pre-trained first.
-        teacher_row: what is pre-trained to derive maps from.
-        teacher_steps: of its pre-training.
-        per_layer: each layer has maps of its own; else all layers share them, and derived maps are averaged.
-        steps: of pre-training from each start.
-        seeds: of each start.
-        width: of the encoder, if no teacher is given; its feed-forward part is four times as wide.
-        max_length: steps of the longest input, if no teacher is given.
-        batch_size: utterances a step.
-        learning_rate: at its highest.
+        corpus: folder of a prepared corpus.
+        teacher: encoder that maps are derived from; by default, `teacher_row` is pre-trained first.
+        teacher_row: row that is pre-trained to derive maps from.
+        teacher_steps: number of steps of its pre-training.
+        per_layer: each layer has its own maps; else all layers share them, and derived maps are averaged.
+        steps: number of steps of pre-training from each initialisation.
+        seeds: of each initialisation.
+        width: width of the encoder without a teacher; its feed-forward part is four times as wide.
+        max_length: number of frames of the longest input, without a teacher.
+        batch_size: number of utterances per step.
+        learning_rate: peak learning rate.
         clip: largest norm of the gradient.
-        stored_features: read what ``inattention corpus features`` has stored; the numbers are the same.
-        jobs: runs at once, a thread each.
-        out: where runs and the results go.
+        stored_features: read features stored by ``inattention corpus features``; the numbers are the same.
+        jobs: number of runs at once, with one thread each.
+        out: folder of runs and results.
     """
 
     corpus: Path
@@ -81,7 +83,7 @@ def main(options: Options) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     corpus = open_corpus(options.corpus)
     teacher, derived = maps_of_teacher(options, corpus)
-    rows = {"derived": f"patterned@init={options.out / 'maps.safetensors'}", **STARTS}
+    rows = {DERIVED: f"patterned@init={options.out / 'maps.safetensors'}", **STARTS}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, mp_context=spawn, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         todo = {
@@ -91,18 +93,19 @@ def main(options: Options) -> None:
         }
         done = tqdm(todo.items(), desc="initialisations", unit="run")
         losses = {(name, seed): future.result() for (name, seed), future in done}
-    found = {name: [losses[name, seed] for seed in options.seeds] for name in rows}
+    found = {name: {seed: losses[name, seed] for seed in options.seeds} for name in rows}
     print(derived["table"])
-    print(f"\nheld-out masked L1 after {options.steps} steps, {len(options.seeds)} seeds, 95 % t-interval\n")
+    print(f"\nheld-out masked L1 after {options.steps} steps, {len(options.seeds)} seeds, with 95 % intervals\n")
     print(aligned(table(found)))
     settings = json.loads(json.dumps(vars(options), default=str))
-    result = {"options": settings, "held_out_l1": found, "derived": derived, "provenance": provenance()}
+    by_name = {name: list(of_seeds.values()) for name, of_seeds in found.items()}
+    result = {"options": settings, "held_out_l1": by_name, "derived": derived, "provenance": provenance()}
     write_json(options.out / "initialisations.json", result)
     print(f"\nwritten to {options.out / 'initialisations.json'}")
 
 
 def maps_of_teacher(options: Options, corpus: Corpus) -> tuple[AudioTransformer, dict[str, Any]]:
-    """Give the encoder that maps are derived from, and what the maps cost; they are derived once."""
+    """Return the encoder that maps are derived from and the errors of the maps, which are derived once."""
     folder = options.teacher or options.out / "teacher"
     if options.teacher is None:
         model = AudioTransformerConfig(
@@ -114,12 +117,12 @@ def maps_of_teacher(options: Options, corpus: Corpus) -> tuple[AudioTransformer,
     if not account.exists():
         derived = derive_maps(teacher, corpus, progress=True)
         write_maps(derived, options.out / "maps.safetensors")
-        write_json(account, {**derived.account(), "table": derived.table()})
+        write_json(account, {**derived.record().to_dict(), "table": derived.table()})
     return teacher, json.loads(account.read_text(encoding="utf-8"))
 
 
 def run_of(options: Options, corpus: Corpus, model: AudioTransformerConfig, row: str, seed: int, steps: int) -> Run:
-    """Make a pre-training run of a row; all else is the same for all."""
+    """Return the pre-training run of a row; everything else is the same for all."""
     parsed = parse_row(row)
     training = PretrainingConfig(
         steps=steps,
@@ -135,29 +138,35 @@ def run_of(options: Options, corpus: Corpus, model: AudioTransformerConfig, row:
 
 
 def held_out(options: Options, model: AudioTransformerConfig, name: str, row: str, seed: int) -> float:
-    """Pre-train from a start, and give the held-out loss; a run that is done is not done again."""
+    """Return the held-out loss after pre-training from an initialisation; finished runs are not repeated."""
     run = run_of(options, open_corpus(options.corpus), model, row, seed, options.steps)
     outcome = pretrain(run, options.out / f"{name}-{seed}", progress=False)
     assert outcome is not None  # one process
     return outcome.held_out_l1
 
 
-def table(found: dict[str, list[float]]) -> list[list[str]]:
-    """Lay means and intervals out."""
-    cells = [["start", "mean", "95 % interval", "seeds"]]
+def table(found: Mapping[str, Losses]) -> list[list[str]]:
+    """Return means and differences from the derived maps as a table."""
+    prior = loss_prior(found.values())
+    cells = [["start", "mean", "95 % interval", "above derived", "95 % interval", "seeds"]]
     for name, losses in found.items():
-        low, high = interval(losses)
-        spread = "-" if math.isnan(low) else f"[{low:.4f}, {high:.4f}]"
-        cells.append([name, f"{statistics.fmean(losses):.4f}", spread, " ".join(f"{loss:.4f}" for loss in losses)])
+        mean = statistics.fmean(losses.values())
+        above = None if name == DERIVED else seed_difference(losses, found[DERIVED], prior)
+        cells.append(
+            [
+                name,
+                f"{mean:.4f}",
+                interval(seed_difference(losses, 0.0, prior)),
+                f"{above.estimate:+.4f}" if above else "-",
+                interval(above),
+                " ".join(f"{loss:.4f}" for loss in losses.values()),
+            ]
+        )
     return cells
 
 
-def interval(losses: Sequence[float]) -> tuple[float, float]:
-    """Give the seeds' t-interval, or NaN for one seed."""
-    if len(losses) < 2:
-        return math.nan, math.nan
-    half = student_t.ppf(0.975, len(losses) - 1) * statistics.stdev(losses) / math.sqrt(len(losses))
-    return statistics.fmean(losses) - half, statistics.fmean(losses) + half
+def interval(of: Difference | None) -> str:
+    return f"[{of.low:.4f}, {of.high:.4f}]" if of else "-"
 
 
 if __name__ == "__main__":

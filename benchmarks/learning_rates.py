@@ -24,7 +24,7 @@ from inattention.pretraining.run import PretrainingOutcome, pretrain
 from inattention.provenance import provenance
 from inattention.study.planning.presets import preset
 from inattention.study.planning.rows import model_of, parse_rates, parse_rows, parse_study_row, training_of
-from inattention.timing.report import aligned
+from inattention.text import aligned
 
 REPRESENTATIVES = (
     "patterned",

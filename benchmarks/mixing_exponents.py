@@ -1,8 +1,8 @@
-"""How time and memory of the mixing alone grow with length, beside what is claimed of them.
+"""Growth of the time and memory of the mixing alone with length, and the claims about it.
 
-One mechanism at 768 wide and 12 heads, without its query and key projections, is timed at several lengths that take
+A mechanism of width 768 and 12 heads, without its query and key projections, is timed at several lengths that take
 turns; the exponent is the slope of log time over log length. Peak memory is that of one forward pass, projections
-included, and beside it that of forward and backward; the measure for it is a float tensor of (heads, time, time).
+included, and of forward and backward, relative to a float tensor of (heads, time, time).
 
     python benchmarks/mixing_exponents.py
     python benchmarks/mixing_exponents.py --rows xbox sparse-strided --rounds 9
@@ -27,24 +27,24 @@ from inattention.timing.machine import machine
 from inattention.timing.memory import peak_bytes
 from inattention.timing.report import exponent_table
 
-# The exponent of time over length, by family; for its mechanisms as they are by default.
+# Largest exponent of time over length, by family, for mechanisms with default options.
 AT_MOST = {"hashing": 1.2, "sparse": 1.6}
-# Peak memory relative to a float tensor of (heads, time, time), for mechanisms that claim less than time squared.
+# Largest peak memory relative to a float tensor of (heads, time, time), for mechanisms below time squared.
 MEMORY_AT_MOST = 0.25
 QUADRATIC = 1.9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Fit how the mixing of mechanisms grows with length, and measure its peak memory.
+    """Fit the growth of mixing time with length, and measure peak memory.
 
     Attributes:
-        rows: what to measure; all mechanisms if none is named.
-        lengths: steps at which the mixing is timed. Maps that do not fit the memory are left out.
-        memory_length: steps at which peak memory is measured.
+        rows: rows to measure; all mechanisms by default.
+        lengths: frames at which the mixing is timed. Maps that do not fit into memory are skipped.
+        memory_length: frames at which peak memory is measured.
         threads: threads of PyTorch.
         rounds: how often each length is measured.
-        out: the file that gets everything that was measured.
+        out: JSON file of all results.
     """
 
     rows: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ def main(options: Options) -> None:
 
 
 def exponent_claims(exponents: Sequence[MixingExponent]) -> list[Checked]:
-    """Hold fitted exponents against what is claimed of their family."""
+    """Return the checked claims about the exponents of each family."""
     checked = []
     for it in exponents:
         row = parse_row(it.row)
@@ -91,7 +91,7 @@ def exponent_claims(exponents: Sequence[MixingExponent]) -> list[Checked]:
 
 
 def memory_claims(row: Row, length: int, config: TimingConfig) -> list[Checked]:
-    """Measure peak memory of a mechanism whose card claims less than time squared."""
+    """Return the checked claims about peak memory of a mechanism that grows less than time squared by its card."""
     growth = theoretical_exponent(row, (length // 2, length), config)
     if growth is not None and growth > QUADRATIC:
         return []

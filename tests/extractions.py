@@ -1,4 +1,4 @@
-"""Recordings, good and bad, and the running of an extraction over them."""
+"""Good and bad recordings, and extractions of them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 
 from inattention.encoders.extraction.folder import INDEX_FILE, ExtractionError
-from inattention.encoders.extraction.run import extract_folder
+from inattention.encoders.extraction.run import ExtractionSummary, extract_folder
 
 RATE = 16_000
 
@@ -23,7 +23,7 @@ def sound(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
 
 
 def write_good_files(folder: Path) -> dict[str, float]:
-    """Write recordings of many kinds; give their seconds by name."""
+    """Write recordings of many kinds; return their durations by name."""
     (folder / "deep" / "er").mkdir(parents=True)
     soundfile.write(folder / "stereo.wav", np.stack([sound(1.0, 44_100)] * 2, axis=1), 44_100)
     soundfile.write(folder / "a.wav", sound(0.8), RATE)
@@ -37,7 +37,7 @@ def write_good_files(folder: Path) -> dict[str, float]:
 
 
 def write_bad_files(folder: Path) -> dict[str, str]:
-    """Write files that cannot be used; give the words that should say so."""
+    """Write files that cannot be used; return a part of the expected reason by name."""
     (folder / "nothing.wav").write_bytes(b"")
     (folder / "text.wav").write_text("this is no audio\n" * 100)
     soundfile.write(folder / "empty.wav", np.zeros(0), RATE)
@@ -54,7 +54,7 @@ def write_bad_files(folder: Path) -> dict[str, str]:
     }
 
 
-def extract(model: str, folder: Path, out: Path, **options: Any) -> dict[str, Any]:
+def extract(model: str, folder: Path, out: Path, **options: Any) -> ExtractionSummary:
     settings: dict[str, Any] = {"batch_seconds": 4.0, "progress": False, **options}
     return extract_folder(model, folder, out, **settings)
 

@@ -1,4 +1,4 @@
-"""Captures of maps that were made, for tests of what is done with captures."""
+"""Captures of synthetic maps, for tests that use captures."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from inattention.analysis.measures import CATEGORIES, categorise, measure
 
 
 def captured_of(maps: np.ndarray, *, singles: int = 100, step_seconds: float | None = 0.0375) -> Captured:
-    """Give the capture of maps of (utterances, layers, heads, time, time)."""
+    """Return the capture of maps of (utterances, layers, heads, time, time)."""
     found = measure(maps)
     categories = categorise(found)
     time = maps.shape[-1]

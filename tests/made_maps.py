@@ -1,4 +1,4 @@
-"""Maps that are made to be of one category, with noise: what the thresholds were set on."""
+"""Synthetic maps of each category, with noise, which the thresholds were tuned on."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ def normalised(weights: np.ndarray) -> np.ndarray:
 
 
 def diagonal(draw: np.random.Generator, time: int) -> np.ndarray:
-    """A bump around i + offset, of 1 to T/12 steps' spread."""
+    """Return a Gaussian around i + offset, with a standard deviation of 0.5 to T/12 frames."""
     steps = np.arange(time)
     offset = draw.integers(-time // 8, time // 8 + 1)
     spread = draw.uniform(0.5, time / 12)
@@ -16,7 +16,7 @@ def diagonal(draw: np.random.Generator, time: int) -> np.ndarray:
 
 
 def increasing(draw: np.random.Generator, time: int) -> np.ndarray:
-    """(j + 1)^p for every row, p from 1 to 4: the study's is 3."""
+    """Return (j + 1)^p for every row, with p from 1 to 4; the study's is 3."""
     return normalised(np.tile((np.arange(time) + 1.0) ** draw.uniform(1, 4), (time, 1)))
 
 
@@ -25,7 +25,7 @@ def decreasing(draw: np.random.Generator, time: int) -> np.ndarray:
 
 
 def sparse(draw: np.random.Generator, time: int) -> np.ndarray:
-    """A few keys: the same for all rows (stripes), or each row's own."""
+    """Return weights on a few keys, which are the same for all rows (stripes) or differ."""
     keys = int(draw.integers(3, max(4, time // 12)))
     if draw.random() < 0.5:
         weights = np.zeros((1, time))
@@ -38,7 +38,7 @@ def sparse(draw: np.random.Generator, time: int) -> np.ndarray:
 
 
 def mixed(draw: np.random.Generator, time: int) -> np.ndarray:
-    """Even weights, N(0, 1) logits as the study's five random heads start with, or a slope that hardly shows."""
+    """Return uniform weights, N(0, 1) logits as in the study's five random heads, or a slope that is hardly visible."""
     kind = draw.integers(3)
     if kind == 0:
         return np.full((time, time), 1 / time)
@@ -57,7 +57,7 @@ MADE = {
 
 
 def noisy(map_: np.ndarray, draw: np.random.Generator, noise: float) -> np.ndarray:
-    """Multiply each weight by exp(noise * N(0, 1)), and give a share of noise / 4 of each row to all keys evenly."""
+    """Multiply each weight by exp(noise * N(0, 1)), and distribute a share of noise / 4 of each row over all keys."""
     time = map_.shape[-1]
     shaken = normalised(map_ * np.exp(noise * draw.standard_normal(map_.shape)))
     even = noise / 4

@@ -1,4 +1,4 @@
-"""Small models and their input, for tests of what is done with a model."""
+"""Small models and their input, for tests that use a model."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def small_config(**settings: Any) -> AudioTransformerConfig:
 
 
 def small_model(*, seed: int = 0, **settings: Any) -> AudioTransformer:
-    """Build a model in evaluation mode, whose weights are large enough for every part to show."""
+    """Return a model in evaluation mode, with weights so large that every part affects the output."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AudioTransformer(small_config(**settings))

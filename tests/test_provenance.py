@@ -4,7 +4,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from inattention.provenance import _commit, provenance
+from inattention.provenance import _commit, provenance, versions
 
 
 def test_provenance_is_plain_data_and_stays_the_same() -> None:
@@ -33,3 +33,7 @@ def test_commit_is_that_of_the_checkout_that_tracks_the_package(tmp_path: Path) 
     assert _commit.__wrapped__(package) == (git("rev-parse", "HEAD"), True)
     shutil.rmtree(tmp_path / ".git")
     assert _commit.__wrapped__(package) == (None, None)
+
+
+def test_versions_are_those_that_are_installed() -> None:
+    assert set(versions()) == {"python", "torch", "inattention"}

@@ -1,12 +1,12 @@
-"""What the paper's pre-training costs, on paper: counted operations and measured memory, divided by what GPUs promise.
+"""Estimate compute hours and costs of the paper's pre-training from counted operations and data sheets of GPUs.
 
-Operations of one training step are counted by PyTorch's counter, and its memory is measured by PyTorch's profiler, on
-this machine, on a few utterances of LibriSpeech's mean length; both grow with the batch by a constant an utterance.
-Hours and costs follow from the makers' peak rates, a share of them that training reaches, and prices an hour. The
-share and the prices are assumptions: put in your own.
+PyTorch's counter counts the operations of one training step, and PyTorch's profiler measures its memory, on this
+machine, on a few utterances of LibriSpeech's mean length; both grow linearly with the batch. Hours and costs follow
+from the GPUs' peak rates, the share of them that training reaches, and prices per hour. The share and the prices are
+assumptions: replace them by your own.
 
     python recipes/librispeech/cost.py
-    python recipes/librispeech/cost.py --share-reached 0.2 --row patterned@logits
+    python recipes/librispeech/cost.py --share-reached 0.2 --rows patterned@logits
 """
 
 from dataclasses import dataclass, replace
@@ -29,13 +29,13 @@ HOURS, UTTERANCES = 363.6, 104_014
 
 @dataclass(frozen=True)
 class Device:
-    """A GPU by its maker's data sheet, and what an hour of it may cost.
+    """A GPU according to its data sheet, with an assumed price.
 
     Attributes:
-        name: the GPU.
-        teraflops: peak of dense bfloat16 (V100: float16) products with sums in float32.
-        gigabytes: of memory.
-        dollars: an hour, assumed.
+        name: Of the GPU.
+        teraflops: Peak of dense bfloat16 (V100: float16) products with sums in float32, per second.
+        gigabytes: Of memory.
+        dollars: Per hour, assumed.
     """
 
     name: str
@@ -54,12 +54,12 @@ DEVICES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Compute hours and costs of one pre-training run of the paper's setting.
+    """Settings of the estimate, for one pre-training run with the paper's settings.
 
     Attributes:
-        rows: the mechanisms.
-        share_reached: of the peak rate, on one GPU; assumed.
-        share_of_eight: of eight times that, on eight GPUs with 6 or 7 utterances each; assumed.
+        rows: Rows of a study.
+        share_reached: Of the peak rate, on one GPU; assumed.
+        share_of_eight: Of eight times that, on eight GPUs with 6 or 7 utterances each; assumed.
     """
 
     rows: tuple[str, ...] = ("qk", "patterned@logits")
@@ -69,7 +69,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Step:
-    """One training step of a batch, as it was counted and measured."""
+    """The cost of one training step of a batch.
+
+    Attributes:
+        row: Row of a study.
+        parameters: Of the model and its head.
+        teraflops: Operations, in 10^12.
+        gigabytes: Peak memory.
+    """
 
     row: str
     parameters: int
@@ -78,19 +85,21 @@ class Step:
 
 
 def main() -> None:
-    """Measure, compute, and print two tables."""
+    """Print two tables: the cost of a step, and hours and costs on each GPU."""
     options = tyro.cli(Options, description=__doc__)
     study = preset("paper")
     steps = [measure(row, study.model, study.training) for row in options.rows]
-    print(f"\nbatches of {study.training.batch_size}, {mean_steps(study.model)} steps an utterance, float32\n")
-    print("| row | parameters, M | TFLOP a training step | memory of a training step, GB |\n|---|---|---|---|")
+    print(f"\nbatches of {study.training.batch_size}, {mean_frames(study.model)} frames per utterance, float32\n")
+    print("| row | parameters, M | TFLOP per step | memory of a step, GB |\n|---|---|---|---|")
     for step in steps:
         print(f"| `{step.row}` | {step.parameters / 1e6:.1f} | {step.teraflops:.2f} | {step.gigabytes:.1f} |")
     print(
-        f"\n{study.training.steps:,} steps, on paper: {options.share_reached:.0%} of a GPU's peak, eight GPUs as "
+        f"\n{study.training.steps:,} steps, estimated: {options.share_reached:.0%} of a GPU's peak, eight GPUs as "
         f"{8 * options.share_of_eight:.0f}\n"
     )
-    print("| GPU | peak, TFLOP/s | $ an hour | row | hours, one GPU | $ | hours, eight GPUs | $ |\n" + "|---" * 8 + "|")
+    print(
+        "| GPU | peak, TFLOP/s | $ per hour | row | hours, one GPU | $ | hours, eight GPUs | $ |\n" + "|---" * 8 + "|"
+    )
     for device in DEVICES:
         for step in steps:
             one = step.teraflops * study.training.steps / (device.teraflops * options.share_reached) / 3600
@@ -100,13 +109,13 @@ def main() -> None:
             print(f"| {gpu} | `{step.row}` | {one:.1f} | {dollars[0]:.0f} | {eight:.1f} | {dollars[1]:.0f} |")
 
 
-def mean_steps(config: AudioTransformerConfig) -> int:
-    """Steps of an utterance of mean length."""
+def mean_frames(config: AudioTransformerConfig) -> int:
+    """Return the frames of an utterance of mean length."""
     return round(HOURS * 3600 / UTTERANCES / config.features.step_seconds)
 
 
 def measure(row: str, config: AudioTransformerConfig, training: PretrainingConfig) -> Step:
-    """Count and measure a training step on one and on three utterances, and go on from there to the batch."""
+    """Return the cost of a training step, extrapolated to the batch from one and three utterances."""
     parsed = parse_row(row)
     config = replace(config, attention=parsed.mechanism, attention_options=dict(parsed.options))
     size = target_size(training, config.features)
@@ -115,12 +124,12 @@ def measure(row: str, config: AudioTransformerConfig, training: PretrainingConfi
     few, more = 1, 3
     flops, memory = {}, {}
     for utterances in (few, more):
-        batch = make_batch(utterances, mean_steps(config), config.input_size, size)
+        batch = make_batch(utterances, mean_frames(config), config.input_size, size)
 
         def call(batch: Batch = batch) -> None:
             model.zero_grad(set_to_none=True)
-            error, cells = model(batch)
-            share_of_mean(error, cells).backward()
+            error, masked = model(batch)
+            share_of_mean(error, masked).backward()
 
         flops[utterances] = counted_flops(call)
         model.zero_grad(set_to_none=True)
@@ -128,25 +137,25 @@ def measure(row: str, config: AudioTransformerConfig, training: PretrainingConfi
     rest = training.batch_size - few
     flops_of_batch = flops[few] + rest * (flops[more] - flops[few]) / (more - few)
     memory_of_batch = memory[few] + rest * (memory[more] - memory[few]) / (more - few)
-    # Beside what the step allocates, gradients included: weights, and the two moments that LAMB and AdamW keep.
+    # The step allocates activations and gradients; added are the weights and the two moments of LAMB and AdamW.
     memory_of_batch += 3 * 4 * parameters
     return Step(row, parameters, flops_of_batch / 1e12, memory_of_batch / 1e9)
 
 
-def make_batch(utterances: int, steps: int, size: int, target: int) -> Batch:
-    """Noise of the right shape, a seventh of it masked."""
+def make_batch(utterances: int, frames: int, size: int, target: int) -> Batch:
+    """Return a batch of noise, with every seventh frame masked."""
     draw = torch.Generator().manual_seed(0)
-    chosen = torch.zeros(utterances, steps, dtype=torch.bool)
-    chosen[:, ::7] = True
+    masked = torch.zeros(utterances, frames, dtype=torch.bool)
+    masked[:, ::7] = True
     return Batch(
-        torch.randn(utterances, steps, size, generator=draw),
-        torch.randn(utterances, steps, target, generator=draw),
-        chosen,
-        torch.ones(utterances, steps, dtype=torch.bool),
+        torch.randn(utterances, frames, size, generator=draw),
+        torch.randn(utterances, frames, target, generator=draw),
+        masked,
+        torch.ones(utterances, frames, dtype=torch.bool),
         (0, 0),
         tuple(map(str, range(utterances))),
         (),
-        int(chosen.sum()) * target,
+        int(masked.sum()) * target,
     )
 
 

@@ -1,6 +1,6 @@
 """Speech transformers whose attention does not look at its input.
 
-The front doors are attributes of this package; each is imported when first used, so that `import inattention`
+The front doors are attributes of this package; each is imported when it is first used, so that `import inattention`
 and the command line's `--help` stay quick.
 
 >>> import inattention
@@ -11,15 +11,16 @@ True
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from inattention.version import __version__
+
 if TYPE_CHECKING:
     from inattention import attention as attention
     from inattention.model.config import AudioTransformerConfig as AudioTransformerConfig
     from inattention.model.transformer import AudioTransformer as AudioTransformer
 
-__version__ = "0.2.0"
-__all__ = ["AudioTransformer", "AudioTransformerConfig", "attention"]
+__all__ = ["AudioTransformer", "AudioTransformerConfig", "__version__", "attention"]
 
-_HOME = {
+_MODULES = {
     "AudioTransformer": "inattention.model.transformer",
     "AudioTransformerConfig": "inattention.model.config",
 }
@@ -28,6 +29,6 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name == "attention":
         return import_module("inattention.attention")
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'inattention' has no attribute {name!r}")

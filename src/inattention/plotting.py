@@ -1,20 +1,49 @@
-"""How all figures look, and how they are written: SVG whose words stay words, set in the reader's own sans-serif.
+"""The style of all figures: colours, fonts, and SVG whose text stays text.
 
-Words are measured here in a wide face, so that they fit in another, and can be searched and read aloud. The same
-data give the same bytes.
+Text is laid out in a wide typeface, so that it also fits in the reader's own, and can be searched and read aloud. The
+same data yield the same bytes.
 """
 
 import io
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 INK, MUTED, GRID, PAPER = "#1d1f24", "#5f636b", "#dddeda", "#fdfdfb"
 HALO = "paint-order: stroke; stroke: {}; stroke-width: 3px; stroke-linejoin: round"
-_STYLE: Any = {
+
+
+class Colour(NamedTuple):
+    """A colour of the palette.
+
+    Attributes:
+        light: on light background.
+        dark: on dark background.
+    """
+
+    light: str
+    dark: str
+
+
+# Distinguishable under the common forms of colour blindness, on light and on dark background.
+PALETTE = {
+    "black": Colour("#2b2e35", "#f0f1f3"),
+    "blue": Colour("#1a4d9e", "#5a9bd8"),
+    "orange": Colour("#c96a0a", "#e3a63c"),
+    "red": Colour("#8f1230", "#f4436c"),
+    "green": Colour("#239a5c", "#42dd9a"),
+    "purple": Colour("#9440d8", "#dcb2fa"),
+    "brown": Colour("#8a5a2b", "#cda277"),
+    "teal": Colour("#00798c", "#408098"),
+    "olive": Colour("#5f6b00", "#c6cf4a"),
+    "pink": Colour("#b0307f", "#f29ad0"),
+    "grey": Colour("#85878e", "#8d929b"),
+}
+
+_STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
@@ -42,24 +71,47 @@ _STYLE: Any = {
 
 
 @contextmanager
-def figure(width: float, height: float, **settings: Any) -> Generator[Figure]:
-    """Make a figure of a size in pixels of the page (points of a print), in the style of all; write it inside."""
+def style(**settings: Any) -> Generator[None]:
+    """Apply the style of all figures; a figure must be written inside, too.
+
+    Args:
+        **settings: matplotlib settings that differ, with dots in their names.
+    """
     rc: Any = {**_STYLE, **settings}
     with mpl.rc_context(rc=rc):
+        yield
+
+
+@contextmanager
+def figure(width: float, height: float, **settings: Any) -> Generator[Figure]:
+    """Create a figure in the style of all figures; it must be written inside.
+
+    Args:
+        width: in pixels of a page, which are points in print.
+        height: in the same unit.
+        **settings: matplotlib settings that differ, with dots in their names.
+    """
+    with style(**settings):
         yield Figure((width / 72, height / 72), dpi=72)
 
 
 def svg(of: Figure, name: str, *, halo: bool = True) -> str:
-    """Write a figure as SVG; with a halo, words stand clear of lines behind them."""
+    """Return a figure as SVG.
+
+    Args:
+        of: the figure.
+        name: seed of the ids inside, which are otherwise random.
+        halo: draw an outline in the background colour around text, so that it is readable in front of lines.
+    """
     mpl.rcParams["svg.hashsalt"] = name
     out = io.StringIO()
     of.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    clear = f" text {{{HALO.format(PAPER)}}}" if halo else ""
-    return out.getvalue().replace("</style>", f"{clear}</style>", 1)
+    outlined = f" text {{{HALO.format(PAPER)}}}" if halo else ""
+    return out.getvalue().replace("</style>", f"{outlined}</style>", 1)
 
 
 def png(of: Figure, dpi: int = 300) -> bytes:
-    """Write a figure as PNG."""
+    """Return a figure as PNG."""
     out = io.BytesIO()
     of.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
     return out.getvalue()

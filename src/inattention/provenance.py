@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from inattention import __version__
+from inattention.version import __version__
 
 PACKAGES = ("torch", "lightning", "lhotse", "numpy", "scipy", "pytorch-optimizer", "espeakng-loader")
 
@@ -28,6 +28,15 @@ def provenance() -> dict[str, Any]:
         "commit": commit,
         "modified": modified,
     }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that measured times depend on, as installed.
+
+    >>> sorted(versions())
+    ['inattention', 'python', 'torch']
+    """
+    return {"python": platform.python_version(), "torch": version("torch"), "inattention": version("inattention")}
 
 
 def _version(package: str) -> str | None:

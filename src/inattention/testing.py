@@ -1,9 +1,9 @@
-"""The suite that every attention mechanism must pass, ours or a stranger's.
+"""The test suite that every attention mechanism must pass, ours or a plug-in's.
 
 >>> check_mechanism("uniform")
 
-A plug-in's own tests need one line more, the import. Each claim is a function of its own, so that a test runner can
-list them: ``@pytest.mark.parametrize("claim", CLAIMS)``.
+A plug-in's own tests need this line and an import. Each claim is a function of its own, so that a test runner can list
+them: ``@pytest.mark.parametrize("claim", CLAIMS)``.
 """
 
 import copy
@@ -22,7 +22,7 @@ TOLERANCE = 2e-5
 
 @dataclass(frozen=True)
 class Case:
-    """A mechanism under test and the sizes that it is tried at."""
+    """A mechanism under test and its sizes."""
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Case:
     max_length: int = 40
 
     def build(self, seed: int = 0) -> AttentionMechanism:
-        """Build it in evaluation mode, the same for the same seed."""
+        """Return the mechanism in evaluation mode, the same for the same seed."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             return build(
@@ -39,19 +39,19 @@ class Case:
             ).eval()
 
     def inputs(self, batch: int, time: int, seed: int = 1) -> tuple[Tensor, Tensor]:
-        """Draw a layer's input and its values."""
+        """Return random inputs: a layer's input and its values."""
         generator = torch.Generator().manual_seed(seed)
         hidden = torch.randn(batch, time, self.width, generator=generator)
         values = torch.randn(batch, self.heads, time, self.width // self.heads, generator=generator)
         return hidden, values
 
     def lengths(self) -> tuple[int, ...]:
-        """One step, odd and even lengths, and the longest there is."""
+        """Return lengths to test: one frame, odd and even lengths, and the longest."""
         return (1, 2, 7, 16, 33, self.max_length)
 
 
 def valid_patterns(time: int, seed: int = 2) -> dict[str, Bool[Tensor, "batch time"]]:
-    """Give patterns of valid steps: all, different lengths, scattered, a single step, and an empty utterance."""
+    """Return masks: all frames real, different lengths, scattered, a single frame, and an empty utterance."""
     generator = torch.Generator().manual_seed(seed)
     everything = torch.ones(3, time, dtype=torch.bool)
     lengths = torch.arange(time) < torch.tensor([time, max(1, time // 2), max(1, time // 3)])[:, None]
@@ -65,17 +65,17 @@ def valid_patterns(time: int, seed: int = 2) -> dict[str, Bool[Tensor, "batch ti
 
 
 def check_mechanism(name: str, *, width: int = 48, heads: int = 12, max_length: int = 40, **options: Any) -> None:
-    """Check everything that a mechanism promises.
+    """Check every promise of a mechanism.
 
     Args:
         name: a registered mechanism.
-        width: features of a step.
+        width: features of a frame.
         heads: heads that share the width.
-        max_length: the longest input in steps.
-        **options: the mechanism's own.
+        max_length: the longest input in frames.
+        **options: the mechanism's own options.
 
     Raises:
-        AssertionError: naming the promise that is not kept, and where.
+        AssertionError: naming the broken promise and the input.
     """
     case = Case(name, options, width=width, heads=heads, max_length=max_length)
     for claim in CLAIMS.values():
@@ -83,18 +83,18 @@ def check_mechanism(name: str, *, width: int = 48, heads: int = 12, max_length: 
 
 
 def card_is_complete(case: Case) -> None:
-    """The card says everything that tables and tests read from it."""
+    """The card has everything that tables and tests read from it."""
     it = card(case.name)
     assert it.name == case.name
     for words in (it.label, it.family, it.citation, it.training_cost, it.inference_cost):
-        assert words.strip(), f"{case.name}: the card leaves something empty"
+        assert words.strip(), f"{case.name}: a text on the card is empty"
     flops = it.flops(100, 48, 12, **case.options)
     assert flops >= 0, f"{case.name}: negative cost"
     assert it.flops(200, 48, 12, **case.options) >= flops, f"{case.name}: longer input costs less"
 
 
 def forward_is_weights_times_values(case: Case) -> None:
-    """The fast way gives what the definition says, in evaluation and, with the same random state, in training."""
+    """`forward` equals the definition, in evaluation and, with the same random state, in training."""
     for training in (False, True):
         mechanism = case.build().train(training)
         for time in case.lengths():
@@ -105,29 +105,29 @@ def forward_is_weights_times_values(case: Case) -> None:
                     fast = mechanism(hidden, values, valid)
                     torch.manual_seed(5)
                     defined = _defined(mechanism, hidden, values, valid)
-                where = f"time {time}, valid steps: {pattern}, training: {training}"
+                where = f"time {time}, mask: {pattern}, training: {training}"
                 _close(fast, defined, valid, f"{case.name}: forward differs from its definition ({where})")
-                assert fast.isfinite().all(), f"{case.name}: forward is not finite at invalid steps ({where})"
+                assert fast.isfinite().all(), f"{case.name}: forward is not finite at padding ({where})"
 
 
 def rows_sum_to_one(case: Case) -> None:
-    """Rows of valid steps sum to 1, weights are not negative, and none falls on an invalid key.
+    """Rows of real frames sum to 1, weights are not negative, and none falls on padding.
 
-    What is no average by its card must still leave invalid keys alone; what is no linear map must refuse to give one.
+    A mechanism that is no average by its card must still ignore padding; one that is no linear map must raise.
     """
     mechanism = case.build()
     averages = card(case.name).averages
     if not card(case.name).linear_map:
-        _refuses(lambda: mechanism.weights(*_hidden_and_valid(case)), case.name, f"{case.name}: it gives weights")
+        _refuses(lambda: mechanism.weights(*_hidden_and_valid(case)), case.name, f"{case.name}: it returns weights")
         return
     for time in case.lengths():
         hidden, _ = case.inputs(3, time)
         for pattern, valid in valid_patterns(time).items():
             weights = mechanism.weights(hidden, valid).detach()
-            where = f"(time {time}, valid steps: {pattern})"
+            where = f"(time {time}, mask: {pattern})"
             on_invalid = weights.masked_fill(valid[:, None, None, :], 0.0).abs()
             on_invalid = on_invalid.masked_fill(~valid[:, None, :, None], 0.0)
-            assert not on_invalid.any(), f"{case.name}: weight falls on invalid keys {where}"
+            assert not on_invalid.any(), f"{case.name}: weight falls on padding {where}"
             if averages:
                 sums = weights.sum(-1).masked_fill(~valid[:, None, :], 1.0)
                 assert torch.allclose(sums, torch.ones_like(sums), atol=1e-5), (
@@ -139,7 +139,7 @@ def rows_sum_to_one(case: Case) -> None:
 
 
 def junk_in_padding_changes_nothing(case: Case) -> None:
-    """Whatever stands in invalid steps, valid ones come out the same, and gradients stay finite."""
+    """The content of padding changes no real frame, and gradients stay finite."""
     for time in (7, case.max_length):
         hidden, values = case.inputs(3, time)
         for pattern, valid in valid_patterns(time).items():
@@ -150,15 +150,29 @@ def junk_in_padding_changes_nothing(case: Case) -> None:
                 dirty_values = torch.where(valid[:, None, :, None], values, junk).requires_grad_()
                 mechanism.zero_grad()
                 output = mechanism(dirty_hidden, dirty_values, valid)
-                where = f"(time {time}, valid steps: {pattern}, junk: {junk})"
-                _close(output.detach(), reference, valid, f"{case.name}: junk in padding shows {where}")
+                where = f"(time {time}, mask: {pattern}, junk: {junk})"
+                _close(output.detach(), reference, valid, f"{case.name}: junk in padding changes the output {where}")
                 output.masked_fill(~valid[:, None, :, None], 0.0).square().sum().backward()
                 for gradient in [dirty_values.grad, *(p.grad for p in mechanism.parameters())]:
-                    assert gradient is None or gradient.isfinite().all(), f"{case.name}: a gradient is lost {where}"
+                    assert gradient is None or gradient.isfinite().all(), (
+                        f"{case.name}: a gradient is not finite {where}"
+                    )
+
+
+def none_stands_for_a_mask_of_all_frames(case: Case) -> None:
+    """Without a mask, and with one that is True everywhere, output and weights are the same."""
+    mechanism = case.build()
+    hidden, values = case.inputs(3, case.max_length)
+    valid = torch.ones(3, case.max_length, dtype=torch.bool)
+    with torch.no_grad():
+        _close(mechanism(hidden, values, None), mechanism(hidden, values, valid), valid, f"{case.name}: None differs")
+        if card(case.name).linear_map:
+            without, given = mechanism.weights(hidden, None), mechanism.weights(hidden, valid)
+            assert torch.allclose(without, given, atol=TOLERANCE), f"{case.name}: weights differ without a mask"
 
 
 def output_is_the_same_in_any_company(case: Case) -> None:
-    """An utterance comes out the same alone, in any batch, in any order, and under any extra padding."""
+    """An utterance has the same output alone, in any batch, in any order, and under any extra padding."""
     mechanism = case.build()
     hidden, values = case.inputs(4, case.max_length)
     lengths = torch.tensor([case.max_length, case.max_length - 3, case.max_length // 2, 1])
@@ -167,12 +181,12 @@ def output_is_the_same_in_any_company(case: Case) -> None:
         together = mechanism(hidden, values, valid)
         order = torch.tensor([2, 0, 3, 1])
         shuffled = mechanism(hidden[order], values[order], valid[order])
-        _close(shuffled, together[order], valid[order], f"{case.name}: the order of a batch shows")
+        _close(shuffled, together[order], valid[order], f"{case.name}: the order of a batch changes the output")
         for i, length in enumerate(lengths.tolist()):
             for padding in {0, 1, 5}:
                 end = min(length + padding, case.max_length)
                 alone = mechanism(hidden[i : i + 1, :end], values[i : i + 1, :, :end], valid[i : i + 1, :end])
-                message = f"{case.name}: an utterance of {length} steps, alone with {end - length} of padding, differs"
+                message = f"{case.name}: an utterance of {length} frames, alone with {end - length} of padding, differs"
                 _close(alone[:, :, :length], together[i : i + 1, :, :length], valid[i : i + 1, :length], message)
 
 
@@ -201,7 +215,7 @@ def weights_ignore_the_input_if_the_card_says_so(case: Case) -> None:
 
 
 def gradients_reach_every_parameter(case: Case) -> None:
-    """Training moves all that is learned (but biases, which may rightly have no effect, as a key's)."""
+    """Every parameter gets a gradient (biases may be without effect, as that of a key projection is)."""
     mechanism = case.build().train()
     hidden, values = case.inputs(3, case.max_length)
     valid = torch.ones(3, case.max_length, dtype=torch.bool)
@@ -229,7 +243,7 @@ def same_seed_same_mechanism(case: Case) -> None:
 
 
 def changed_parameters_show_at_once(case: Case) -> None:
-    """Nothing kept in evaluation outlives the parameters that it was made from."""
+    """Nothing cached in evaluation outlives the parameters that it was computed from."""
     mechanism = case.build()
     hidden, values = case.inputs(1, 16)
     valid = torch.ones(1, 16, dtype=torch.bool)
@@ -238,14 +252,16 @@ def changed_parameters_show_at_once(case: Case) -> None:
         for parameter in mechanism.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
         fast, defined = mechanism(hidden, values, valid), _defined(mechanism, hidden, values, valid)
-    _close(fast, defined, valid, f"{case.name}: old parameters show")
+    _close(fast, defined, valid, f"{case.name}: a changed parameter has no effect")
 
 
 def length_limit_is_kept(case: Case) -> None:
-    """Too long an input is refused by mechanisms that have a longest, and by no other."""
+    """Input beyond `longest` raises; without a longest, no length does."""
     mechanism = case.build()
     if card(case.name).needs_max_length:
-        assert mechanism.longest == case.max_length, f"{case.name}: it needs a maximum, and `longest` is another"
+        assert mechanism.longest == case.max_length, (
+            f"{case.name}: it needs a maximum length, and `longest` differs from it"
+        )
     time = (mechanism.longest or case.max_length) + 1
     hidden, values = case.inputs(1, time)
     valid = torch.ones(1, time, dtype=torch.bool)
@@ -253,17 +269,17 @@ def length_limit_is_kept(case: Case) -> None:
         mechanism(hidden, values, valid)
         return
     for call in (lambda: mechanism(hidden, values, valid), lambda: _defined(mechanism, hidden, values, valid)):
-        _refuses(call, str(mechanism.longest), f"{case.name}: input beyond its longest is taken in silence")
+        _refuses(call, str(mechanism.longest), f"{case.name}: input beyond its longest is accepted")
 
 
 def works_under_autocast(case: Case) -> None:
-    """bfloat16 autocast gives about the same result, in the values' type."""
+    """Under bfloat16 autocast the output is finite and has the values' type."""
     mechanism = case.build()
     hidden, values = case.inputs(2, 16)
     valid = valid_patterns(16)["lengths"][:2]
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         output = mechanism(hidden, values.bfloat16(), valid)
-    assert output.dtype == torch.bfloat16, f"{case.name}: bfloat16 values come back as {output.dtype}"
+    assert output.dtype == torch.bfloat16, f"{case.name}: bfloat16 values become {output.dtype}"
     assert output.isfinite().all(), f"{case.name}: not finite under autocast"
 
 
@@ -275,6 +291,7 @@ CLAIMS: dict[str, Claim] = {
         forward_is_weights_times_values,
         rows_sum_to_one,
         junk_in_padding_changes_nothing,
+        none_stands_for_a_mask_of_all_frames,
         output_is_the_same_in_any_company,
         extreme_input_stays_finite,
         weights_ignore_the_input_if_the_card_says_so,
@@ -293,7 +310,7 @@ def _defined(
     values: Float[Tensor, "batch heads time head_dim"],
     valid: Bool[Tensor, "batch time"],
 ) -> Float[Tensor, "batch heads time head_dim"]:
-    """What the mechanism should give: its weights times the values, or its reference where it is no linear map."""
+    """Return the defined output: weights times values, or the reference of a mechanism that is no linear map."""
     if mechanism.card.linear_map:
         return mechanism.weights(hidden, valid) @ values
     return mechanism.reference(hidden, values, valid)
@@ -304,14 +321,14 @@ def _hidden_and_valid(case: Case) -> tuple[Tensor, Tensor]:
 
 
 def _refuses(call: Callable[[], object], named: str, otherwise: str) -> None:
-    """Check that a call raises ValueError, with some words in its message."""
+    """Check that a call raises ValueError with a message that contains ``named``."""
     message = ""
     try:
         call()
     except ValueError as error:
         message = str(error)
     assert message, otherwise
-    assert named in message, f"{otherwise}, or refused without a word of {named}: {message}"
+    assert named in message, f"{otherwise}, or the message does not contain {named}: {message}"
 
 
 def _close(

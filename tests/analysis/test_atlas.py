@@ -1,4 +1,4 @@
-"""The atlas: one page that needs nothing else, in a real browser, with the values that were captured."""
+"""The atlas: a self-contained page in a real browser, with the values that were captured."""
 
 import re
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def atlas(captured: Captured, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_page_holds_its_size_whatever_the_model() -> None:
+def test_a_page_keeps_its_size_limit_for_any_model() -> None:
     for heads in (1, 12, 72, 144, 400, 1000):
         for steps in (16, 96, 128, 512, 1500):
             for singles in (1, 32):
@@ -51,14 +51,14 @@ def test_a_page_holds_its_size_whatever_the_model() -> None:
                 assert shown >= min(singles, 2)
 
 
-def test_long_maps_are_joined_to_cells(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_maps_are_averaged_to_cells(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inattention.analysis.atlas.LARGEST_BYTES", 30_000)
     page = atlas_html(captured, made())
     assert len(page) < 120_000
-    assert f"{STEPS} steps joined to" in page
+    assert f"{STEPS} frames averaged to" in page
 
 
-def test_what_models_and_cuts_are_called_is_shown_and_not_obeyed(captured: Captured) -> None:
+def test_names_of_models_and_cuts_are_shown_and_not_executed(captured: Captured) -> None:
     class Tags(HTMLParser):
         scripts = 0
 
@@ -77,7 +77,7 @@ def captured_with(captured: Captured, single: Any) -> Captured:
     return type(captured)(**{**captured.__dict__, "singles": (single, *captured.singles[1:])})
 
 
-def test_a_capture_of_one_utterance_makes_a_page_too(captured: Captured) -> None:
+def test_a_capture_of_one_utterance_has_a_page_too(captured: Captured) -> None:
     one = captured_of(captured.singles[0].maps[None].astype(float), step_seconds=None)
     page = atlas_html(one, made())
     assert "over 1 utterance of" in page
@@ -86,7 +86,7 @@ def test_a_capture_of_one_utterance_makes_a_page_too(captured: Captured) -> None
 
 @pytest.fixture
 def page(browser: Any, atlas: Path) -> Iterator[Any]:
-    """The page as opened; whatever it complains of or asks the network for fails the test."""
+    """The opened page; any message on the console and any request to the network fails the test."""
     opened = browser.new_page(viewport={"width": 1280, "height": 900})
     troubles: list[str] = []
     opened.on("console", lambda message: troubles.append(message.text))
@@ -104,7 +104,7 @@ def shown(page: Any) -> list[str]:
     )
 
 
-def test_heads_are_sorted_by_any_measure_either_way(page: Any, captured: Captured) -> None:
+def test_heads_are_sorted_by_any_measure_in_either_direction(page: Any, captured: Captured) -> None:
     heads = heads_of(captured)
     assert shown(page) == [it.key for it in heads]
     page.select_option("#sort", "diagonality")
@@ -128,7 +128,7 @@ def test_heads_are_filtered_by_category_and_layer(page: Any, captured: Captured)
     assert page.locator("#status").inner_text() == f"{len(expected)} of {len(heads)} heads."
 
 
-def test_faint_maps_can_be_stretched_and_their_values_stay(page: Any, captured: Captured) -> None:
+def test_faint_maps_can_be_enhanced_and_their_values_stay(page: Any, captured: Captured) -> None:
     canvas = "document.querySelector('[data-key=layer-1-head-2] canvas').toDataURL()"
     plain = page.evaluate(canvas)
     page.check("#stretch")
@@ -146,7 +146,7 @@ def value(page: Any) -> float:
 
 
 def near(page: Any, expected: float, largest: float) -> None:
-    """A weight is known to half a level of the root, and written with three digits."""
+    """The resolution of a weight is half a level of the root, and it is displayed with three digits."""
     root = abs(np.sqrt(value(page)) - np.sqrt(expected))
     assert root <= np.sqrt(largest) / 510 + 0.005 * np.sqrt(expected) + 1e-6
 
@@ -168,7 +168,7 @@ def test_a_head_opens_and_shows_the_captured_values_under_the_pointer(page: Any,
         point(page, query, key)
         near(page, spread[query, key], spread.max())
     readout = page.locator("#readout").inner_text()
-    assert readout.startswith("Query at 0.75 s, step 21; key at 1.13 s, step 31: standard deviation")
+    assert readout.startswith("Query at 0.75 s, frame 21; key at 1.13 s, frame 31: standard deviation")
     row = page.locator(".numbers table:visible tr", has_text="Lean").inner_text()
     assert f"{captured.measures['lean'][1, 2]:.2f}".lstrip("-") in row
 
@@ -190,7 +190,7 @@ def test_the_slider_goes_through_single_utterances(page: Any, captured: Captured
     assert len({*drawn, *page.evaluate(strips)}) == 4  # two with log-mel, two without
 
 
-def test_everything_can_be_reached_by_keyboard(page: Any, captured: Captured) -> None:
+def test_all_controls_are_reachable_by_keyboard(page: Any, captured: Captured) -> None:
     page.locator("[data-key=layer-1-head-2] button").focus()
     page.keyboard.press("Enter")
     page.locator("#map").focus()
@@ -209,7 +209,7 @@ def test_everything_can_be_reached_by_keyboard(page: Any, captured: Captured) ->
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_sticks_out_at_any_width(page: Any, width: int, scheme: str) -> None:
+def test_nothing_overflows_at_any_width(page: Any, width: int, scheme: str) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,4 +1,4 @@
-"""Capture: sums over a corpus in bounded memory, the same however the corpus is cut up."""
+"""Capture: sums over a corpus in bounded memory, the same for any division of the corpus."""
 
 import tracemalloc
 from pathlib import Path
@@ -7,19 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from inattention.analysis.capture import (
-    Captured,
-    CaptureError,
-    capture,
-    capture_cuts,
-    choose,
-    common_length,
-    crop_batches,
-    merge,
-)
+from inattention.analysis.capture import Captured, capture, capture_cuts, merge
 from inattention.analysis.measures import CATEGORIES, measure
 from inattention.corpora.core.corpus import Corpus
-from inattention.encoders.base import Crop, EncoderMaps, MapSource, as_source
+from inattention.encoders.base import Crop, MapSource
+from inattention.encoders.crops import CropError, crop_batches
+from inattention.encoders.ours import EncoderSource
 from small_models import small_model
 from speech import make_corpus
 
@@ -32,25 +25,25 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.fixture(scope="module")
-def source() -> EncoderMaps:
-    return EncoderMaps(small_model(attention="qk"), "small")
+def source() -> EncoderSource:
+    return EncoderSource(small_model(attention="qk"), "small")
 
 
 @pytest.fixture(scope="module")
-def captured(source: EncoderMaps, corpus: Corpus) -> Captured:
+def captured(source: EncoderSource, corpus: Corpus) -> Captured:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("inattention.analysis.capture.BATCH_BYTES", 3 * 4 * 2 * 12 * STEPS**2)  # three utterances
+        patch.setattr("inattention.encoders.crops.BATCH_BYTES", 3 * 4 * 2 * 12 * STEPS**2)  # three utterances
         return capture(source, corpus, utterances=None, crop_steps=STEPS, singles=5)
 
 
 def all_maps(source: MapSource, corpus: Corpus) -> np.ndarray:
-    """Every map of the split at once: (utterances, layers, heads, time, time)."""
+    """Return all maps of the split: (utterances, layers, heads, time, time)."""
     batches = crop_batches(source, corpus.cuts("dev"), crop_steps=STEPS, seed=0, skipped=[])
     return torch.cat([source.maps(batch.inputs) for batch in batches], dim=1).transpose(0, 1).double().numpy()
 
 
 def test_mean_and_variance_are_those_of_all_maps_at_once(
-    source: EncoderMaps, corpus: Corpus, captured: Captured
+    source: EncoderSource, corpus: Corpus, captured: Captured
 ) -> None:
     maps = all_maps(source, corpus)
     assert captured.count == len(maps) == 11
@@ -60,8 +53,8 @@ def test_mean_and_variance_are_those_of_all_maps_at_once(
     np.testing.assert_allclose(captured.mean.sum(-1), 1, atol=1e-6)
 
 
-def test_a_corpus_in_two_halves_gives_what_it_gives_in_one(
-    source: EncoderMaps, corpus: Corpus, captured: Captured
+def test_merged_captures_of_two_halves_equal_the_capture_of_the_whole(
+    source: EncoderSource, corpus: Corpus, captured: Captured
 ) -> None:
     cuts = list(corpus.cuts("dev"))
     halves = [capture_cuts(source, part, crop_steps=STEPS, singles=5) for part in (cuts[:4], cuts[4:])]
@@ -77,14 +70,14 @@ def test_a_corpus_in_two_halves_gives_what_it_gives_in_one(
             np.testing.assert_array_equal(one.log_mel, other.log_mel)
 
 
-def test_the_same_seed_gives_the_same_crops_and_another_seed_others(source: EncoderMaps, corpus: Corpus) -> None:
+def test_the_same_seed_gives_the_same_crops_and_another_seed_others(source: EncoderSource, corpus: Corpus) -> None:
     again = [capture(source, corpus, utterances=6, crop_steps=STEPS, singles=3, seed=seed) for seed in (3, 3, 4)]
     np.testing.assert_array_equal(again[0].mean, again[1].mean)
     assert not np.array_equal(again[0].mean, again[2].mean)
     assert [again[0].count, len(again[0].singles)] == [6, 3]
 
 
-def test_single_maps_are_those_of_their_crop(source: EncoderMaps, captured: Captured, corpus: Corpus) -> None:
+def test_single_maps_are_those_of_their_crop(source: EncoderSource, captured: Captured, corpus: Corpus) -> None:
     single = captured.singles[0]
     (cut,) = [cut for cut in corpus.cuts("dev") if cut.id == single.cut_id]
     (batch,) = crop_batches(source, [cut], crop_steps=STEPS, seed=0, skipped=[])
@@ -94,7 +87,7 @@ def test_single_maps_are_those_of_their_crop(source: EncoderMaps, captured: Capt
 
 
 def test_measures_and_categories_are_those_of_the_single_maps(
-    source: EncoderMaps, corpus: Corpus, captured: Captured
+    source: EncoderSource, corpus: Corpus, captured: Captured
 ) -> None:
     found = measure(all_maps(source, corpus))
     for name, value in captured.measures.items():
@@ -103,13 +96,13 @@ def test_measures_and_categories_are_those_of_the_single_maps(
     assert (captured.categories.sum(-1) == 11).all()
 
 
-def test_fixed_maps_depend_on_no_input_and_query_key_maps_do(corpus: Corpus, captured: Captured) -> None:
+def test_query_key_maps_depend_on_the_input_and_fixed_maps_do_not(corpus: Corpus, captured: Captured) -> None:
     fixed = capture(small_model(attention="patterned"), corpus, utterances=None, crop_steps=STEPS)
     np.testing.assert_allclose(fixed.input_dependence, 0, atol=1e-9)
     assert captured.input_dependence.max() > 0.05
 
 
-def test_what_cannot_be_used_is_named_and_left_out(source: EncoderMaps, tmp_path: Path) -> None:
+def test_unusable_utterances_are_skipped_and_named(source: EncoderSource, tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "corpus", {"train": 1, "dev": 3, "test": 1})
     bad = next(iter(corpus.cuts("dev")))
     Path(bad.recording.sources[0].source).write_bytes(b"no audio")
@@ -119,31 +112,22 @@ def test_what_cannot_be_used_is_named_and_left_out(source: EncoderMaps, tmp_path
     assert bad.id in found.skipped[0][1]
 
 
-def test_crops_that_nothing_can_give_are_refused(source: EncoderMaps, corpus: Corpus) -> None:
-    with pytest.raises(CaptureError, match="at most 48 steps, not of 49"):
-        capture(source, corpus, crop_steps=49)
-    long = EncoderMaps(small_model(attention="qk", max_length=500), "long")
-    with pytest.raises(CaptureError, match="no utterance has the 400 steps"):
+def test_a_corpus_without_any_usable_utterance_is_refused(corpus: Corpus) -> None:
+    long = EncoderSource(small_model(attention="qk", max_length=500), "long")
+    with pytest.raises(CropError, match="no usable utterance is as long as a crop of 400 frames"):
         capture(long, corpus, crop_steps=400)
-    with pytest.raises(ValueError, match="neither"):
-        as_source(torch.nn.Linear(1, 1))
 
 
-def test_half_of_the_utterances_reach_the_common_length(source: EncoderMaps, corpus: Corpus) -> None:
-    steps = common_length(source, corpus.cuts("dev"))
-    lengths = sorted(source.steps(round(cut.duration * 16_000)) for cut in corpus.cuts("dev"))
-    assert steps == min(48, lengths[len(lengths) // 2])
-    assert len(list(choose(source, corpus.cuts("dev"), steps, None, 0))) >= len(lengths) / 2
-
-
-def test_captures_of_different_things_are_not_merged(source: EncoderMaps, corpus: Corpus, captured: Captured) -> None:
+def test_captures_of_different_lengths_are_not_merged(
+    source: EncoderSource, corpus: Corpus, captured: Captured
+) -> None:
     other = capture(source, corpus, utterances=2, crop_steps=STEPS - 1, singles=5)
-    with pytest.raises(CaptureError, match="cannot be merged"):
+    with pytest.raises(ValueError, match="cannot be merged"):
         merge(captured, other)
 
 
 class Endless:
-    """A source without a model, so that memory is capture's alone."""
+    """A source without a model, so that all memory is that of the capture."""
 
     name, layers, heads, sampling_rate, step_seconds = "endless", 4, 4, 16_000, 0.0375
     shortest, longest = 2, None
@@ -163,7 +147,7 @@ class Endless:
 
 
 def test_memory_does_not_grow_with_the_corpus(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inattention.analysis.capture.BATCH_BYTES", 2**20)
+    monkeypatch.setattr("inattention.encoders.crops.BATCH_BYTES", 2**20)
     cuts = list(corpus.cuts("dev"))[:4]
 
     def peak(times: int) -> int:

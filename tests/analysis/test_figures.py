@@ -1,4 +1,4 @@
-"""Figures of maps: what is drawn is what was captured, the same bytes for the same data."""
+"""Figures of maps: they show what was captured, and the same data yield the same bytes."""
 
 import io
 
@@ -35,7 +35,7 @@ def captured() -> Captured:
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_typical_map_is_of_its_category_and_the_nearest_to_its_fellows(kind: str, captured: Captured) -> None:
+def test_a_typical_map_is_of_its_category_and_nearest_to_its_mean(kind: str, captured: Captured) -> None:
     place = typical(captured, kind)
     assert place is not None
     utterance, layer, head = place
@@ -69,7 +69,7 @@ def test_every_figure_fits_a_column_or_a_page(captured: Captured) -> None:
         assert "<text" in drawn.svg
 
 
-def test_the_same_data_give_the_same_bytes(captured: Captured) -> None:
+def test_the_same_data_yield_the_same_bytes(captured: Captured) -> None:
     assert dependence(captured) == dependence(captured)
     assert plane(project(captured, perplexity=5)) == plane(project(captured, perplexity=5))
 

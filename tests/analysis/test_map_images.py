@@ -1,4 +1,4 @@
-"""Drawing maps: what is shown is what is there, whatever the length."""
+"""Images of maps: they show the weights, for any length."""
 
 import io
 from pathlib import Path
@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from inattention.analysis.map_images import close_up, draw_maps, load_maps, moved, shades, shrink, tile_png
 
 
-def test_maps_shared_by_layers_and_maps_a_layer_are_read_alike(tmp_path: Path) -> None:
+def test_maps_shared_by_layers_and_maps_of_each_layer_are_read_alike(tmp_path: Path) -> None:
     maps = torch.rand(2, 3, 8, 8).half()
     save_file({"before": maps, "after": maps + 1}, tmp_path / "layers.safetensors")
     save_file({"before": maps[0].clone(), "after": maps[0] + 1}, tmp_path / "shared.safetensors")
@@ -22,10 +22,10 @@ def test_maps_shared_by_layers_and_maps_a_layer_are_read_alike(tmp_path: Path) -
     assert np.allclose(after - before, 1, atol=1e-2)
 
 
-def test_a_file_that_holds_no_maps_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_maps_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "maps.safetensors"
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(ValueError, match="does not hold attention maps"):
+    with pytest.raises(ValueError, match="does not contain attention maps"):
         load_maps(path)
     save_file({"before": torch.zeros(2, 2, 2)}, path)
     with pytest.raises(ValueError, match="named 'before' and 'after'"):
@@ -41,7 +41,7 @@ def test_shrinking_keeps_the_mean_of_each_block_for_any_length() -> None:
     assert shrink(np.full((7, 7), 0.25, np.float32), 3) == pytest.approx(0.25)
 
 
-def test_all_weight_that_lies_elsewhere_counts_as_moved() -> None:
+def test_all_weight_at_another_place_counts_as_moved() -> None:
     eye, shifted = np.eye(4), np.roll(np.eye(4), 1, axis=1)
     assert moved(np.stack([eye, eye]), np.stack([eye, shifted])).tolist() == [0.0, 1.0]
 
@@ -58,7 +58,7 @@ def test_shades_follow_the_square_root_and_fill_the_scale() -> None:
     assert shades(np.zeros((2, 2))).tolist() == [[0, 0], [0, 0]]
 
 
-def test_a_tile_is_a_picture_with_a_pixel_a_weight_brightest_where_the_weight_is() -> None:
+def test_a_tile_has_one_pixel_per_weight_and_is_brightest_at_the_largest() -> None:
     weights = np.zeros((6, 5))
     weights[4, 2] = 0.3
     with Image.open(io.BytesIO(tile_png(weights))) as image:
@@ -67,7 +67,7 @@ def test_a_tile_is_a_picture_with_a_pixel_a_weight_brightest_where_the_weight_is
     assert np.unravel_index(pixels.argmax(), pixels.shape) == (4, 2)
 
 
-def test_a_sheet_has_a_column_a_head_and_a_line_a_strip() -> None:
+def test_a_drawing_has_one_column_per_head_and_one_line_per_strip() -> None:
     maps = np.random.default_rng(0).random((3, 8, 8))
     (axes,) = draw_maps([("before", maps), ("after", maps)]).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["head 1", "head 2", "head 3"]

@@ -1,4 +1,4 @@
-"""Measures at their extremes, and categories of maps that are made to be of one."""
+"""Measures at their extremes, and categories of synthetic maps."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def measured(maps: np.ndarray) -> dict[str, float]:
     return {name: float(value) for name, value in measure(maps).items()}
 
 
-def test_an_identity_is_all_diagonal_and_as_sparse_as_can_be() -> None:
+def test_an_identity_is_fully_diagonal_and_sparse() -> None:
     found = measured(IDENTITY)
     assert found["diagonality"] == pytest.approx(1)
     assert found["offset"] == pytest.approx(0)
@@ -36,7 +36,7 @@ def test_an_identity_is_all_diagonal_and_as_sparse_as_can_be() -> None:
     assert found["trend"] == found["lean"] == pytest.approx(0, abs=1e-9)
 
 
-def test_a_faint_diagonal_is_told_where_nothing_else_is_seen() -> None:
+def test_a_faint_diagonal_is_recognised_without_other_structure() -> None:
     faint = 0.95 * UNIFORM + 0.05 * IDENTITY
     found = measured(faint)
     assert found["banding"] == pytest.approx(1)
@@ -46,14 +46,14 @@ def test_a_faint_diagonal_is_told_where_nothing_else_is_seen() -> None:
     assert CATEGORIES[int(categorise(measure(striped)))] != "diagonal"
 
 
-def test_an_even_map_has_no_pattern() -> None:
+def test_a_uniform_map_has_no_pattern() -> None:
     found = measured(UNIFORM)
     for name in ("diagonality", "offset", "trend", "lean", "verticality", "sparsity"):
         assert found[name] == pytest.approx(0, abs=1e-9), name
     assert CATEGORIES[int(categorise(measure(UNIFORM)))] == "mixed"
 
 
-def test_one_key_for_all_rows_is_all_vertical_and_leans_its_way() -> None:
+def test_one_key_for_all_rows_is_fully_vertical_and_leans_towards_it() -> None:
     found = measured(LAST)
     assert found["verticality"] == pytest.approx(1)
     assert found["banding"] < 0.1
@@ -63,7 +63,7 @@ def test_one_key_for_all_rows_is_all_vertical_and_leans_its_way() -> None:
     assert measured(LAST[:, ::-1])["lean"] == pytest.approx(-1 + 1 / TIME)
 
 
-def test_a_trend_is_one_where_the_profile_only_rises_and_turns_with_the_keys() -> None:
+def test_the_trend_of_a_rising_profile_is_1_and_changes_sign_with_the_order_of_keys() -> None:
     assert measured(RISING)["trend"] == pytest.approx(1)
     assert measured(RISING[:, ::-1])["trend"] == pytest.approx(-1)
     assert measured(RISING)["lean"] == pytest.approx(0.6, abs=0.01)  # 2 * 4/5 - 1
@@ -109,10 +109,10 @@ def test_measures_stay_in_their_ranges() -> None:
         assert found["width"].max() <= 2 * time - 1
 
 
-def test_maps_that_are_none_are_refused() -> None:
+def test_arrays_that_are_no_maps_are_refused() -> None:
     with pytest.raises(ValueError, match="square"):
         measure(np.ones((3, 4)))
-    with pytest.raises(ValueError, match="at least 2 steps"):
+    with pytest.raises(ValueError, match="at least 2 frames"):
         measure(np.ones((1, 1)))
 
 
@@ -127,25 +127,25 @@ def test_input_dependence_at_its_extremes() -> None:
     assert input_dependence(half.mean(0), half.var(0, ddof=1), 400) == pytest.approx(0.5, abs=0.02)
 
 
-def test_input_dependence_does_not_hang_on_the_number_of_utterances() -> None:
+def test_input_dependence_does_not_depend_on_the_number_of_utterances() -> None:
     draw = np.random.default_rng(1)
     maps = np.eye(16)[draw.integers(0, 16, (4000, 16))] * 0.5 + np.eye(16) * 0.5
     few = [input_dependence(part.mean(0), part.var(0, ddof=1), 10) for part in np.split(maps, 400)]
     assert np.mean(few) == pytest.approx(input_dependence(maps.mean(0), maps.var(0, ddof=1), 4000), abs=0.02)
 
 
-# The rates at which made maps are told right, by noise: weights times exp(noise * N(0, 1)), noise / 4 spread evenly.
+# Rates of correct categories by noise: weights times exp(noise * N(0, 1)), and noise / 4 of each row over all keys.
 RATES = {0.0: 0.99, 0.5: 0.99, 1.0: 0.97}
 
 
 @pytest.mark.parametrize("noise", RATES)
 @pytest.mark.parametrize("category", MADE)
 @pytest.mark.parametrize("time", [48, 128])
-def test_made_maps_are_told_right_at_the_stated_rates(category: str, noise: float, time: int) -> None:
+def test_synthetic_maps_are_categorised_at_the_stated_rates(category: str, noise: float, time: int) -> None:
     found = categorise(measure(make(category, 60, time, noise)))
     right = (found == CATEGORIES.index(category)).mean()
-    told = {name: int((found == place).sum()) for place, name in enumerate(CATEGORIES)}
-    assert right >= RATES[noise], told
+    counts = {name: int((found == place).sum()) for place, name in enumerate(CATEGORIES)}
+    assert right >= RATES[noise], counts
 
 
 def test_the_studys_hand_made_maps() -> None:

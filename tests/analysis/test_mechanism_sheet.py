@@ -1,4 +1,4 @@
-"""The sheet of masks and maps: every mechanism is on it, as its own weights have it."""
+"""The sheet of masks and maps: it shows every mechanism by its own weights."""
 
 import re
 from dataclasses import fields, replace
@@ -43,7 +43,7 @@ def test_pictures_are_the_masks_of_the_definitions() -> None:
     assert np.array_equal(strides.weights > 0, (i - j) % 6 == 0)
 
 
-def test_options_of_a_row_stand_before_those_of_the_drawing() -> None:
+def test_options_of_a_row_override_those_of_the_drawing() -> None:
     assert card("xbox").drawing.options == {"keys": 8}
     (few,), (many,) = (pictures_of(parse_row(row)) for row in ("xbox", "xbox@keys=12"))
     assert isinstance(few, Picture)
@@ -53,7 +53,7 @@ def test_options_of_a_row_stand_before_those_of_the_drawing() -> None:
     assert (many.weights > 0).sum() == 12 * STEPS
 
 
-def test_heads_that_options_make_alike_are_shown_once_and_without_a_word() -> None:
+def test_heads_that_options_make_equal_are_shown_once_and_without_a_caption() -> None:
     (picture,) = pictures_of(parse_row(f"sparse-strided@head_split={HEADS}"))
     assert picture.caption == ""
 
@@ -64,7 +64,7 @@ def test_a_plain_card_is_drawn_by_its_first_head() -> None:
     assert replace(Drawing(), mask=True).heads == {0: ""}
 
 
-def test_the_sheet_names_everything_in_text_by_family_and_is_the_same_each_time() -> None:
+def test_the_sheet_names_all_rows_in_text_by_family_and_is_reproducible() -> None:
     svg = sheet_svg()
     words = re.findall(r">([^<>]+)</text>", svg)
     assert set(mechanisms()) <= set(words)
@@ -78,7 +78,7 @@ def test_a_row_that_is_written_in_two_ways_is_drawn_once() -> None:
     assert sheet_svg(["qk", "patterned@log-weights", "patterned"]).count(">patterned<") == 1
 
 
-def test_texts_and_pictures_lie_apart_and_inside() -> None:
+def test_texts_and_pictures_do_not_overlap_and_stay_inside() -> None:
     figure = draw_sheet()
     figure.draw_without_rendering()
     frame = figure.get_window_extent()
@@ -95,7 +95,7 @@ def test_texts_and_pictures_lie_apart_and_inside() -> None:
             assert wide < 1 or high < 3
 
 
-def test_files_are_what_their_names_say(tmp_path: Path) -> None:
+def test_the_format_of_a_file_follows_from_its_suffix(tmp_path: Path) -> None:
     for name in ("sheet.svg", "sheet.html", "new/sheet.png"):
         save_sheet(tmp_path / name, ["qk", "fnet"])
     with Image.open(tmp_path / "new" / "sheet.png") as image:
@@ -110,7 +110,7 @@ def test_files_are_what_their_names_say(tmp_path: Path) -> None:
     assert not (tmp_path / "sheet.gif").exists()
 
 
-def test_the_command_draws_where_it_is_told_or_into_a_file_of_its_own(
+def test_the_command_draws_to_the_given_or_the_default_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -38,7 +38,7 @@ def test_the_same_seed_gives_the_same_points(captured: Captured) -> None:
     np.testing.assert_array_equal(project(captured).points, project(captured).points)
 
 
-def test_heads_of_different_kinds_lie_apart(captured: Captured) -> None:
+def test_heads_of_different_kinds_form_separate_clusters(captured: Captured) -> None:
     found = project(captured, perplexity=8)
     middles = np.stack([found.points[found.heads == head].mean(0) for head in range(2)])
     spread = max(found.points[found.heads == head].std(0).max() for head in range(2))
@@ -55,6 +55,6 @@ def test_perplexity_and_components_stay_within_what_the_maps_allow() -> None:
         reduce(flat[:3], components=2, perplexity=30, seed=0)
 
 
-def test_layers_that_are_not_there_are_refused(captured: Captured) -> None:
+def test_layers_that_do_not_exist_are_refused(captured: Captured) -> None:
     with pytest.raises(ValueError, match="no layer 1"):
         project(captured, layer=1)

@@ -12,10 +12,11 @@ from safetensors.numpy import load_file
 from inattention.analysis.capture import capture
 from inattention.analysis.config import AnalysisConfig
 from inattention.analysis.measures import CATEGORIES, MEASURES
-from inattention.analysis.run import open_source, run_analyze, start_of
+from inattention.analysis.run import run_analyze, start_of
 from inattention.cli import main
 from inattention.corpora.core.corpus import Corpus
-from inattention.encoders.base import EncoderMaps
+from inattention.encoders.open import open_source
+from inattention.encoders.ours import EncoderSource
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.manifest import Run
 from inattention.pretraining.run import pretrain
@@ -32,7 +33,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 @pytest.fixture(scope="module")
 def model(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's folder; the run took no steps, so that its start is known."""
+    """Folder of a run without steps, so that its start is known."""
     folder = tmp_path_factory.mktemp("runs") / "qk-0"
     pretrain(Run(small_config(attention="qk"), PretrainingConfig(steps=0), corpus, seed=3), folder, progress=False)
     return folder
@@ -45,7 +46,7 @@ def set_steps(folder: Path, steps: int) -> None:
 
 @pytest.fixture(scope="module")
 def analyzed(model: Path, corpus: Corpus) -> Path:
-    """As if the run had taken 20 steps, with a model kept after 10."""
+    """Folder of the analysis, as if the run had 20 steps and a snapshot after 10."""
     snapshot = model.parent / "qk-0-after-10"
     shutil.copytree(model, snapshot)
     set_steps(model, 20)
@@ -57,14 +58,14 @@ def analyzed(model: Path, corpus: Corpus) -> Path:
     return model / "atlas"
 
 
-def test_everything_is_written_and_nothing_half(analyzed: Path) -> None:
+def test_all_files_are_written_and_no_temporary_ones_remain(analyzed: Path) -> None:
     names = {str(path.relative_to(analyzed)) for path in analyzed.rglob("*") if path.is_file()}
     drawn = ["maps-typical", "input-dependence", "tsne", "explained-variance", "maps-before-after", "over-training"]
     figures = {f"figures/{name}.{kind}" for name in drawn for kind in ("svg", "png")}
     assert names == figures | {"atlas.html", "measures.json", "measures.csv", "maps.safetensors"}
 
 
-def test_words_in_figures_are_words(analyzed: Path) -> None:
+def test_text_in_figures_stays_text(analyzed: Path) -> None:
     for path in (analyzed / "figures").glob("*.svg"):
         assert "<text" in path.read_text(), path.name
 
@@ -93,10 +94,10 @@ def test_numbers_are_those_of_the_capture_with_all_that_they_depend_on(
     assert {row["category"] for row in rows} <= set(CATEGORIES)
 
 
-def test_the_start_of_a_run_is_the_very_model_that_it_started_from(model: Path, corpus: Corpus) -> None:
+def test_the_start_of_a_run_is_the_model_that_it_started_from(model: Path, corpus: Corpus) -> None:
     start, kept = start_of(str(model), corpus), open_source(str(model))
-    assert isinstance(start, EncoderMaps)
-    assert isinstance(kept, EncoderMaps)
+    assert isinstance(start, EncoderSource)
+    assert isinstance(kept, EncoderSource)
     for (name, one), other in zip(start.model.state_dict().items(), kept.model.state_dict().values(), strict=True):
         assert one.equal(other), name
 
@@ -106,20 +107,20 @@ def test_a_model_without_a_run_has_no_before(
 ) -> None:
     small_model(attention="patterned").save_pretrained(tmp_path / "model")
     done = run_analyze(str(tmp_path / "model"), corpus.folder, tmp_path / "out", CONFIG, progress=False)
-    said = capsys.readouterr().out
-    assert "input dependence of heads: mean 0.00, from 0.00 to 0.00" in said
-    assert "no maps before pre-training" in said
+    printed = capsys.readouterr().out
+    assert "input dependence of heads: mean 0.00, from 0.00 to 0.00" in printed
+    assert "no maps before pre-training" in printed
     assert done.atlas == tmp_path / "out" / "atlas.html"
     assert not (done.folder / "figures" / "maps-before-after.svg").exists()
 
 
-def test_what_cannot_be_done_is_said_in_a_line(
+def test_invalid_options_are_refused_in_one_line(
     model: Path, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for words, message in (
         ([str(tmp_path / "none")], "there is no such folder"),
         ([str(model), "--layer", "3", "--crop-steps", "16"], "there is no layer 3: qk-0 has 2"),
-        ([str(model), "--crop-steps", "49"], "at most 48 steps, not of 49"),
+        ([str(model), "--crop-steps", "49"], "at most 48 frames, not of 49"),
         ([str(model), "--singles", "0"], "singles must be at least 1"),
     ):
         assert main(["analyze", *words, "--corpus", str(corpus.folder), "--out", str(tmp_path / "out")]) == 2

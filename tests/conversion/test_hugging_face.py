@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 transformers = pytest.importorskip("transformers")
 
-from inattention.conversion.derive import Moments, moments_of, solve  # noqa: E402
-from inattention.conversion.hugging_face import FixedMapAttention, replace_attention, valid_steps  # noqa: E402
+from inattention.conversion.derive import solve  # noqa: E402
+from inattention.conversion.hugging_face import FixedMapAttention, replace_attention, valid_frames  # noqa: E402
+from inattention.conversion.moments import Moments, moments_of  # noqa: E402
 from inattention.encoders.hugging_face import HuggingFaceMaps  # noqa: E402
 
 SIZES: dict[str, Any] = {
@@ -45,20 +46,20 @@ def mean_maps(model: nn.Module, steps: int) -> Tensor:
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 @pytest.mark.parametrize("name", ["Wav2Vec2", "Hubert"])
-def test_one_utterance_comes_back_where_the_maps_are_its_own(name: str, implementation: str) -> None:
+def test_the_output_for_an_utterance_is_kept_if_the_maps_are_its_own(name: str, implementation: str) -> None:
     model = encoder(name, implementation)
-    heard = waveforms(1, 30)
-    moments = moments_of(HuggingFaceMaps(model), [heard])
+    audio = waveforms(1, 30)
+    moments = moments_of(HuggingFaceMaps(model), [audio])
     assert moments is not None
     with torch.no_grad():
-        before = model(heard).last_hidden_state
+        before = model(audio).last_hidden_state
         parameters = sum(p.numel() for p in model.parameters())
-        gone = replace_attention(model, moments.mean_maps.float(), max_length=30)
-        after = model(heard).last_hidden_state
+        removed = replace_attention(model, moments.mean_maps.float(), max_length=30)
+        after = model(audio).last_hidden_state
         _, weights = model.encoder.layers[1].attention(torch.randn(1, 30, 32), output_attentions=True)
-    assert gone == 2 * 2 * (32 * 32 + 32)
+    assert removed == 2 * 2 * (32 * 32 + 32)
     assert not any("q_proj" in key or "k_proj" in key for key in model.state_dict())
-    assert sum(p.numel() for p in model.parameters()) == parameters - gone + 2 * 4 * 30 * 30
+    assert sum(p.numel() for p in model.parameters()) == parameters - removed + 2 * 4 * 30 * 30
     torch.testing.assert_close(after, before, atol=0.02, rtol=0)  # the floor of 1e-3 in every row
     torch.testing.assert_close(weights[0], moments.mean_maps[1].float(), atol=2e-3, rtol=0)
 
@@ -85,11 +86,11 @@ def test_padding_changes_nothing(implementation: str) -> None:
 
 
 def test_a_mask_of_another_form_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(2, 3, 4\) is not known"):
-        valid_steps(torch.ones(2, 3, 4), torch.zeros(2, 4, 8))
+    with pytest.raises(ValueError, match=r"\(2, 3, 4\) is not supported"):
+        valid_frames(torch.ones(2, 3, 4), torch.zeros(2, 4, 8))
 
 
-def test_derived_maps_serve_longer_input_and_gradients_reach_them() -> None:
+def test_derived_maps_work_for_longer_input_and_receive_gradients() -> None:
     model = encoder("Hubert")
     source = HuggingFaceMaps(model)
     derived = solve(*[moments_of(source, [waveforms(6, 24)])] * 3)
@@ -99,15 +100,15 @@ def test_derived_maps_serve_longer_input_and_gradients_reach_them() -> None:
     maps = [p for name, p in model.named_parameters() if name.endswith("mechanism.maps")]
     assert len(maps) == 2
     assert all(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in maps)
-    with pytest.raises(ValueError, match="51 steps"):
+    with pytest.raises(ValueError, match="51 frames"):
         model(waveforms(1, 51))
 
 
-def test_what_cannot_be_replaced_is_said() -> None:
+def test_attention_of_another_kind_is_refused() -> None:
     maps = torch.eye(8).expand(2, 4, 8, 8)
-    with pytest.raises(ValueError, match="cannot be replaced"):
+    with pytest.raises(ValueError, match="can be replaced"):
         replace_attention(encoder("WavLM", "eager"), maps, max_length=8)
-    with pytest.raises(ValueError, match="cannot be replaced"):
+    with pytest.raises(ValueError, match="can be replaced"):
         replace_attention(nn.Linear(2, 2), maps, max_length=8)
     with pytest.raises(ValueError, match="2 layers of 4 heads; the maps are for 3 of 4"):
         replace_attention(encoder("Wav2Vec2"), maps[:1].expand(3, -1, -1, -1), max_length=8)

@@ -1,4 +1,4 @@
-"""Maps of Hugging Face encoders: each head's own, of crops that make exactly so many steps."""
+"""Maps of Hugging Face encoders: one per head, of crops that yield exactly the requested frames."""
 
 from typing import Any
 
@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from inattention.analysis.capture import Captured, capture
-from inattention.analysis.run import open_source
 from inattention.corpora.core.corpus import Corpus
-from inattention.encoders.base import as_source
 from inattention.encoders.hugging_face import HuggingFaceMaps, load_hugging_face
+from inattention.encoders.open import as_source
 from speech import make_corpus
 
 transformers = pytest.importorskip("transformers")
@@ -64,7 +63,7 @@ def test_maps_of_each_head_of_a_waveform_encoder(kind: str, corpus: Corpus) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_maps_make_the_very_output_of_the_encoders_attention(kind: str) -> None:
+def test_maps_reproduce_the_output_of_the_encoders_attention(kind: str) -> None:
     encoder = model(kind)
     source = HuggingFaceMaps(encoder)
     inputs = torch.randn(2, source._samples(12), generator=torch.Generator().manual_seed(1))
@@ -88,7 +87,7 @@ def test_maps_make_the_very_output_of_the_encoders_attention(kind: str) -> None:
 
 
 @pytest.mark.parametrize("steps", [2, 9, 50])
-def test_a_crop_makes_exactly_so_many_steps(steps: int) -> None:
+def test_a_crop_yields_exactly_the_requested_frames(steps: int) -> None:
     source = HuggingFaceMaps(model("wav2vec2"))
     samples = source._samples(steps)
     assert [source.steps(samples - 1), source.steps(samples)] == [steps - 1, steps]
@@ -108,7 +107,7 @@ def test_patches_of_a_spectrogram(corpus: Corpus) -> None:
     assert (seen[2:6, :16] > lowest).any()
 
 
-def test_a_model_is_left_as_it_was() -> None:
+def test_a_model_keeps_its_mode_and_its_kind_of_attention() -> None:
     encoder = model("hubert").train()
     before = encoder.config._attn_implementation
     HuggingFaceMaps(encoder).maps(torch.randn(1, 4000))
@@ -119,16 +118,13 @@ def test_a_model_is_left_as_it_was() -> None:
     assert weights.shape == (1, 3, 3)  # averaged, as PyTorch does
 
 
-def test_models_are_loaded_from_folders_and_faults_are_named(tmp_path: Any) -> None:
+def test_models_are_loaded_from_folders_and_errors_name_the_folder(tmp_path: Any) -> None:
     model("wav2vec2").save_pretrained(tmp_path / "saved")
     loaded = load_hugging_face(str(tmp_path / "saved"))
     inputs = torch.randn(1, 4000, generator=torch.Generator().manual_seed(2))
     torch.testing.assert_close(
         HuggingFaceMaps(loaded).maps(inputs), HuggingFaceMaps(model("wav2vec2")).maps(inputs), atol=1e-6, rtol=1e-5
     )
-    opened = open_source(str(tmp_path / "saved"))
-    assert isinstance(opened, HuggingFaceMaps)
-    assert opened.name == "saved"
     (tmp_path / "saved" / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(ValueError, match="cannot be loaded"):
         load_hugging_face(str(tmp_path / "saved"))

@@ -53,11 +53,11 @@ def test_an_encoder_is_converted(here: Path, capsys: pytest.CaptureFixture[str])
         "4",
     ]
     assert not cli.main([*words, *options])
-    said = capsys.readouterr().out
-    assert "after distillation" in said
+    printed = capsys.readouterr().out
+    assert "after distillation" in printed
     assert AudioTransformer.from_pretrained("converted").config.attention == "patterned"
     assert not cli.main([*words, *options])
-    assert said.endswith(capsys.readouterr().out)  # told again, and no bar of a distillation before it
+    assert printed.endswith(capsys.readouterr().out)  # reported again, without a progress bar of a distillation
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_an_encoder_is_converted(here: Path, capsys: pytest.CaptureFixture[str])
         (["convert", "nowhere", "--out", "c"], "nowhere"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(
+def test_errors_are_reported_in_one_line(
     words: list[str], says: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main([*words, "--corpus", "tones"]) == 2

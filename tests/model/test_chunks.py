@@ -45,7 +45,9 @@ def test_neighbours_overlap_by_half():
 def test_short_utterances_come_out_as_from_forward_in_any_batch(layer: int, batch_size: int):
     model = small_model()
     utterances = [small_input(1, time, seed=time)[0] for time in (20, 3, 48, 1, 17)]
-    for steps, values in zip(utterances, encode(model, utterances, layer=layer, batch_size=batch_size), strict=True):
+    for steps, values in zip(
+        utterances, encode(model.encoder, utterances, layer=layer, batch_size=batch_size), strict=True
+    ):
         states = model(steps[None], output_hidden_states=True).hidden_states
         torch.testing.assert_close(values, states[layer][0], atol=TOLERANCE, rtol=0)
 
@@ -54,7 +56,7 @@ def test_short_utterances_come_out_as_from_forward_in_any_batch(layer: int, batc
 def test_a_long_utterance_is_put_together_from_its_chunks(batch_size: int):
     model = small_model(max_length=20)
     steps, short = small_input(1, 67)[0], small_input(1, 9)[0]
-    values, other = encode(model, [steps, short], batch_size=batch_size)
+    values, other = encode(model.encoder, [steps, short], batch_size=batch_size)
     for chunk in chunks(67, 20):
         alone = model(steps[None, chunk.start : chunk.end]).last_hidden_state[0]
         expected = alone[chunk.keep_start - chunk.start : chunk.keep_end - chunk.start]
@@ -65,18 +67,18 @@ def test_a_long_utterance_is_put_together_from_its_chunks(batch_size: int):
 def test_all_layers_come_as_a_first_axis():
     model = small_model(max_length=20)
     steps = small_input(1, 33)[0]
-    (everything,) = encode(model, [steps], layer=None)
+    (everything,) = encode(model.encoder, [steps], layer=None)
     assert everything.shape == (3, 33, 24)
     for layer in range(3):
-        torch.testing.assert_close(everything[layer], encode(model, [steps], layer=layer)[0])
+        torch.testing.assert_close(everything[layer], encode(model.encoder, [steps], layer=layer)[0])
 
 
 def test_nothing_is_nothing():
-    assert encode(small_model(), []) == []
+    assert encode(small_model().encoder, []) == []
 
 
 def test_what_is_encoded_can_be_learned_from():
-    (values,) = encode(small_model(), [small_input(1, 9)[0]])
+    (values,) = encode(small_model().encoder, [small_input(1, 9)[0]])
     assert not values.requires_grad
     probe = nn.Linear(24, 2)
     probe(values).sum().backward()
@@ -88,7 +90,7 @@ def test_it_is_done_in_evaluation_mode_and_the_model_left_as_it_was():
     model.encoder.layers.eval()
     modes = [module.training for module in model.modules()]
     steps = [small_input(1, 9)[0]]
-    assert torch.equal(encode(model, steps)[0], encode(model, steps)[0])
+    assert torch.equal(encode(model.encoder, steps)[0], encode(model.encoder, steps)[0])
     assert [module.training for module in model.modules()] == modes
 
 
@@ -105,38 +107,38 @@ def test_a_mechanism_keeps_its_maps_from_one_call_to_the_next(monkeypatch: pytes
 
     monkeypatch.setattr(mechanism, "logits", logits)
     for _ in range(3):
-        encode(model, [small_input(1, 9)[0]])
+        encode(model.encoder, [small_input(1, 9)[0]])
     assert made == [9]
 
 
 def test_the_last_layer_by_its_number_costs_no_other(monkeypatch: pytest.MonkeyPatch):
     model = small_model()
     asked = []
-    forward = model.forward
+    forward = model.encoder.forward
 
-    def spy(features: Tensor, valid: Tensor, *, output_hidden_states: bool) -> object:
+    def spy(features: Tensor, valid: Tensor | None, *, output_hidden_states: bool) -> object:
         asked.append(output_hidden_states)
         return forward(features, valid, output_hidden_states=output_hidden_states)
 
-    monkeypatch.setattr(model, "forward", spy)
+    monkeypatch.setattr(model.encoder, "forward", spy)
     steps = [small_input(1, 9)[0]]
-    assert torch.equal(encode(model, steps, layer=2)[0], encode(model, steps)[0])
+    assert torch.equal(encode(model.encoder, steps, layer=2)[0], encode(model.encoder, steps)[0])
     assert asked == [False, False]
 
 
 @pytest.mark.parametrize("layer", [3, -4])
 def test_a_layer_that_is_not_there_is_refused(layer: int):
     with pytest.raises(ValueError, match=f"no layer {layer}: the model has hidden states 0 to 2"):
-        encode(small_model(), [small_input(1, 9)[0]], layer=layer)
+        encode(small_model().encoder, [small_input(1, 9)[0]], layer=layer)
 
 
 @pytest.mark.parametrize("shape", [(0, 48), (9, 1), (9, 47)])
 def test_utterances_of_another_form_are_refused(shape: tuple[int, int]):
     with pytest.raises(ValueError, match=r"utterance 1 must be of \(time, 48\)"):
-        encode(small_model(), [small_input(1, 9)[0], torch.zeros(shape)])
+        encode(small_model().encoder, [small_input(1, 9)[0], torch.zeros(shape)])
 
 
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_batches_of_nothing_are_refused(batch_size: int):
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
-        encode(small_model(), [small_input(1, 9)[0]], batch_size=batch_size)
+        encode(small_model().encoder, [small_input(1, 9)[0]], batch_size=batch_size)

@@ -265,7 +265,7 @@ def refuses(call: Callable[[], object], words: str) -> None:
 
 def test_longer_input_than_the_maps_is_refused_with_the_limit():
     model = small_model(attention="patterned", max_length=20)
-    refuses(lambda: model(small_input(1, 21)), "21 steps.*20")
-    refuses(lambda: model.attention_maps(small_input(1, 21)), "21 steps.*20")
+    refuses(lambda: model(small_input(1, 21)), "21 frames.*20")
+    refuses(lambda: model.attention_maps(small_input(1, 21)), "21 frames.*20")
     assert model(small_input(1, 20)).last_hidden_state.shape == (1, 20, 24)
     assert small_model(attention="qk", max_length=20)(small_input(1, 21)).last_hidden_state.shape == (1, 21, 24)

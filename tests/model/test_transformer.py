@@ -62,13 +62,13 @@ def test_extract_encodes_a_file_of_any_rate(tmp_path: Path, kind: Callable[[str]
     steps = features(load_audio(path, RATE), SMALL_FEATURES)
     extracted = model.extract(kind(str(path)))
     assert extracted.values.shape == (40, 24)
-    torch.testing.assert_close(extracted.values, encode(model, [steps])[0])
+    torch.testing.assert_close(extracted.values, encode(model.encoder, [steps])[0])
 
 
 @pytest.mark.parametrize("make", [torch.from_numpy, lambda x: torch.from_numpy(x).float(), np.asarray, np.float32])
 def test_extract_takes_samples_with_their_rate(make: Callable[[np.ndarray], Any]):
     model, samples = small_model(), sound(1.5)
-    expected = encode(model, [features(torch.from_numpy(samples).float(), SMALL_FEATURES)])[0]
+    expected = encode(model.encoder, [features(torch.from_numpy(samples).float(), SMALL_FEATURES)])[0]
     torch.testing.assert_close(model.extract(make(samples), sampling_rate=RATE).values, expected, atol=1e-4, rtol=0)
 
 
@@ -130,7 +130,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path):
         message = refuses(lambda path=path: small_model().extract(path), name, AudioError)
         assert message.startswith(f"{path}: ")
     refuses(lambda: small_model().extract(tmp_path / "none.wav"), "no such file", AudioError)
-    refuses(lambda: small_model().extract(tmp_path / "short.wav", sampling_rate=RATE), "a file says its own")
+    refuses(lambda: small_model().extract(tmp_path / "short.wav", sampling_rate=RATE), "a file has its own")
 
 
 @pytest.mark.parametrize("name", attention.mechanisms())

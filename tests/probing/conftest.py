@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inattention.corpora.core.corpus import Corpus
-from inattention.encoders.ours import MelSource
+from inattention.encoders.mel import MelSource
 from toy_corpus import SMALL, Utterance, utterances, write_corpus
 
 

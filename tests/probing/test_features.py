@@ -14,14 +14,16 @@ from inattention.audio.config import FeatureConfig
 from inattention.audio.frames import features as features_of
 from inattention.audio.reader import cut_waveform
 from inattention.corpora.core.corpus import Corpus
-from inattention.encoders.ours import EncoderSource, MelSource, Source
+from inattention.encoders.base import FeatureSource
+from inattention.encoders.mel import MelSource
+from inattention.encoders.ours import EncoderSource
 from inattention.probing import features as features_module
 from inattention.probing.features import ProbeError, SplitFeatures, extract, utterance_means
 from inattention.probing.probes import UtteranceProbe
 from toy_corpus import RATE, SMALL, Utterance, speech
 
 
-def run(source: Source, corpus: Corpus, folder: Path, split: str = "train", **options: bool) -> SplitFeatures:
+def run(source: FeatureSource, corpus: Corpus, folder: Path, split: str = "train", **options: bool) -> SplitFeatures:
     return extract(source, corpus.cuts(split), split=split, folder=folder, progress=False, **options)
 
 

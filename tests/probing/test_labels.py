@@ -8,7 +8,7 @@ from lhotse.supervision import AlignmentItem
 
 from inattention.audio.config import FeatureConfig
 from inattention.audio.log_mel import log_mel
-from inattention.encoders.ours import MelSource
+from inattention.encoders.mel import MelSource
 from inattention.probing.features import Skip, SplitFeatures
 from inattention.probing.labels import frame_times, labels_at, phone_examples, speaker_examples
 

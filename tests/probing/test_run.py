@@ -12,7 +12,8 @@ from lhotse.supervision import AlignmentItem
 from inattention import AudioTransformer, AudioTransformerConfig
 from inattention.cli.probe import skipped_lines
 from inattention.corpora.core.corpus import Corpus
-from inattention.encoders.ours import EncoderSource, MelSource
+from inattention.encoders.mel import MelSource
+from inattention.encoders.ours import EncoderSource
 from inattention.probing.config import TASKS, ProbeConfig
 from inattention.probing.features import ProbeError
 from inattention.probing.results import ProbeReport

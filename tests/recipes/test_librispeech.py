@@ -1,4 +1,4 @@
-"""The commands of the LibriSpeech recipe are understood, and its figures follow from what is counted."""
+"""The commands of the LibriSpeech recipe parse, and its figures follow from the counted operations."""
 
 import importlib.util
 import re
@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parents[2] / "recipes" / "librispeech"
 
 
 def commands() -> list[list[str]]:
-    """List the commands of README and job file, with variables filled in."""
+    """Return the commands of README and job file, with variables filled in."""
     found = []
     for name in ("README.md", "pretrain.sbatch"):
         text = (FOLDER / name).read_text().replace("\\\n", " ")
@@ -32,7 +32,7 @@ def commands() -> list[list[str]]:
     return found
 
 
-def test_every_command_is_understood(
+def test_every_command_parses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -41,10 +41,10 @@ def test_every_command_is_understood(
         kinds.add(words[0])
         if words[:2] == ["corpus", "prepare"]:
             if words[2] not in CORPORA:
-                continue  # it is refused by name
+                continue  # an unknown corpus is refused by name
             assert cli.main([*words, "--path", str(tmp_path / "nowhere")]) == 2
             continue
-        assert cli.main(words) == 2  # there is no such corpus here, which is all that is wrong
+        assert cli.main(words) == 2  # the missing corpus is the only error
         assert "no prepared corpus in" in capsys.readouterr().err, words
     assert kinds >= {"pretrain", "study", "corpus"}
 
@@ -80,7 +80,7 @@ def test_figures_of_a_batch_follow_from_those_of_a_few_utterances(cost: ModuleTy
     step = cost.measure("uniform", config, three)
     larger = cost.measure("uniform", config, PretrainingConfig(batch_size=30))
     assert larger.teraflops == pytest.approx(10 * step.teraflops, rel=0.01)
-    # Each weight meets each step three times, a multiplication and an addition each time.
+    # Each weight is used with each frame three times (forward, and both gradients), two operations each time.
     weights = sum(p.numel() for p in cost.MaskedAcousticModel(config, 3).encoder.encoder.layers.parameters())
-    assert step.teraflops * 1e12 > 6 * weights * config.layers * 3 * cost.mean_steps(config) * 0.9
+    assert step.teraflops * 1e12 > 6 * weights * config.layers * 3 * cost.mean_frames(config) * 0.9
     assert step.gigabytes < larger.gigabytes < 11 * step.gigabytes

@@ -1,4 +1,4 @@
-"""The exponent of time against length: right on made-up numbers, and of the mixing alone."""
+"""The exponent of time over length: right for synthetic numbers, and of the mixing alone."""
 
 import math
 from dataclasses import replace
@@ -70,7 +70,7 @@ def test_theory_is_the_cards_without_projections(row: str, projections: int, exp
     assert found is None if exponent is None else found == pytest.approx(exponent)
 
 
-def test_a_measured_exponent_says_what_it_was_measured_on() -> None:
+def test_a_measured_exponent_records_its_lengths_and_times() -> None:
     found = measure_exponent(parse_row("qk"), SIZES)
     assert found is not None
     assert (found.row, found.lengths, found.projections) == ("qk", (32, 64), 2)
@@ -80,7 +80,7 @@ def test_a_measured_exponent_says_what_it_was_measured_on() -> None:
     assert found.exponent == pytest.approx(math.log2(found.seconds[1] / found.seconds[0]), abs=1.0)
 
 
-def test_maps_that_do_not_fit_the_memory_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lengths_whose_maps_do_not_fit_the_memory_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     pages = exponents.MAPS_AT_ONCE * 4 * SIZES.heads * 48**2 / 4096  # room for maps of 48 steps
     monkeypatch.setattr("os.sysconf", {"SC_AVPHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}.__getitem__)
     assert [fits(parse_row(row), 64, SIZES) for row in ("patterned", "qk", "none")] == [False, True, True]

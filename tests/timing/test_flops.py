@@ -1,4 +1,4 @@
-"""Counted operations are those that a hand would count, and those that cards claim."""
+"""Counted operations agree with a count by hand and with the cards."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ TIME, BATCH, INPUT = 20, 2, 480
 
 
 def by_hand(mechanism: str) -> int:
-    """Multiplications and additions of one encoder pass over the batch."""
+    """Return multiplications and additions of a forward pass over the batch."""
     width, hidden = SIZES.width, SIZES.feed_forward
     linear = 2 * TIME * (2 * width * width + 2 * width * hidden)  # values, output, and the feed-forward part
     mixing = {
@@ -27,12 +27,12 @@ def by_hand(mechanism: str) -> int:
 
 
 @pytest.mark.parametrize("mechanism", ["none", "patterned", "qk"])
-def test_an_encoder_costs_what_a_hand_counts(mechanism: str) -> None:
+def test_the_cost_of_an_encoder_agrees_with_a_count_by_hand(mechanism: str) -> None:
     model = encoder(parse_row(mechanism), TIME, SIZES)
     assert counted_flops(forward_task(model, TIME, BATCH, SIZES)) == by_hand(mechanism)
 
 
-def test_a_training_step_costs_three_times_the_forward_pass_but_for_the_input() -> None:
+def test_a_training_step_costs_three_forward_passes_except_for_the_input() -> None:
     model = encoder(parse_row("none"), TIME, SIZES)
     embedding = BATCH * 2 * TIME * INPUT * SIZES.width  # no gradient goes on to the features
     assert counted_flops(training_task(model, TIME, BATCH, SIZES)) == 3 * by_hand("none") - embedding
@@ -47,13 +47,12 @@ def test_fused_attention_counts_forward_and_backward() -> None:
 
 
 @pytest.mark.parametrize("name", mechanisms())
-def test_a_mechanism_costs_what_its_card_says(name: str) -> None:
+def test_the_cost_of_a_mechanism_is_that_of_its_card(name: str) -> None:
     time, width, heads = 256, 192, 12
     torch.manual_seed(0)
     mechanism = build(name, width=width, heads=heads, max_length=time).eval()
     hidden, values = torch.randn(1, time, width), torch.randn(1, heads, time, width // heads)
-    valid = torch.ones(1, time, dtype=torch.bool)
     with torch.no_grad():
-        mechanism(hidden, values, valid)  # what is kept from the first pass is not made again
-        counted = counted_flops(lambda: mechanism(hidden, values, valid))
+        mechanism(hidden, values)  # what is cached in the first pass is not computed again
+        counted = counted_flops(lambda: mechanism(hidden, values))
     assert counted == pytest.approx(card(name).flops(time, width, heads), rel=0.05)

@@ -6,11 +6,11 @@ import time
 import pytest
 import torch
 
-from inattention.timing.measure import Spread, ratio, spread, take_turns
+from inattention.timing.measure import Quartiles, quartiles, ratio_quartiles, take_turns
 
 
 def turns_of(calls: list[str], tasks: int) -> list[list[str]]:
-    """The rounds that calls fall into, repetitions within a turn dropped."""
+    """Return the rounds of calls, without repetitions within a turn."""
     turns = [name for name, _ in itertools.groupby(calls)]
     return [turns[i : i + tasks] for i in range(0, len(turns), tasks)]
 
@@ -26,7 +26,7 @@ def logging_tasks(calls: list[str], names: str) -> dict:
     return {name: make(name) for name in names}
 
 
-def test_every_task_has_one_turn_a_round_in_an_order_drawn_afresh() -> None:
+def test_every_task_has_one_turn_per_round_in_a_new_random_order() -> None:
     calls: list[str] = []
     # Two turns of one task may follow each other where rounds meet; a marker keeps the rounds apart.
     taken = take_turns(
@@ -39,7 +39,7 @@ def test_every_task_has_one_turn_a_round_in_an_order_drawn_afresh() -> None:
     assert {name: len(seconds) for name, seconds in taken.items()} == dict.fromkeys("abcd", 6)
 
 
-def test_the_order_is_the_seeds() -> None:
+def test_the_order_depends_on_the_seed() -> None:
     orders = []
     for seed in (0, 0, 1):
         calls: list[str] = []
@@ -71,14 +71,14 @@ def test_ratios_are_taken_round_by_round() -> None:
     # The machine slows down tenfold. The ratio of the medians would be 20 / 10 = 2 only by luck; here it is 30 / 10.
     reference = [1.0, 1.0, 10.0, 10.0, 100.0]
     row = [2.0, 2.0, 20.0, 30.0, 300.0]
-    assert spread(row).median / spread(reference).median == 2.0
-    assert ratio(row, reference) == Spread(2.0, 2.0, 3.0)
+    assert quartiles(row).median / quartiles(reference).median == 2.0
+    assert ratio_quartiles(row, reference) == Quartiles(2.0, 2.0, 3.0)
 
 
 def test_a_ratio_needs_the_same_rounds() -> None:
     with pytest.raises(ValueError, match="zip"):
-        ratio([1.0, 2.0], [1.0])
+        ratio_quartiles([1.0, 2.0], [1.0])
 
 
-def test_a_single_measurement_has_no_spread() -> None:
-    assert spread([2.0]) == Spread(2.0, 2.0, 2.0)
+def test_quartiles_of_a_single_measurement_are_equal() -> None:
+    assert quartiles([2.0]) == Quartiles(2.0, 2.0, 2.0)

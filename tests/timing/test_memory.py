@@ -11,7 +11,7 @@ from inattention.timing.run import encoder, forward_task, training_task
 MEGABYTE = 250_000  # float32 numbers
 
 
-def test_the_peak_is_what_stands_at_once() -> None:
+def test_the_peak_is_the_largest_simultaneous_memory() -> None:
     def call() -> torch.Tensor:
         first = torch.empty(3 * MEGABYTE)
         second = torch.empty(2 * MEGABYTE)
@@ -28,7 +28,7 @@ def test_temporaries_inside_an_operation_count() -> None:
     assert peak_bytes(lambda: x.logsumexp(0)) == pytest.approx(1e6, rel=0.05)  # the exponentials, then one number
 
 
-def test_what_stood_before_does_not_count() -> None:
+def test_memory_allocated_before_does_not_count() -> None:
     kept = torch.empty(10 * MEGABYTE)
 
     def call() -> None:
@@ -38,11 +38,11 @@ def test_what_stood_before_does_not_count() -> None:
     assert peak_bytes(call) == pytest.approx(1e6, rel=0.05)
 
 
-def test_a_call_that_takes_nothing_has_no_peak() -> None:
+def test_a_call_without_allocations_has_no_peak() -> None:
     assert peak_bytes(lambda: None) == 0
 
 
-def test_the_first_pass_counts_what_is_kept_for_later_ones() -> None:
+def test_the_first_pass_includes_what_is_cached_for_later_ones() -> None:
     sizes = TimingConfig(width=24, heads=4, layers=2, feed_forward=48, threads=1)
     length = 300
     maps = 4 * length**2 * 4  # bytes of one softmax over (heads, length, length)
@@ -53,7 +53,7 @@ def test_the_first_pass_counts_what_is_kept_for_later_ones() -> None:
     assert maps <= peaks["patterned"] <= peaks["none"] + 2.2 * maps
 
 
-def test_a_training_step_counts_gradients_and_the_optimisers_state() -> None:
+def test_a_training_step_includes_gradients_and_optimizer_state() -> None:
     sizes = TimingConfig(width=96, heads=4, layers=1, feed_forward=400, threads=1)
     model = encoder(parse_row("none"), 2, sizes)
     weights = sum(p.numel() * 4 for p in model.parameters())

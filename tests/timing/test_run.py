@@ -1,4 +1,4 @@
-"""The whole run on a small encoder: what is measured, in which settings, and how it reads and is written."""
+"""A whole timing run on a small encoder: settings, ratios, tables and files."""
 
 import json
 from dataclasses import replace
@@ -10,8 +10,8 @@ import torch
 from inattention.attention import mechanisms
 from inattention.cli.time import TIMING_FILE, run_time
 from inattention.timing.config import TimingConfig
-from inattention.timing.measure import ratio
-from inattention.timing.report import TimingReport, aligned, ratio_between
+from inattention.timing.measure import ratio_quartiles
+from inattention.timing.report import TimingReport
 from inattention.timing.run import measure_rows, rows_of
 
 SMALL = TimingConfig(
@@ -47,13 +47,12 @@ def test_ratios_are_to_qk_in_the_same_round(report: TimingReport) -> None:
         reference = report.find("qk", length=it.length, batch=it.batch, mode=it.mode)
         assert reference is not None
         assert len(it.round_seconds) == len(reference.round_seconds) == SMALL.rounds
-        assert (it.ratio, it.ratio_low, it.ratio_high) == ratio(it.round_seconds, reference.round_seconds)
-        assert ratio_between(it, reference) == it.ratio
+        assert (it.ratio, it.ratio_low, it.ratio_high) == ratio_quartiles(it.round_seconds, reference.round_seconds)
         assert it.seconds_low <= it.seconds <= it.seconds_high
     assert {it.ratio for it in report.rows if it.row == "qk"} == {1.0}
 
 
-def test_costs_beside_the_times_grow_as_they_should(report: TimingReport) -> None:
+def test_operations_and_memory_grow_with_batch_and_mode(report: TimingReport) -> None:
     def find(row: str, **setting):
         found = report.find(row, **setting)
         assert found is not None
@@ -76,7 +75,7 @@ def test_a_table_has_a_line_for_each_row(report: TimingReport) -> None:
     assert len(tables) == len(report.products) + 1
     for table, product in zip(tables, report.products, strict=False):
         head, columns, *lines = table.splitlines()
-        assert head.startswith(f"{product.mode}, {product.length} steps, batch {product.batch}, 3 rounds")
+        assert head.startswith(f"{product.mode}, {product.length} frames, batch {product.batch}, 3 rounds")
         assert f"{product.gflops_per_second:.1f} GFLOP/s" in head
         assert "x qk" in columns
         assert sorted(line.split()[0] for line in lines) == ["none", "patterned@logits", "qk"]
@@ -84,11 +83,7 @@ def test_a_table_has_a_line_for_each_row(report: TimingReport) -> None:
     assert tables[-1].startswith("time of the mixing alone")
 
 
-def test_columns_are_aligned() -> None:
-    assert aligned([["a", "number"], ["longer", "1"]]).splitlines() == ["a       number", "longer       1"]
-
-
-def test_what_was_found_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_is_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = replace(SMALL, rows=("none",), lengths=(16,), batch_sizes=(1,), modes=("forward",), exponent_lengths=())
     report = run_time(config, tmp_path / "new" / "timing")
     printed = capsys.readouterr().out
@@ -116,7 +111,7 @@ def test_a_row_named_twice_is_measured_once() -> None:
     assert [row.name for row in rows] == ["qk", "patterned@logits"]
 
 
-def test_threads_are_put_back() -> None:
+def test_the_number_of_threads_is_restored() -> None:
     measure_rows(
         replace(SMALL, rows=("none",), lengths=(16,), batch_sizes=(1,), modes=(), exponent_lengths=(), threads=2),
         progress=False,

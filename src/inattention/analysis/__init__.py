@@ -1,1 +1,1 @@
-"""What attention does, shown: maps, and later what heads have in common."""
+"""Analysis of attention: maps, measures, categories of heads, figures and the atlas."""

@@ -1,8 +1,8 @@
-"""The atlas: every head's maps on one page that needs nothing else, and runs from a file as from a server.
+"""The atlas: maps of every head on one self-contained page, which can be opened as a file or served.
 
-Maps stand in the page as bytes: 255 times the square root of weight over the map's largest weight, so that a weight
-is known to 1/255 of that root. What the page may weigh decides how many single maps it holds and, for large models,
-how many steps are joined to a cell.
+The page contains maps as bytes: 255 times the square root of the weight over the largest weight of the map, so that the
+resolution of a weight is 1/255 of that root. The size limit of the page determines the number of single maps and, for
+large models, the number of frames that are averaged to a cell.
 """
 
 import base64
@@ -26,40 +26,50 @@ MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
 LARGEST_BYTES = 12_000_000  # of maps in the page
 MOST_SINGLES, FEWEST_SINGLES = 12, 2
-SIDES = (128, 96, 64, 48, 32, 24, 16)  # cells of a map's side, the most that fit are taken
+SIDES = (128, 96, 64, 48, 32, 24, 16)  # cells along a side of a map; the largest number that fits is used
 BANDS = 40  # of log-mel
 
-# What each number is called, how it is written, its range, and what it says.
+# Title, format, range and explanation of each number.
 NUMBERS: dict[str, tuple[str, str, str, str]] = {
     "input_dependence": (
         "Input dependence",
         "{:.2f}",
         "0 to 1",
-        "the share of the maps' spread over utterances that their mean does not explain: what a fixed map would lose. "
-        "Where maps are nearly even (sparsity near 0) there is little to lose, and it says little",
+        "the share of the variation of maps over utterances that their mean does not explain: what a fixed map would "
+        "lose. Nearly uniform maps (sparsity near 0) have little to lose, so that it is not informative",
     ),
     "diagonality": ("Diagonality", "{:.2f}", "0 to 1", "weight along one diagonal, beyond chance"),
-    "offset": ("Offset", "{:+.1f}", "steps", "where that diagonal lies; positive looks ahead in time"),
-    "width": ("Width", "{:.0f}", "steps", "the narrowest band around the offset that holds half of all weight"),
-    "trend": ("Trend", "{:+.2f}", "-1 to 1", "rank correlation of the weight that keys get with their position"),
-    "lean": ("Lean", "{:+.2f}", "-1 to 1", "where the weight lies: at the first key -1, at the last 1"),
-    "banding": ("Banding", "{:.2f}", "0 to 1", "how alike each diagonal is: the share of spread along diagonals"),
-    "verticality": ("Verticality", "{:.2f}", "0 to 1", "how alike the rows are: the share of spread in column stripes"),
-    "sparsity": ("Sparsity", "{:.2f}", "0 to 1", "1 minus the rows' entropy over that of even weights"),
+    "offset": ("Offset", "{:+.1f}", "frames", "position of that diagonal; positive looks ahead in time"),
+    "width": ("Width", "{:.0f}", "frames", "the narrowest band around the offset that holds half of all weight"),
+    "trend": ("Trend", "{:+.2f}", "-1 to 1", "rank correlation of the weight of keys with their position"),
+    "lean": ("Lean", "{:+.2f}", "-1 to 1", "centre of the weight: -1 is the first key, 1 the last"),
+    "banding": (
+        "Banding",
+        "{:.2f}",
+        "0 to 1",
+        "similarity within each diagonal: the share of variation between diagonals",
+    ),
+    "verticality": (
+        "Verticality",
+        "{:.2f}",
+        "0 to 1",
+        "similarity of the rows: the share of variation between columns",
+    ),
+    "sparsity": ("Sparsity", "{:.2f}", "0 to 1", "1 minus the entropy of the rows relative to uniform weights"),
 }
 
 
 @dataclass(frozen=True)
 class Made:
-    """What an atlas was made from.
+    """Origin of an atlas.
 
     Attributes:
-        model: the encoder's folder or name, as it was given.
-        label: what it is, in words.
-        corpus: name and key of the corpus.
-        record: all settings, for the page's end.
+        model: folder or hub name of the encoder.
+        label: title of the page.
+        corpus: name of the corpus.
+        record: all settings, shown at the end of the page.
         provenance: versions and commit.
-        caveat: what must be said of the corpus.
+        caveat: restriction of the corpus that readers must know.
     """
 
     model: str
@@ -71,7 +81,13 @@ class Made:
 
 
 def atlas_html(captured: Captured, made: Made, drawn: Sequence[Drawn] = ()) -> str:
-    """Make the page."""
+    """Return the page.
+
+    Args:
+        captured: the maps.
+        made: their origin.
+        drawn: figures to include.
+    """
     heads = heads_of(captured)
     side, count = _room(len(heads), captured.steps, len(captured.singles))
     singles = captured.singles[:count]
@@ -103,22 +119,22 @@ def atlas_html(captured: Captured, made: Made, drawn: Sequence[Drawn] = ()) -> s
 
 
 def _room(heads: int, steps: int, singles: int) -> tuple[int, int]:
-    """Choose a map's side and how many single maps are shown, so that the page keeps to its size.
+    """Return the side of a map in cells and the number of single maps for which the page keeps its size limit.
 
     >>> _room(72, 96, 32), _room(144, 500, 32), _room(12, 50, 4)
     ((96, 11), (96, 4), (50, 4))
     """
     most = min(MOST_SINGLES, singles)
     for side in (min(steps, SIDES[0]), *(side for side in SIDES if side < steps)):
-        maps = int(LARGEST_BYTES * 3 / 4 / (heads * side**2)) - 2  # base64 takes a third more; mean and spread
+        maps = int(LARGEST_BYTES * 3 / 4 / (heads * side**2)) - 2  # base64 is a third longer; mean and deviation
         if maps >= min(FEWEST_SINGLES, singles) + (2 if side > SIDES[2] else 0) or side == SIDES[-1]:
             return side, max(0, min(most, maps))
     return SIDES[-1], 0
 
 
 def _data(captured: Captured, heads: Sequence[Head], singles: Sequence[Single], side: int) -> dict[str, Any]:
-    """Give what the page's script reads."""
-    spread = np.sqrt(np.nan_to_num(captured.variance))
+    """Return the data of the page's script."""
+    deviation = np.sqrt(np.nan_to_num(captured.variance))
     edges = np.linspace(0, captured.steps, side, endpoint=False).astype(int)
     return {
         "steps": captured.steps,
@@ -136,7 +152,7 @@ def _data(captured: Captured, heads: Sequence[Head], singles: Sequence[Single], 
             {
                 "key": it.key,
                 "mean": _map(captured.mean[it.layer - 1, it.head - 1], side),
-                "spread": _map(spread[it.layer - 1, it.head - 1], side),
+                "spread": _map(deviation[it.layer - 1, it.head - 1], side),
                 "singles": [_map(one.maps[it.layer - 1, it.head - 1].astype(np.float32), side) for one in singles],
             }
             for it in heads
@@ -152,7 +168,7 @@ def _map(weights: Float[np.ndarray, "time time"], side: int) -> dict[str, Any]:
 
 
 def _mel(log_mel: Float[np.ndarray, "time mels"], side: int) -> dict[str, Any]:
-    """Log-mel as bytes from its lowest to its highest value, a row a cell, some bands joined."""
+    """Return a log-mel spectrogram as bytes from its lowest to its highest value, one row per cell."""
     time, mels = log_mel.shape
     for axis, size in ((0, min(side, time)), (1, min(BANDS, mels))):
         length = log_mel.shape[axis]
@@ -166,7 +182,7 @@ def _mel(log_mel: Float[np.ndarray, "time mels"], side: int) -> dict[str, Any]:
 
 
 def _written(value: float | None, name: str) -> str:
-    """Write a number as its kind is written, with a real minus, and without a sign where it comes to nothing.
+    """Format a number with a typographic minus, and without a sign if it rounds to 0.
 
     >>> _written(-0.001, "lean"), _written(0.25, "lean"), _written(0.25, "sparsity")
     ('0.00', '+0.25', '0.25')

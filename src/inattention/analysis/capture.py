@@ -1,52 +1,43 @@
-"""Attention maps of an encoder over a corpus: their mean, their spread, and a sample of single ones.
+"""Attention maps of an encoder over a corpus: their mean, their variance, and a sample of single maps.
 
     captured = capture(model, open_corpus("corpora/espeak"), split="dev", utterances=200, crop_steps=96, seed=0)
     captured.mean.shape        # (layers, heads, 96, 96)
 
-Utterances are cut to the same number of steps, go through the encoder batch by batch, and leave sums behind: memory
-does not grow with the corpus. Which utterances, where they are cut and which single maps are kept depends on the seed
-and on the cuts' ids alone, so parts of a corpus captured apart can be merged into what the whole gives.
+Utterances are cropped to the same number of frames and encoded batch by batch; only sums are kept, so memory does not
+grow with the corpus. The choice of utterances, crops and single maps depends on the seed and on the ids of the cuts
+alone, so that captures of parts of a corpus can be merged into the capture of the whole.
 """
 
 import heapq
-import statistics
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import nn
 
 from inattention.analysis.measures import CATEGORIES, MEASURES, categorise, input_dependence, measure
-from inattention.audio.reader import cut_waveform
 from inattention.corpora.core.corpus import Corpus
-from inattention.encoders.base import Crop, MapSource, as_source
+from inattention.encoders.base import MapSource
+from inattention.encoders.crops import CropBatch, Skipped, choose, common_length, crop_batches, no_crops
+from inattention.encoders.open import as_source
 from inattention.seeding import derive_seed
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
 
-BATCH_BYTES = 2**26  # of single maps in memory at once
-SECONDS_BEFORE_PROGRESS = 2.0
-
-
-class CaptureError(ValueError):
-    """Why there are no maps; the message says what, where, and what to do."""
-
 
 @dataclass(frozen=True)
 class Single:
-    """The maps of one utterance.
+    """Attention maps of one utterance.
 
     Attributes:
-        cut_id: which.
-        start_seconds: where its crop begins.
-        maps: its maps; half precision, which keeps three digits of each weight.
-        log_mel: what stands at each step.
+        cut_id: id of the cut.
+        start_seconds: start of the crop in the utterance.
+        maps: its maps in half precision, which keeps three digits of each weight.
+        log_mel: log-mel spectrum at each frame.
     """
 
     cut_id: str
@@ -61,16 +52,16 @@ class Captured:
 
     Attributes:
         name: of the encoder.
-        step_seconds: time from one step to the next; None if steps are not one after the other in time.
+        step_seconds: frame shift in seconds; None if frames do not follow each other in time.
         seed: of the choice of crops and single maps.
-        count: utterances.
-        mean: of each weight over utterances.
-        squares: of each weight, the summed squared distance from its mean.
-        measures: the mean of each measure over single maps, (layers, heads) each.
-        categories: how many single maps are of each of `CATEGORIES`.
-        singles: a sample, the same whatever the order of utterances.
-        kept: how many singles are kept at most.
-        skipped: ids of utterances that could not be used, and why.
+        count: number of utterances.
+        mean: mean of each weight over utterances.
+        squares: summed squared deviation of each weight from its mean.
+        measures: mean of each measure over single maps, (layers, heads) each.
+        categories: number of single maps of each of `CATEGORIES`.
+        singles: a random sample, independent of the order of utterances.
+        kept: largest number of single maps in the sample.
+        skipped: ids of utterances that could not be used, with the reasons.
     """
 
     name: str
@@ -83,41 +74,26 @@ class Captured:
     categories: Int[np.ndarray, "layers heads categories"]
     singles: tuple[Single, ...]
     kept: int
-    skipped: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def steps(self) -> int:
-        """Queries and keys of each map."""
+        """Number of queries and of keys of a map."""
         return self.mean.shape[-1]
 
     @property
     def variance(self) -> Float[np.ndarray, "layers heads time time"]:
-        """Of each weight over utterances, with count - 1 in its denominator; not a number for one utterance."""
+        """Unbiased variance of each weight over utterances; NaN for a single utterance."""
         return self.squares / (self.count - 1) if self.count > 1 else np.full_like(self.squares, np.nan)
 
     @property
     def input_dependence(self) -> Float[np.ndarray, "layers heads"]:
-        """The share of maps' spread that their mean does not explain."""
+        """Share of the variation of a head's maps that their mean does not explain."""
         return input_dependence(self.mean, self.variance, self.count)
 
 
-@dataclass(frozen=True)
-class CropBatch:
-    """Crops of equal length, ready for an encoder.
-
-    Attributes:
-        ids: the cuts'.
-        crops: what was cut.
-        inputs: the encoder's input.
-    """
-
-    ids: tuple[str, ...]
-    crops: tuple[Crop, ...]
-    inputs: Float[Tensor, "batch ..."]
-
-
 def capture(
-    model: "MapSource | nn.Module",
+    model: MapSource | nn.Module,
     corpus: Corpus,
     *,
     split: str = "dev",
@@ -133,14 +109,14 @@ def capture(
         model: one of our encoders, a Hugging Face audio encoder, or any `MapSource`.
         corpus: a prepared corpus.
         split: of the corpus.
-        utterances: a seeded choice of so many among those that are long enough; None for all.
-        crop_steps: steps that each is cut to; `common_length` if left out.
+        utterances: number of utterances, chosen at random among those that are long enough; None for all.
+        crop_steps: number of frames of a crop; defaults to `common_length`.
         seed: of the choices of utterances, crops and single maps.
-        singles: single maps that are kept.
-        progress: show a bar on stderr when it lasts.
+        singles: number of single maps in the sample.
+        progress: show a bar on stderr if it takes long.
 
     Raises:
-        CaptureError: if no utterance can be used, or crops are longer than the encoder takes.
+        CropError: if no utterance can be used, or crops are longer than the encoder takes.
     """
     source = as_source(model)
     steps = crop_steps or common_length(source, corpus.cuts(split))
@@ -157,109 +133,46 @@ def capture_cuts(
     singles: int = 32,
     progress: bool = False,
 ) -> Captured:
-    """Capture the maps of given utterances; those that cannot be used are noted and left out.
+    """Capture the maps of given utterances; those that cannot be used are skipped and recorded.
+
+    Args:
+        source: the encoder.
+        cuts: utterances, read once.
+        crop_steps: number of frames of a crop.
+        seed: of the choices of crops and single maps.
+        singles: number of single maps in the sample.
+        progress: show a bar on stderr if it takes long.
 
     Raises:
-        CaptureError: if none can be used, or crops are longer than the encoder takes.
+        CropError: if no utterance can be used, or crops are longer than the encoder takes.
     """
-    skipped: list[tuple[str, str]] = []
+    skipped: list[Skipped] = []
     so_far: Captured | None = None
     for batch in crop_batches(source, cuts, crop_steps=crop_steps, seed=seed, skipped=skipped, progress=progress):
         found = _capture_batch(source, batch, seed, singles)
         so_far = found if so_far is None else merge(so_far, found)
     if so_far is None:
-        reason = f"; the first: {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
-        raise CaptureError(f"no utterance has the {crop_steps} steps of a crop and can be used{reason}")
-    return _with_skipped(so_far, skipped)
-
-
-def crop_batches(
-    source: MapSource,
-    cuts: "Iterable[Cut]",
-    *,
-    crop_steps: int,
-    seed: int,
-    skipped: list[tuple[str, str]],
-    progress: bool = False,
-) -> Iterator[CropBatch]:
-    """Cut utterances to equal length at seeded places, some at a time.
-
-    Args:
-        source: whose input they become.
-        cuts: utterances, read once.
-        crop_steps: steps of a crop.
-        seed: of the places.
-        skipped: what cannot be used is added to it, with the reason.
-        progress: show a bar on stderr when it lasts.
-
-    Raises:
-        CaptureError: if crops are longer than the encoder takes, or too short for a map.
-    """
-    if crop_steps < source.shortest or crop_steps > (source.longest or crop_steps):
-        limits = f"at least {source.shortest}" + (f" and at most {source.longest}" if source.longest else "")
-        raise CaptureError(f"{source.name} takes crops of {limits} steps, not of {crop_steps}")
-    size = max(1, BATCH_BYTES // (4 * source.layers * source.heads * crop_steps**2))
-    bar = tqdm(
-        cuts,
-        desc=f"{source.name}: maps",
-        unit="utt",
-        delay=SECONDS_BEFORE_PROGRESS,
-        disable=not progress,
-        file=sys.stderr,
-        leave=False,
-    )
-    waiting: list[tuple[str, Crop]] = []
-    for cut in bar:
-        try:
-            waiting.append((cut.id, _crop(source, cut, crop_steps, seed)))
-        except ValueError as error:
-            skipped.append((cut.id, str(error)))
-        if len(waiting) == size:
-            yield _batch(waiting)
-            waiting = []
-    if waiting:
-        yield _batch(waiting)
-
-
-def common_length(source: MapSource, cuts: "Iterable[Cut]", at_most: int = 128) -> int:
-    """Give a length in steps that half of the utterances reach: the lower median, or `at_most`, or the longest allowed.
-
-    Raises:
-        CaptureError: if there are no utterances.
-    """
-    lengths = [source.steps(round(cut.duration * source.sampling_rate)) for cut in cuts]
-    if not lengths:
-        raise CaptureError("there are no utterances to take maps of")
-    return max(source.shortest, min(statistics.median_low(lengths), at_most, source.longest or at_most))
-
-
-def choose(
-    source: MapSource, cuts: "Iterable[Cut]", crop_steps: int, utterances: int | None, seed: int
-) -> "Iterator[Cut]":
-    """Choose utterances that are long enough by their manifest; the choice depends on their ids and the seed."""
-    long_enough = (cut for cut in cuts if source.starts(round(cut.duration * source.sampling_rate), crop_steps))
-    if utterances is None:
-        return long_enough
-    return iter(heapq.nsmallest(utterances, long_enough, key=lambda cut: derive_seed(seed, "utterance", cut.id)))
+        raise no_crops(crop_steps, skipped)
+    return replace(so_far, skipped=(*so_far.skipped, *skipped))
 
 
 def merge(first: Captured, second: Captured) -> Captured:
-    """Give what the utterances of both would have given together (Chan, Golub and LeVeque 1979).
+    """Return the capture of the utterances of both (Chan, Golub and LeVeque 1979).
 
     Raises:
-        CaptureError: if they are of different encoders, lengths or seeds.
+        ValueError: if they are of different encoders, lengths or seeds.
     """
     same = ("name", "step_seconds", "seed", "kept")
     if first.mean.shape != second.mean.shape or any(getattr(first, it) != getattr(second, it) for it in same):
-        raise CaptureError("maps of different encoders, lengths or seeds cannot be merged")
+        raise ValueError("maps of different encoders, lengths or seeds cannot be merged")
     count = first.count + second.count
-    share = second.count / count
-    apart = second.mean - first.mean
+    share = second.count / count  # of the second capture
+    difference = second.mean - first.mean
     return Captured(
         **{name: getattr(first, name) for name in same},
         count=count,
-        mean=first.mean + apart * share,
-        squares=first.squares + second.squares + np.square(apart) * (first.count * share),
+        mean=first.mean + difference * share,
+        squares=first.squares + second.squares + np.square(difference) * (first.count * share),
         measures={name: value + (second.measures[name] - value) * share for name, value in first.measures.items()},
         categories=first.categories + second.categories,
         singles=_sample([*first.singles, *second.singles], first.seed, first.kept),
@@ -296,24 +209,6 @@ def _capture_batch(source: MapSource, batch: CropBatch, seed: int, singles: int)
     )
 
 
-def _sample(of: list[Single], seed: int, count: int) -> tuple[Single, ...]:
-    """Choose singles by a number that their id has for life: the same from any order and any parts."""
-    return tuple(heapq.nsmallest(count, of, key=lambda one: derive_seed(seed, "single", one.cut_id)))
-
-
-def _crop(source: MapSource, cut: "Cut", steps: int, seed: int) -> Crop:
-    waveform = cut_waveform(cut, source.sampling_rate)
-    starts = source.starts(len(waveform), steps)
-    if not starts:
-        raise ValueError(f"has {source.steps(len(waveform))} steps, a crop {steps}")
-    generator = torch.Generator().manual_seed(derive_seed(seed, "crop", cut.id))
-    return source.crop(waveform, int(torch.randint(starts, (), generator=generator)), steps)
-
-
-def _batch(waiting: list[tuple[str, Crop]]) -> CropBatch:
-    ids, crops = zip(*waiting, strict=True)
-    return CropBatch(ids, crops, torch.stack([crop.inputs for crop in crops]))
-
-
-def _with_skipped(captured: Captured, skipped: list[tuple[str, str]]) -> Captured:
-    return replace(captured, skipped=(*captured.skipped, *skipped))
+def _sample(singles: list[Single], seed: int, count: int) -> tuple[Single, ...]:
+    """Sample single maps by a random number derived from their id, independent of order and of merging."""
+    return tuple(heapq.nsmallest(count, singles, key=lambda one: derive_seed(seed, "single", one.cut_id)))

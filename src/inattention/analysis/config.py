@@ -1,4 +1,4 @@
-"""The settings of an analysis: the command line's flags and the record beside its results."""
+"""Settings of an analysis: the flags of the command line, recorded beside the results."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,19 +7,19 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysisConfig:
-    """What is looked at.
+    """Settings of an analysis.
 
     Attributes:
         split: of the corpus.
-        utterances: a seeded choice of so many among those long enough; 0 for all.
-        crop_steps: steps that each is cut to; 0 for what half of the utterances reach, at most 128.
-        singles: single maps that are kept for t-SNE; the atlas shows as many as its size allows.
-        seed: of the choice of utterances, crops and single maps, and of t-SNE.
-        layer: whose maps are laid out by t-SNE and drawn before and after; 1 is the first, 0 the last.
-        components: of PCA.
+        utterances: number of utterances, chosen at random among those that are long enough; 0 for all.
+        crop_steps: number of frames of a crop; 0 for a length that half of the utterances reach, at most 128.
+        singles: number of single maps for t-SNE; the atlas shows as many of them as its size allows.
+        seed: of the choices of utterances, crops and single maps, and of t-SNE.
+        layer: layer that is shown by t-SNE and before and after training; 1 is the first, 0 the last.
+        components: number of components of PCA.
         perplexity: of t-SNE.
-        snapshots: models of the same run at earlier steps, for heads by category over training; if left out, those
-            that pre-training kept in the model's folder (``pretrain --training.snapshots``).
+        snapshots: models of the same run at earlier steps, for heads by category over training; defaults to those that
+            pre-training wrote to the folder of the model (``pretrain --training.snapshots``).
     """
 
     split: str = "dev"
@@ -40,5 +40,5 @@ class AnalysisConfig:
             raise ValueError("singles must be at least 1, components at least 2, and perplexity above 0")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """Return plain data for JSON."""
         return {**asdict(self), "snapshots": [str(path) for path in self.snapshots]}

@@ -1,7 +1,6 @@
-"""Figures of attention maps, at a column's or a page's width: after the study's Figs. 2, 4 and 6, and three of our own.
+"""Figures of attention maps, of the width of a column or a page: the study's Figs. 2, 4 and 6, and three more.
 
-Categories and heads are told apart by colour and, again, by number, shape or word: colours keep apart under the
-common forms of colour blindness.
+Categories and heads differ by colour and also by number, shape or label.
 """
 
 from collections.abc import Sequence
@@ -18,12 +17,14 @@ from inattention.analysis.capture import Captured
 from inattention.analysis.map_images import COLOURS, shades, shrink
 from inattention.analysis.measures import CATEGORIES, categorise, measure
 from inattention.analysis.projection import Projection
-from inattention.plotting import GRID, INK, MUTED, PAPER, figure, png, svg
+from inattention.plotting import GRID, INK, MUTED, PALETTE, PAPER, figure, png, svg
 
-COLUMN, PAGE = 252.0, 510.0  # widths in points: a column of two, and both
-CATEGORY_COLOURS = dict(zip(CATEGORIES, ("#1a4d9e", "#c96a0a", "#8f1230", "#239a5c", "#85878e"), strict=True))
+COLUMN, PAGE = 252.0, 510.0  # widths in points: one of two columns, and both
+CATEGORY_COLOURS = {
+    name: PALETTE[colour] for name, colour in zip(CATEGORIES, ("blue", "orange", "red", "green", "grey"), strict=True)
+}
 _HATCHES = dict(zip(CATEGORIES, ("", "////", "\\\\\\\\", "....", ""), strict=True))
-_HEAD_COLOURS = ("#1a4d9e", "#c96a0a", "#239a5c", "#8f1230", "#9440d8", "#2b2e35")
+_HEAD_COLOURS = tuple(PALETTE[name].light for name in ("blue", "orange", "green", "red", "purple", "black"))
 _HEAD_MARKERS = ("o", "^", "s", "D", "v", "P")
 _SMALL = {"font.size": 8.0, "axes.titlesize": 8.5, "hatch.linewidth": 0.5}
 
@@ -33,10 +34,10 @@ class Drawn:
     """A figure.
 
     Attributes:
-        name: of its files.
-        title: what it shows, in words, for a caption and for those who do not see it.
-        svg: with words that are words.
-        png: at 300 dots an inch.
+        name: name of its files.
+        title: description, for a caption and for screen readers.
+        svg: with text as text.
+        png: at 300 dots per inch.
     """
 
     name: str
@@ -50,8 +51,8 @@ class Moment:
     """Heads by category at one moment of training.
 
     Attributes:
-        step: of training.
-        counts: heads of each of `CATEGORIES`.
+        step: number of training steps.
+        counts: number of heads of each of `CATEGORIES`.
     """
 
     step: int
@@ -59,7 +60,13 @@ class Moment:
 
 
 def before_and_after(before: Captured, after: Captured, layer: int) -> Drawn:
-    """Draw each head's mean map before and after pre-training (Fig. 2), as many heads a line as can be seen."""
+    """Draw the mean map of each head before and after pre-training (Fig. 2), six heads per line.
+
+    Args:
+        before: capture of the encoder before training.
+        after: capture of the trained encoder.
+        layer: layer, from 0.
+    """
     maps = [(words, captured.mean[layer]) for words, captured in (("before", before), ("after", after))]
     heads = len(maps[0][1])
     a_line = min(heads, 6)
@@ -82,13 +89,13 @@ def before_and_after(before: Captured, after: Captured, layer: int) -> Drawn:
 
 
 def typical_maps(captured: Captured) -> Drawn:
-    """Draw a typical single map of each category that was found (Fig. 4)."""
+    """Draw a typical single map of each category that occurs (Fig. 4)."""
     found = [(name, place) for name in CATEGORIES if (place := typical(captured, name)) is not None]
     with figure(COLUMN if len(found) < 4 else PAGE, 118 if len(found) < 4 else 136, **_SMALL) as drawn:
         axes = drawn.subplots(1, max(1, len(found)), squeeze=False)[0]
         for one, (name, (utterance, layer, head)) in zip(axes, found, strict=False):
             _tile(one, captured.singles[utterance].maps[layer, head].astype(np.float32))
-            one.set_title(name, pad=14, color=CATEGORY_COLOURS[name] if name != "mixed" else INK, weight="bold")
+            one.set_title(name, pad=14, color=CATEGORY_COLOURS[name].light if name != "mixed" else INK, weight="bold")
             one.text(
                 0.5, 1.03, f"layer {layer + 1}, head {head + 1}", transform=one.transAxes, ha="center", color=MUTED
             )
@@ -100,10 +107,12 @@ def typical_maps(captured: Captured) -> Drawn:
 
 
 def typical(captured: Captured, category: str) -> tuple[int, int, int] | None:
-    """Find the map nearest to its fellows: of the head with most maps of a category, the one nearest to their mean.
+    """Return the most typical single map of a category.
+
+    It is the one nearest to the mean of its category, in the head with most maps of that category.
 
     Returns:
-        Places among the single maps, the layers and the heads; None if no single map is of the category.
+        Its indices among single maps, layers and heads; None if no single map is of the category.
     """
     if not captured.singles:
         return None
@@ -112,12 +121,12 @@ def typical(captured: Captured, category: str) -> tuple[int, int, int] | None:
         maps = np.stack([single.maps[layer, head] for single in captured.singles]).astype(np.float32)
         of_kind = np.flatnonzero(categorise(measure(maps)) == wanted)
         if len(of_kind):
-            apart = np.square(maps[of_kind] - maps[of_kind].mean(0)).sum((-1, -2))
-            return int(of_kind[apart.argmin()]), layer, head
+            distances = np.square(maps[of_kind] - maps[of_kind].mean(0)).sum((-1, -2))
+            return int(of_kind[distances.argmin()]), layer, head
     return None
 
 
-def plane(projection: Projection, *, components: int | None = None) -> Drawn:
+def plane(projection: Projection) -> Drawn:
     """Draw the points of t-SNE, coloured by head (Fig. 6)."""
     heads = int(projection.heads.max()) + 1
     lines = -(-heads // 6)
@@ -131,7 +140,7 @@ def plane(projection: Projection, *, components: int | None = None) -> Drawn:
         for head in range(heads):
             points = projection.points[projection.heads == head]
             middle = np.median(points, axis=0)
-            nearest = points[np.square(points - middle).sum(1).argmin()]  # amid points, where a head has two clusters
+            nearest = points[np.square(points - middle).sum(1).argmin()]  # inside a cluster, also where a head has two
             axes.text(
                 nearest[0], nearest[1], str(head + 1), ha="center", va="center", weight="bold", zorder=5, color=INK
             )
@@ -141,9 +150,8 @@ def plane(projection: Projection, *, components: int | None = None) -> Drawn:
         for side in axes.spines.values():
             side.set(visible=True, color=GRID)
         utterances = int((projection.heads == 0).sum())
-        used = len(projection.explained) if components is None else components
-        settings = f"layer {projection.layer + 1}, {utterances} utterances, PCA to {used}, t-SNE perplexity "
-        settings += f"{projection.perplexity:.3g}, seed {projection.seed}"
+        settings = f"layer {projection.layer + 1}, {utterances} utterances, PCA to {len(projection.explained)}, "
+        settings += f"t-SNE perplexity {projection.perplexity:.3g}, seed {projection.seed}"
         drawn.text(0.02, 0.012, settings, color=MUTED, fontsize=6)
         drawn.legend(
             loc="lower left", bbox_to_anchor=(0.0, 9 / (216 + 11 * lines)), ncols=6, fontsize=6, frameon=False,
@@ -154,13 +162,13 @@ def plane(projection: Projection, *, components: int | None = None) -> Drawn:
 
 
 def explained_variance(projection: Projection) -> Drawn:
-    """Draw the share of variance that PCA's components explain, each and together."""
+    """Draw the share of variance that the components of PCA explain, each and cumulated."""
     places = np.arange(1, len(projection.explained) + 1)
     together = projection.explained.cumsum()
     with figure(COLUMN, 150, **_SMALL) as drawn:
         axes = drawn.add_axes((0.15, 0.21, 0.82, 0.74))
-        axes.bar(places, projection.explained, color=CATEGORY_COLOURS["diagonal"], width=0.8)
-        axes.plot(places, together, color=CATEGORY_COLOURS["increasing"], linewidth=1.5)
+        axes.bar(places, projection.explained, color=PALETTE["blue"].light, width=0.8)
+        axes.plot(places, together, color=PALETTE["orange"].light, linewidth=1.5)
         axes.text(places[-1], together[-1] - 0.05, "together", ha="right", va="top", color="#96500a")
         axes.text(len(places) / 2, float(projection.explained[len(places) // 2]) + 0.02, "each", va="bottom", color=INK)
         axes.set_ylim(0, 1.02)
@@ -176,14 +184,14 @@ def explained_variance(projection: Projection) -> Drawn:
 
 
 def over_training(moments: Sequence[Moment]) -> Drawn:
-    """Draw heads by category at each step of training that was kept."""
+    """Draw the number of heads of each category at several training steps."""
     with figure(COLUMN, 170, **_SMALL) as drawn:
         axes = drawn.add_axes((0.13, 0.2, 0.6, 0.75))
         bottom = np.zeros(len(moments))
         for place, name in enumerate(CATEGORIES):
             counts = np.array([moment.counts[place] for moment in moments], dtype=float)
             axes.bar(
-                range(len(moments)), counts, bottom=bottom, width=0.7, label=name, color=CATEGORY_COLOURS[name],
+                range(len(moments)), counts, bottom=bottom, width=0.7, label=name, color=CATEGORY_COLOURS[name].light,
                 hatch=_HATCHES[name], edgecolor=PAPER, linewidth=0.6,
             )  # fmt: skip
             bottom += counts
@@ -201,7 +209,7 @@ def over_training(moments: Sequence[Moment]) -> Drawn:
 
 
 def dependence(captured: Captured) -> Drawn:
-    """Draw how much each head's maps depend on the input, layers down and heads across."""
+    """Draw the input dependence of each head, with one line per layer and one column per head."""
     values = captured.input_dependence
     layers, heads = values.shape
     width = COLUMN if heads <= 12 else PAGE
@@ -223,7 +231,9 @@ def dependence(captured: Captured) -> Drawn:
         axes.set_ylabel("layer")
         for side in axes.spines.values():
             side.set_visible(False)
-        title = "Input dependence of each head: the share of its maps' spread that their mean does not explain, from 0 "
+        title = (
+            "Input dependence of each head: the share of its maps' variation that their mean does not explain, from 0 "
+        )
         title += f"(a fixed map) to 1; mean {np.nanmean(values):.2f}." if np.isfinite(values).any() else "to 1."
         return _finish(drawn, "input-dependence", title, halo=False)
 
@@ -248,7 +258,7 @@ def _head_style(head: int) -> dict[str, Any]:
 
 
 def _most_first(counts: Int[np.ndarray, "layers heads"]) -> list[tuple[int, int]]:
-    """Heads with any, those with most first."""
+    """Return layer and head of each head with any, in descending order."""
     order = np.argsort(-counts, axis=None, kind="stable")
     places = [divmod(int(place), counts.shape[1]) for place in order]
     return [(layer, head) for layer, head in places if counts[layer, head]]

@@ -1,4 +1,4 @@
-"""What is known of each head after a capture: its category, measures and input dependence, as rows and as files."""
+"""Properties of each head after a capture: category, measures and input dependence; as records, JSON and CSV."""
 
 import csv
 import io
@@ -16,18 +16,18 @@ from inattention.analysis.measures import CATEGORIES, MEASURES, MIXED, categoris
 
 @dataclass(frozen=True)
 class Head:
-    """One head at one depth.
+    """One head of one layer.
 
     Attributes:
         layer: from 1.
         head: from 1.
-        category: of more than half of its single maps; where these have none, that of its mean map, so that a pattern
-            which each utterance overlays with its own is still told.
-        counts: single maps of each category.
-        input_dependence: the share of its maps' spread that their mean does not explain; None for one utterance.
-        measures: each measure's mean over single maps.
-        of_mean: the measures of its mean map.
-        category_of_mean: the mean map's category.
+        category: that of more than half of its single maps; else that of its mean map, so that a pattern is recognised
+            although each utterance adds one of its own.
+        counts: number of single maps by category.
+        input_dependence: share of the variation of its maps that their mean does not explain; None for one utterance.
+        measures: mean of each measure over single maps.
+        of_mean: measures of its mean map.
+        category_of_mean: category of its mean map.
     """
 
     layer: int
@@ -41,17 +41,17 @@ class Head:
 
     @property
     def key(self) -> str:
-        """What the head is called in addresses."""
+        """Name of the head in the address of the page."""
         return f"layer-{self.layer}-head-{self.head}"
 
     @property
     def share(self) -> float:
-        """The share of single maps that are of its category."""
+        """Share of single maps that are of its category."""
         return self.counts[self.category] / max(1, sum(self.counts.values()))
 
 
 def heads_of(captured: Captured) -> list[Head]:
-    """Give an account of each head, layer by layer."""
+    """Return the properties of each head, layer by layer."""
     mean = measure(captured.mean)
     of_mean, dependence = categorise(mean), captured.input_dependence
     usual = _categories(captured, of_mean)
@@ -71,7 +71,7 @@ def heads_of(captured: Captured) -> list[Head]:
 
 
 def counts_of(captured: Captured) -> Int[np.ndarray, " categories"]:
-    """Count heads by category, over all layers."""
+    """Return the number of heads of each category, over all layers."""
     of_mean = categorise(measure(captured.mean))
     return np.bincount(_categories(captured, of_mean).ravel(), minlength=len(CATEGORIES))
 
@@ -82,7 +82,7 @@ def _categories(captured: Captured, of_mean: Int[np.ndarray, "layers heads"]) ->
 
 
 def as_data(heads: list[Head]) -> list[dict[str, Any]]:
-    """Give heads as plain data for JSON."""
+    """Return heads as plain data for JSON."""
     return [
         {
             "layer": it.layer,
@@ -98,7 +98,7 @@ def as_data(heads: list[Head]) -> list[dict[str, Any]]:
 
 
 def as_csv(heads: list[Head]) -> str:
-    """Give heads as a table: a row a head, a column a number."""
+    """Return heads as CSV, one row per head."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     shares, of_mean = [f"share_{name}" for name in CATEGORIES], [f"mean_map_{name}" for name in MEASURES]
@@ -115,15 +115,15 @@ def as_csv(heads: list[Head]) -> str:
 
 
 def read_categories(path: Path) -> list[str]:
-    """Give the category of each head from a table that `as_csv` made.
+    """Read the category of each head from a file that `as_csv` was written to.
 
     Raises:
-        ValueError: if it is no such table; the message names it.
+        ValueError: if the file is no such table.
     """
     with path.open(encoding="utf-8", newline="") as file:
         found = [line.get("category") or "" for line in csv.DictReader(file)]
     if not found or not set(found) <= set(CATEGORIES):
-        raise ValueError(f"{path} is no table of heads, as `inattention analyze` writes it")
+        raise ValueError(f"{path} is not a table of heads as `inattention analyze` writes it")
     return found
 
 

@@ -1,16 +1,14 @@
-"""One sheet that shows what each mechanism looks at: the paper's Figures 1 and 3, drawn from the code itself.
+"""One sheet with masks and maps of all mechanisms: the paper's Figures 1 and 3, drawn from the code itself.
 
-Every picture is what `weights` of a small mechanism, as it is started, gives for the same short made-up sequence. Rows
-of a picture are queries, columns keys. For mechanisms that shut keys out, it shows which keys are allowed; for the
-others, the weights. Its card says which heads stand for all (`inattention.attention.base.Drawing`).
+Every picture shows `weights` of a small mechanism, as initialised, for the same short synthetic sequence. Rows of a
+picture are queries, columns keys. For mechanisms that exclude keys it shows the mask, for the others the weights. The
+card of a mechanism selects the heads that are shown (`inattention.attention.base.Drawing`).
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -26,31 +24,22 @@ from inattention.analysis.map_images import POWER
 from inattention.attention.registry import by_family
 from inattention.attention.rows import Row, parse_row
 from inattention.files import write_bytes
+from inattention.plotting import GRID, INK, MUTED, PAPER, png, style, svg
 
 STEPS = 36
 HEADS = 12
 HEAD_DIM = 8
-# Linear maps start so small that all weights would look alike; drawn five times as large, structure shows.
+# Factor of all linear maps: as initialised, they are so small that all weights would look the same.
 ENLARGED = 5
-# The made-up sequence: so many steps resemble each other, as the steps of a phone do.
+# Lengths of the segments of the synthetic sequence, whose frames are similar, as those of a phone.
 SEGMENTS = (5, 8, 4, 9, 6, 4)
 
-INK, MUTED, GRID, PAPER = "#1d1f24", "#5f636b", "#dddeda", "#fdfdfb"
-# From light to dark, so that the order of weights is seen without any colour; a signed map adds the other side.
+# From light to dark, so that the order of weights does not depend on hue; signed maps add a second branch.
 SHUT = "#f1f1ec"
 WEIGHTS = LinearSegmentedColormap.from_list("weights", ["#e9f0fa", "#8db4dd", "#2f6cb3", "#0d2a5c"])
 SIGNED = LinearSegmentedColormap.from_list("signed", ["#8a3f00", "#e08a2e", "#f6f4ef", "#5b93cf", "#0d2a5c"])
-ALLOWED = "#1a4d9e"
 
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "mechanisms",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
-    "text.color": INK,
-    "text.parse_math": False,
-    "figure.facecolor": PAPER,
-}
+_STYLE = {"font.size": 10.0, "lines.solid_capstyle": "projecting"}
 # In pixels.
 _WIDTH, _MARGIN, _TITLES, _TILE, _GAP, _BETWEEN = 940, 20, 92, 62, 6, 24
 _ABOVE, _BELOW, _FOOT = 34, 20, 62
@@ -58,12 +47,12 @@ _ABOVE, _BELOW, _FOOT = 34, 20, 62
 
 @dataclass(frozen=True)
 class Picture:
-    """One head's map.
+    """Map of one head.
 
     Attributes:
-        caption: a word on the head; empty where one stands for all.
-        weights: (time, time); None where there is no linear map.
-        mask: whether it is drawn as the keys that are allowed.
+        caption: kind of the head; empty if all heads are of one kind.
+        weights: its weights; None if the mechanism is no linear map over time.
+        mask: whether to draw the allowed keys instead of the weights.
     """
 
     caption: str
@@ -73,7 +62,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A row's place on the sheet, in pixels from the top left corner."""
+    """Position of a row on the sheet, in pixels from the top left corner."""
 
     row: Row
     pictures: tuple[Picture, ...]
@@ -83,7 +72,7 @@ class _Entry:
 
 
 def pictures_of(row: Row) -> tuple[Picture, ...]:
-    """Draw the heads that stand for a row, from its mechanism's own `weights`.
+    """Return the maps of the heads that represent a row, from `weights` of its mechanism.
 
     >>> [picture.caption for picture in pictures_of(parse_row("sparse-strided"))]
     ['near', 'at strides']
@@ -97,7 +86,7 @@ def pictures_of(row: Row) -> tuple[Picture, ...]:
         mechanism = attention.build(
             row.mechanism, width=HEADS * HEAD_DIM, heads=HEADS, max_length=STEPS, **options
         ).eval()
-        mechanism = mechanism.double()  # so that a small weight is not taken for none
+        mechanism = mechanism.double()  # so that no small weight is rounded to 0
         for module in mechanism.modules():
             if isinstance(module, torch.nn.Linear):
                 module.weight.mul_(ENLARGED)
@@ -112,23 +101,23 @@ def pictures_of(row: Row) -> tuple[Picture, ...]:
         if shown not in seen:
             seen.append(shown)
             chosen.append(Picture(caption, weights[head], mask))
-    # Options may leave no two heads different; then there is nothing to tell apart.
+    # With some options all heads are equal; then a caption has no meaning.
     return tuple(chosen) if len(chosen) > 1 else (replace(chosen[0], caption=""),)
 
 
 def draw_sheet(rows: Sequence[str] = ()) -> Figure:
-    """Draw rows by family, each with its name above and a word on its heads below.
+    """Draw rows by family, each with its name above and captions of its heads below.
 
     Args:
-        rows: as studies name them; every mechanism if none is named.
+        rows: names of rows; defaults to every mechanism.
 
     Raises:
         ValueError: for a row that does not exist.
     """
     named = [parse_row(row) for row in rows or sorted(attention.mechanisms(), key=by_family)]
     parsed = list({row.name: row for row in named}.values())
-    parsed.sort(key=lambda row: by_family(row.mechanism)[:2])  # stable: within a family, as they were named
-    with mpl.rc_context(rc=_STYLE):
+    parsed.sort(key=lambda row: by_family(row.mechanism)[:2])  # stable: keeps the given order within a family
+    with style(**_STYLE):
         measure = Figure((1, 1), dpi=72)
         entries = [_entry(measure, row) for row in parsed]
         placed, bands, height = _place(entries)
@@ -149,50 +138,46 @@ def draw_sheet(rows: Sequence[str] = ()) -> Figure:
 
 
 def save_sheet(path: Path, rows: Sequence[str] = ()) -> None:
-    """Draw the sheet into a file, whole or not at all.
+    """Write the sheet to a file, atomically.
 
     Args:
-        path: ends in .svg, .png or .html.
-        rows: as `draw_sheet` takes them.
+        path: file name that ends in .svg, .png or .html.
+        rows: names of rows; defaults to every mechanism.
 
     Raises:
-        ValueError: for another ending, or a row that does not exist.
+        ValueError: for another suffix, or a row that does not exist.
     """
     if path.suffix not in (".svg", ".png", ".html"):
         raise ValueError(f"the sheet can be drawn as .svg, .png or .html, not as {path.name!r}")
     if path.suffix == ".png":
-        out = io.BytesIO()
-        with mpl.rc_context(rc=_STYLE):
-            draw_sheet(rows).savefig(out, format="png", dpi=144, metadata={"Software": None})
-        content = out.getvalue()
+        with style(**_STYLE):
+            content = png(draw_sheet(rows), dpi=144)
     else:
-        svg = sheet_svg(rows)
-        content = (svg if path.suffix == ".svg" else _page(svg)).encode()
+        text = sheet_svg(rows)
+        content = (text if path.suffix == ".svg" else _page(text)).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, content)
 
 
 def sheet_svg(rows: Sequence[str] = ()) -> str:
-    """Draw the sheet as SVG, whose words are text and whose pictures have a pixel a weight.
+    """Return the sheet as SVG, with text as text and one pixel per weight.
 
     Args:
-        rows: as `draw_sheet` takes them.
+        rows: names of rows; defaults to every mechanism.
 
     Raises:
         ValueError: for a row that does not exist.
     """
-    out = io.StringIO()
-    with mpl.rc_context(rc=_STYLE):
-        draw_sheet(rows).savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()
+    with style(**_STYLE):
+        return svg(draw_sheet(rows), "mechanisms", halo=False)
 
 
-def _page(svg: str) -> str:
-    title = escape("What each attention mechanism looks at")
-    style = f"body{{margin:0;background:{PAPER}}}svg{{display:block;margin:auto;max-width:100%;height:auto}}"
+def _page(sheet: str) -> str:
+    title = escape("Masks and maps of each attention mechanism")
+    css = f"body{{margin:0;background:{PAPER}}}svg{{display:block;margin:auto;max-width:100%;height:auto}}"
     return (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f"<style>{style}</style>\n{svg[svg.index('<svg') :]}</html>\n"
+        f"<style>{css}</style>\n{sheet[sheet.index('<svg') :]}</html>\n"
     )
 
 
@@ -204,7 +189,7 @@ def _entry(measure: Figure, row: Row) -> _Entry:
 
 
 def _place(entries: Sequence[_Entry]) -> tuple[list[_Entry], dict[str, float], float]:
-    """Put entries beside each other, each family on lines of its own: the entries, the families' tops, the height."""
+    """Return the positioned entries with each family on lines of its own, the tops of families, and the height."""
     placed: list[_Entry] = []
     bands: dict[str, float] = {}
     line = _ABOVE + _TILE + _BELOW
@@ -247,7 +232,7 @@ def _draw(axes: Axes, entry: _Entry) -> None:
 
 
 def _tile(axes: Axes, picture: Picture, left: float, top: float) -> None:
-    """Draw one map, a pixel a weight; colour follows the root of a weight over the largest of its map."""
+    """Draw one map with one pixel per weight; colour follows the root of the weight over the largest of its map."""
     assert picture.weights is not None
     size = np.abs(picture.weights)
     share = np.sign(picture.weights) * (size / max(float(size.max()), 1e-30)) ** POWER
@@ -261,31 +246,31 @@ def _tile(axes: Axes, picture: Picture, left: float, top: float) -> None:
 
 
 def _legend(axes: Axes, measure: Figure, y: float) -> None:
-    """Say what colours mean."""
+    """Draw the legend of the colours."""
     axes.plot([_MARGIN, _WIDTH - _MARGIN], [y - 4, y - 4], color=GRID, linewidth=0.8)
     x = float(_MARGIN)
     middle = y + 14
 
-    def say(text: str, after: float) -> None:
+    def write(text: str, after: float) -> None:
         nonlocal x
         axes.text(x, middle, text, fontsize=8, color=INK, va="center")
         x += _wide(measure, text, 8) + after
 
-    for colour, text in ((WEIGHTS(0.78), "key allowed"), (SHUT, "key shut out")):
+    for colour, text in ((WEIGHTS(0.78), "key allowed"), (SHUT, "key excluded")):
         axes.add_patch(Rectangle((x, middle - 5), 10, 10, facecolor=colour, edgecolor=MUTED, linewidth=0.5))
         x += 15
-        say(text, _BETWEEN)
+        write(text, _BETWEEN)
     for colours, ends in ((WEIGHTS, ("weight 0", "largest of its map")), (SIGNED, ("negative", "positive"))):
-        say(ends[0], 6)
+        write(ends[0], 6)
         bar = np.round(255 * colours(np.linspace(0, 1, 64))[None]).astype(np.uint8)
         axes.imshow(bar, extent=(x, x + 90, middle + 5, middle - 5), interpolation="none")
         x += 96
-        say(ends[1], _BETWEEN)
+        write(ends[1], _BETWEEN)
     axes.text(
         _MARGIN,
         y + 34,
-        f"Rows are queries, columns keys, of one made-up sequence of {STEPS} steps; {HEADS} heads as they are started, "
-        f"linear maps {ENLARGED} times as large. Colour follows the root of weight.",
+        f"Rows are queries, columns keys, of one synthetic sequence of {STEPS} frames; {HEADS} heads as initialised, "
+        f"linear maps enlarged {ENLARGED} times. Colour follows the root of the weight.",
         fontsize=8,
         color=MUTED,
         va="center",
@@ -293,7 +278,7 @@ def _legend(axes: Axes, measure: Figure, y: float) -> None:
 
 
 def _wide(figure: Figure, text: str, fontsize: float, fontweight: str = "normal") -> float:
-    """Width of a label in pixels."""
+    """Return the width of a label in pixels."""
     label = figure.text(0, 0, text, fontsize=fontsize, fontweight=fontweight)
     width = label.get_window_extent().width
     label.remove()

@@ -1,6 +1,6 @@
-"""`inattention analyze`: the maps of one encoder on one corpus, as an atlas, figures and tables in a folder.
+"""The analysis of one encoder on one corpus: an atlas, figures and tables in a folder.
 
-atlas.html               every head's maps, to be sorted, filtered and looked into; needs nothing else
+atlas.html               maps of every head on a self-contained page, to be sorted, filtered and inspected
 measures.json            heads with categories and measures, settings, versions
 measures.csv             the heads as a table
 maps.safetensors         mean and variance of every weight: (layers, heads, time, time) each
@@ -8,38 +8,49 @@ figures/                 each figure as SVG and PNG
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from safetensors.numpy import save
+
+from inattention.analysis import figures
+from inattention.analysis.atlas import Made, atlas_html
+from inattention.analysis.capture import Captured, capture
 from inattention.analysis.config import AnalysisConfig
-
-if TYPE_CHECKING:
-    from inattention.analysis.capture import Captured
-    from inattention.analysis.figures import Drawn, Moment
-    from inattention.corpora.core.corpus import Corpus
-    from inattention.encoders.base import MapSource
-    from inattention.model.transformer import AudioTransformer
+from inattention.analysis.figures import Drawn, Moment
+from inattention.analysis.heads import as_csv, as_data, counts_of, heads_of
+from inattention.analysis.measures import CATEGORIES, Thresholds
+from inattention.analysis.projection import project
+from inattention.corpora.core.corpus import Corpus, open_corpus
+from inattention.encoders.base import MapSource
+from inattention.encoders.crops import Skipped
+from inattention.encoders.open import open_source
+from inattention.encoders.ours import EncoderSource
+from inattention.files import write_bytes, write_json, write_text
+from inattention.model.config import AudioTransformerConfig
+from inattention.pretraining.config import PretrainingConfig
+from inattention.pretraining.manifest import MANIFEST, Run, RunManifest
+from inattention.provenance import provenance
 
 ATLAS, MEASURES_JSON, MEASURES_CSV = "atlas.html", "measures.json", "measures.csv"
 MAPS, FIGURES = "maps.safetensors", "figures"
-DEFAULT_FOLDER = "atlas"  # in a model's
+DEFAULT_FOLDER = "atlas"  # inside the folder of a model
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What an analysis found, and where it stands.
+    """Outcome of an analysis.
 
     Attributes:
-        folder: with the files.
+        folder: folder of the files.
         captured: the maps.
-        skipped: ids of utterances that could not be used, and why.
-        notes: what was left out, and why.
+        notes: what was skipped, with the reasons.
     """
 
     folder: Path
-    captured: "Captured"
-    skipped: tuple[tuple[str, str], ...]
+    captured: Captured
     notes: tuple[str, ...]
 
     @property
@@ -47,9 +58,27 @@ class Analysis:
         """The page."""
         return self.folder / ATLAS
 
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Ids of utterances that could not be used, with the reasons."""
+        return self.captured.skipped
+
+    def summary(self) -> str:
+        """Return the outcome in a few lines."""
+        captured = self.captured
+        counts = ", ".join(f"{n} {name}" for name, n in zip(CATEGORIES, counts_of(captured), strict=True) if n)
+        lines = [f"{captured.name}: {counts}; over {captured.count} utterances of {captured.steps} frames"]
+        if captured.count > 1:
+            low, mean, high = (f(captured.input_dependence) for f in (np.min, np.mean, np.max))
+            lines.append(f"input dependence of heads: mean {mean:.2f}, from {low:.2f} to {high:.2f}")
+        if captured.skipped:
+            name, why = captured.skipped[0]
+            lines.append(f"{len(captured.skipped)} utterances could not be used, such as {name}: {why}")
+        return "\n".join([*lines, *self.notes, f"atlas: {self.atlas}"])
+
 
 def default_folder(model: str) -> Path:
-    """Say where an analysis goes if nothing is said: into the model's folder, else beside the runs.
+    """Return the default output folder: inside the folder of the model, else in ``runs``.
 
     >>> str(default_folder("somebody/some-model"))
     'runs/atlas-some-model'
@@ -60,60 +89,48 @@ def default_folder(model: str) -> Path:
 def run_analyze(
     model: str, corpus: Path, out: Path | None, config: AnalysisConfig, *, progress: bool = True
 ) -> Analysis:
-    """Analyze an encoder's attention, write all that was found, and print a summary.
+    """Analyze an encoder's attention, write all files, and print a summary.
 
     Args:
-        model: the folder or hub name of an encoder of ours, or of a Hugging Face one.
-        corpus: the folder of a prepared corpus.
-        out: where the files go; `default_folder` if left out.
+        model: folder or hub name of one of our encoders or of a Hugging Face encoder.
+        corpus: folder of a prepared corpus.
+        out: output folder; defaults to `default_folder`.
         config: the settings.
-        progress: show bars on stderr when they last.
+        progress: show bars on stderr if it takes long.
 
     Raises:
-        ValueError: if the model, the corpus or a setting cannot be used; the message says what and where.
+        ValueError: if the model, the corpus or a setting cannot be used; the message states which and why.
     """
-    from inattention.corpora.core.corpus import open_corpus
-
     opened = open_corpus(corpus)
     source = open_source(model)
     captured = _capture(source, opened, config, progress=progress)
     start = start_of(model, opened)
     before = _capture(start, opened, config, like=captured, progress=progress) if start else None
     moments = _moments(model, opened, config, captured, before, progress=progress)
-    folder = out or default_folder(model)
     drawn, notes = _draw(captured, before, moments, config)
-    _write(folder, model, opened, source, captured, drawn, moments, notes, config)
-    _say(folder, captured, notes)
-    return Analysis(folder, captured, captured.skipped, tuple(notes))
+    record = _record(model, opened, source, captured, config)
+    record["over_training"] = [
+        {"step": it.step, "heads": dict(zip(CATEGORIES, it.counts.tolist(), strict=True))} for it in moments
+    ]
+    record["left_out"] = notes
+    made = Made(model, _label(source), opened.name, record, provenance(), opened.info.get("caveat", ""))
+    analysis = Analysis(out or default_folder(model), captured, tuple(notes))
+    _write(analysis, drawn, made)
+    print(analysis.summary())
+    return analysis
 
 
-def open_source(model: str) -> "MapSource":
-    """Open an encoder of ours or of Hugging Face's, told apart by its config.json.
+def start_of(model: str, corpus: Corpus) -> MapSource | None:
+    """Rebuild an encoder as it was before training, from the manifest of its run.
 
-    Raises:
-        ValueError: if it is neither.
+    Args:
+        model: the folder of a run.
+        corpus: any corpus; the start does not depend on it.
+
+    Returns:
+        The encoder; None if the folder has no complete manifest, or a file that the encoder started from is gone or
+        has changed.
     """
-    from inattention.encoders.base import EncoderMaps, as_source
-    from inattention.model.transformer import AudioTransformer
-
-    name = Path(model).resolve().name if Path(model).is_dir() else model
-    if _is_hugging_face(Path(model) / "config.json"):
-        from inattention.encoders.hugging_face import load_hugging_face
-
-        return as_source(load_hugging_face(model), name)
-    return EncoderMaps(AudioTransformer.from_pretrained(model), name)
-
-
-def start_of(model: str, corpus: "Corpus") -> "MapSource | None":
-    """Make the encoder as its run started, from the run's own account.
-
-    None if there is no account of a run, or it started from a file that is gone or has changed.
-    """
-    from inattention.encoders.base import EncoderMaps
-    from inattention.model.config import AudioTransformerConfig
-    from inattention.pretraining.config import PretrainingConfig
-    from inattention.pretraining.manifest import MANIFEST, Run, RunManifest
-
     path = Path(model) / MANIFEST
     if not path.is_file():
         return None
@@ -123,7 +140,7 @@ def start_of(model: str, corpus: "Corpus") -> "MapSource | None":
     run = Run(
         AudioTransformerConfig.from_dict(manifest.model, str(path)),
         PretrainingConfig(target=manifest.training["target"]),
-        corpus,  # on which a start does not depend
+        corpus,
         manifest.seed,
     )
     try:
@@ -131,20 +148,18 @@ def start_of(model: str, corpus: "Corpus") -> "MapSource | None":
             return None
     except ValueError:
         return None
-    encoder: AudioTransformer = run.fresh_model().encoder
-    return EncoderMaps(encoder.eval(), "start")
+    return EncoderSource(run.fresh_model().encoder.eval(), "start")
 
 
 def _capture(
-    source: "MapSource",
-    corpus: "Corpus",
+    source: MapSource,
+    corpus: Corpus,
     config: AnalysisConfig,
     *,
-    like: "Captured | None" = None,
+    like: Captured | None = None,
     progress: bool,
-) -> "Captured":
-    from inattention.analysis.capture import capture
-
+) -> Captured:
+    """Capture maps; for a comparison, on the crops of another capture and without a sample of single maps."""
     return capture(
         source,
         corpus,
@@ -159,22 +174,19 @@ def _capture(
 
 def _moments(
     model: str,
-    corpus: "Corpus",
+    corpus: Corpus,
     config: AnalysisConfig,
-    captured: "Captured",
-    before: "Captured | None",
+    captured: Captured,
+    before: Captured | None,
     *,
     progress: bool,
-) -> "list[Moment]":
+) -> list[Moment]:
     """Count heads by category at the start, at each snapshot, and at the end."""
-    from inattention.analysis.figures import Moment
-    from inattention.analysis.heads import counts_of
-
     moments = [] if before is None else [Moment(0, counts_of(before))]
     for snapshot in config.snapshots or sorted((Path(model) / "snapshots").glob("step-*")):
         steps = _steps_of(str(snapshot))
         if steps is None:
-            raise ValueError(f"{snapshot} has no outcome.json that says after how many steps it was kept")
+            raise ValueError(f"{snapshot} has no outcome.json with the number of steps that it was trained for")
         found = _capture(open_source(str(snapshot)), corpus, config, like=captured, progress=progress)
         moments.append(Moment(steps, counts_of(found)))
     end = _steps_of(model)
@@ -192,12 +204,9 @@ def _steps_of(model: str) -> int | None:
 
 
 def _draw(
-    captured: "Captured", before: "Captured | None", moments: "list[Moment]", config: AnalysisConfig
-) -> "tuple[list[Drawn], list[str]]":
-    """Draw all figures that there is something to draw for; say which are left out, and why."""
-    from inattention.analysis import figures
-    from inattention.analysis.projection import project
-
+    captured: Captured, before: Captured | None, moments: list[Moment], config: AnalysisConfig
+) -> tuple[list[Drawn], list[str]]:
+    """Draw all figures that there are data for; also return notes on those that are missing."""
     layers = captured.mean.shape[0]
     if config.layer > layers:
         raise ValueError(f"there is no layer {config.layer}: {captured.name} has {layers}, and 0 is the last")
@@ -210,7 +219,7 @@ def _draw(
         notes.append(f"no t-SNE: {error}")
     if before is None:
         notes.append(
-            "no maps before pre-training: the model's folder holds no account of its run, or the maps that it started "
+            "no maps before pre-training: the folder of the model has no run manifest, or the maps that it started "
             "from are gone"
         )
     else:
@@ -222,38 +231,15 @@ def _draw(
     return drawn, notes
 
 
-def _write(
-    folder: Path,
-    model: str,
-    corpus: "Corpus",
-    source: "MapSource",
-    captured: "Captured",
-    drawn: "list[Drawn]",
-    moments: "list[Moment]",
-    notes: list[str],
-    config: AnalysisConfig,
-) -> None:
-    """Write every file, each whole or not at all; the page last, as what the others lead up to."""
-    import numpy as np
-    from safetensors.numpy import save
-
-    from inattention.analysis.atlas import Made, atlas_html
-    from inattention.analysis.heads import as_csv, as_data, heads_of
-    from inattention.analysis.measures import CATEGORIES, Thresholds
-    from inattention.files import write_bytes, write_json, write_text
-    from inattention.provenance import provenance
-
-    (folder / FIGURES).mkdir(parents=True, exist_ok=True)
-    for it in drawn:
-        write_text(folder / FIGURES / f"{it.name}.svg", it.svg)
-        write_bytes(folder / FIGURES / f"{it.name}.png", it.png)
-    heads = heads_of(captured)
-    record: dict[str, Any] = {
+def _record(
+    model: str, corpus: Corpus, source: MapSource, captured: Captured, config: AnalysisConfig
+) -> dict[str, Any]:
+    return {
         "model": model,
         "encoder": {"name": captured.name, "layers": source.layers, "heads": source.heads},
         "corpus": {"name": corpus.name, "key": corpus.key},
         "config": config.to_dict(),
-        "thresholds": Thresholds().__dict__,
+        "thresholds": asdict(Thresholds()),
         "captured": {
             "utterances": captured.count,
             "steps": captured.steps,
@@ -261,50 +247,26 @@ def _write(
             "singles": [single.cut_id for single in captured.singles],
             "skipped": [list(it) for it in captured.skipped],
         },
-        "over_training": [
-            {"step": it.step, "heads": dict(zip(CATEGORIES, it.counts.tolist(), strict=True))} for it in moments
-        ],
-        "left_out": notes,
     }
-    made_with = provenance()
+
+
+def _write(analysis: Analysis, drawn: list[Drawn], made: Made) -> None:
+    """Write every file atomically, the page last, because it refers to the others."""
+    folder, captured = analysis.folder, analysis.captured
+    (folder / FIGURES).mkdir(parents=True, exist_ok=True)
+    for it in drawn:
+        write_text(folder / FIGURES / f"{it.name}.svg", it.svg)
+        write_bytes(folder / FIGURES / f"{it.name}.png", it.png)
+    heads = heads_of(captured)
     write_text(folder / MEASURES_CSV, as_csv(heads))
-    write_json(folder / MEASURES_JSON, {**record, "heads": as_data(heads), "provenance": made_with})
+    write_json(folder / MEASURES_JSON, {**made.record, "heads": as_data(heads), "provenance": made.provenance})
     maps = {"mean": captured.mean.astype(np.float32), "variance": captured.variance.astype(np.float32)}
     write_bytes(folder / MAPS, save(maps))
-    made = Made(model, _label(model, source), corpus.name, record, made_with, corpus.info.get("caveat", ""))
     write_text(folder / ATLAS, atlas_html(captured, made, drawn))
 
 
-def _label(model: str, source: "MapSource") -> str:
-    """Name the encoder and its mechanism."""
-    from inattention.encoders.base import EncoderMaps
-
-    if isinstance(source, EncoderMaps):
+def _label(source: MapSource) -> str:
+    """Return the name of the encoder with its mechanism."""
+    if isinstance(source, EncoderSource):
         return f"{source.name} ({source.model.config.attention})"
-    return f"{source.name}"
-
-
-def _say(folder: Path, captured: "Captured", notes: list[str]) -> None:
-    import numpy as np
-
-    from inattention.analysis.heads import counts_of
-    from inattention.analysis.measures import CATEGORIES
-
-    counts = ", ".join(f"{n} {name}" for name, n in zip(CATEGORIES, counts_of(captured), strict=True) if n)
-    print(f"{captured.name}: {counts}; over {captured.count} utterances of {captured.steps} steps")
-    if captured.count > 1:
-        low, mean, high = (f(captured.input_dependence) for f in (np.min, np.mean, np.max))
-        print(f"input dependence of heads: mean {mean:.2f}, from {low:.2f} to {high:.2f}")
-    if captured.skipped:
-        name, why = captured.skipped[0]
-        print(f"{len(captured.skipped)} utterances could not be used, such as {name}: {why}")
-    for note in notes:
-        print(note)
-    print(f"atlas: {folder / ATLAS}")
-
-
-def _is_hugging_face(path: Path) -> bool:
-    try:
-        return "model_type" in json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    return source.name

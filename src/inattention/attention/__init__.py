@@ -1,11 +1,12 @@
-"""Attention mechanisms: what turns a layer's input into weights over time. One mechanism a file.
+"""Attention mechanisms, which make weights over time from a layer's input. One mechanism a file.
 
-Every module of `inattention.attention.mechanisms` is imported once and registers what it holds, and so does every
-plug-in that is installed with an entry point in the group ``inattention.mechanisms``: adding a mechanism touches one
-new file.
+Every module of `inattention.attention.mechanisms` is imported once and registers its mechanism, and so does every
+installed plug-in with an entry point in the group ``inattention.mechanisms``. Adding a mechanism takes one new file.
+
+Imports inside this package run downwards: rows and mechanisms > registry > ops > base.
 """
 
-# The folder has the name of the public function below: imported first, it does not take its place later.
+# The folder has the name of the public function below: imported first, it does not replace it later.
 import inattention.attention.mechanisms  # noqa: F401 isort: skip
 from inattention.attention.base import AttentionMechanism, Card
 from inattention.attention.registry import build, card, digests, mechanisms, options_of, register, without_files

@@ -1,26 +1,29 @@
-"""What an attention mechanism is, and the card that it hands over about itself.
+"""The interface of attention mechanisms, and the card that describes each.
 
-Notation for shapes, here and in every mechanism: ``batch`` utterances, ``time`` steps (T), ``heads`` (H),
+Notation for shapes, here and in every mechanism: ``batch`` utterances, ``time`` frames (T), ``heads`` (H),
 ``head_dim`` (d), ``width`` = H d.
 """
 
+import functools
+import inspect
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """How a mechanism is drawn for an input of a few dozen steps.
+    """Settings for drawing a mechanism on an input of a few dozen frames.
 
     Attributes:
-        heads: the heads that stand for all of them, negative ones counted from the last, with a word on each.
+        heads: caption by head, for the heads that stand for all; negative ones are counted from the last.
         mask: draw which keys a query may attend to, rather than the weights.
-        options: options that fit so short an input, where the defaults are made for long ones.
+        options: options for so short an input, where the defaults are meant for long ones.
     """
 
     heads: Mapping[int, str] = field(default_factory=lambda: {0: ""})
@@ -30,35 +33,35 @@ class Drawing:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What tables, tests and the command line know of a mechanism.
+    """Description of a mechanism for tables, tests and the command line.
 
     Attributes:
         name: the name it is built by, such as ``"sparse-strided"``.
-        label: the name that tables print, such as ``"Sparse (strided)"``.
-        family: what it is listed under, such as ``"sparse"``.
-        citation: who gave it first.
-        options: the meaning of each option; the defaults stand in the constructor's signature.
-        files: options that may name a safetensors file of maps to start from. They decide no shape: they are left alone
-            where weights are loaded, so that a saved model needs no file beside its own.
-        variants: options by the name that a study's row gives them: ``qk@identity`` is ``variants["identity"]``.
+        label: the name in tables, such as ``"Sparse (strided)"``.
+        family: the group it is listed in, such as ``"sparse"``.
+        citation: the first publication.
+        options: the meaning of each option; the defaults are those of the constructor.
+        files: options that may name a safetensors file of initial maps. They decide no shape and are ignored where
+            weights are loaded, so that a saved model needs no file beside its own.
+        variants: options by the name of a variant: the row ``qk@identity`` has ``variants["identity"]``.
         fields: the fields of application in the paper's Table 1 (or known since).
-        training_cost: how a training step's time grows, in T, d, H and the options; the value, output and feed-forward
-            maps, which are the same for all, are left out.
+        training_cost: growth of the time of a training step in T, d, H and the options, without the value, output and
+            feed-forward maps, which are the same for all.
         inference_cost: the same for inference.
         flops: ``flops(time, width, heads, **options)``: floating-point operations of one forward pass for one
             utterance, a multiplication and an addition counting as two. Sorting, gathering and exponentials count
             nothing, as in PyTorch's counter; a Fourier transform of N numbers counts 5 N log2 N, of real ones half.
-        hash_flops: the part of ``flops`` that is spent on choosing keys, through which no gradient flows.
+        hash_flops: the part of ``flops`` that selects keys, through which no gradient flows.
         input_independent: the weights are the same for every input.
-        needs_max_length: it cannot be built without, or run beyond, a maximum length, whatever its options. Where only
-            some options do that, `AttentionMechanism.longest` tells for the mechanism that was built.
+        needs_max_length: it needs a maximum length to be built and takes no longer input, whatever its options. Where
+            that depends on the options, see `AttentionMechanism.longest`.
         stochastic: it draws random numbers in training.
         shares_qk: one projection serves as query and key.
-        averages: its output is a weighted average of the values. Where it is not, rows of weights need not sum to 1,
-            and weights may be negative.
-        linear_map: for a given input, what it does to the values is a linear map over time in each head, which
-            `AttentionMechanism.weights` gives. Where it is not, `weights` raises ValueError and
-            `AttentionMechanism.reference` holds the definition.
+        averages: its output is a weighted average of the values. Otherwise rows of weights need not sum to 1, and
+            weights may be negative.
+        linear_map: for a given input, its output is a linear map of the values over time in each head, which
+            `AttentionMechanism.weights` returns. Otherwise `weights` raises ValueError, and
+            `AttentionMechanism.reference` is the definition.
         drawing: how it is drawn.
     """
 
@@ -84,26 +87,31 @@ class Card:
 
 
 class AttentionMechanism(nn.Module):
-    """Turns a layer's input into weights over time, and averages the values with them.
+    """Base class of mechanisms, which make weights over time from a layer's input and average the values with them.
 
-    A mechanism owns what it needs to make its weights (query and key projections, maps), not the value and output
-    projections, which are the same for all. `weights` is the definition; `forward` gives the same result, the fast
-    way, and is by default the definition itself. The few that are no linear map over time define `reference` instead.
+    A mechanism owns what its weights are made of (query and key projections, maps), not the value and output
+    projections, which are the same for all. `weights` is the definition; `forward` computes the same result fast and
+    is, by default, the definition itself. The few that are no linear map over time define `reference` instead.
 
-    What every mechanism keeps to, and `inattention.testing.check_mechanism` checks:
+    Every mechanism keeps these promises, which `inattention.testing.check_mechanism` checks:
 
-    - ``forward(h, v, m)`` equals ``reference(h, v, m)``, that is ``weights(h, m) @ v``, at valid steps, in evaluation
+    - ``forward(h, v, m)`` equals ``reference(h, v, m)``, that is ``weights(h, m) @ v``, at real frames, in evaluation
       and, with the same random state, in training;
-    - rows of valid steps sum to 1 (where its card says that it averages) and no weight falls on an invalid key;
-    - what stands in invalid steps (NaN included) changes nothing at valid ones;
-    - an utterance's output is the same alone, in any batch, and under any extra padding.
+    - rows of real frames sum to 1 (if its card says that it averages) and no weight falls on padding;
+    - the content of padding (NaN included) changes nothing at real frames;
+    - an utterance's output is the same alone, in any batch, and under any extra padding;
+    - None for ``valid`` means that all frames are real.
+
+    A method whose ``valid`` has no default value never receives None: it gets a mask that is True everywhere. So only
+    mechanisms that gain from None need to know about it.
 
     Args:
-        width: features of a step, over all heads.
+        width: features of a frame, over all heads.
         heads: how many heads share the width.
-        max_length: the longest input in steps, for mechanisms that need one.
+        max_length: the longest input in frames, for mechanisms that need one.
 
-    A constructor that also takes ``layer`` is told which of how many layers it serves, or None for all of them.
+    A constructor that also takes ``layer`` gets (index, number of layers) of the layer it serves, or None if it serves
+    all.
     """
 
     card: ClassVar[Card]
@@ -115,24 +123,33 @@ class AttentionMechanism(nn.Module):
         self.head_dim = width // heads
         self.max_length = max_length
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, place in (("weights", 2), ("reference", 3), ("forward", 3)):
+            method = cls.__dict__.get(name)
+            if inspect.isfunction(method):
+                parameters = list(inspect.signature(method).parameters.values())
+                if len(parameters) > place and parameters[place].default is inspect.Parameter.empty:
+                    setattr(cls, name, _with_full_mask(method, place))
+
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """Give the weights as the mechanism's definition has them, dense.
+        """Return the weights of the mechanism's definition, dense.
 
         Args:
             hidden: the layer's input.
-            valid: True where a step is real; any pattern.
+            valid: True at real frames, in any pattern; None if all are.
 
         Returns:
             For each query (second but last axis) its weights over keys (last axis).
 
         Raises:
-            ValueError: if what it does is no linear map over time, as its card then says.
+            ValueError: if the mechanism is no linear map over time (its card: ``linear_map=False``).
         """
         if not self.card.linear_map:
             raise ValueError(
-                f"attention mechanism {self.card.name!r} has no weights: what it does to the values is no linear map "
+                f"attention mechanism {self.card.name!r} has no weights: its output is no linear map of the values "
                 "over time (its card: linear_map=False)"
             )
         raise NotImplementedError(f"{type(self).__name__} must define weights")
@@ -141,35 +158,55 @@ class AttentionMechanism(nn.Module):
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """Give what `forward` must give, straight from the definition: the values averaged with `weights`."""
-        from inattention.attention.ops.padding import zero_invalid
-
-        return self.weights(hidden, valid).to(values.dtype) @ zero_invalid(values, valid)
+        """Return the result that `forward` must have, from the definition: the values averaged with `weights`."""
+        clean = values if valid is None else torch.where(valid[:, None, :, None], values, 0.0)
+        return self.weights(hidden, valid).to(values.dtype) @ clean
 
     def forward(
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """Average the values with the weights: what `weights` defines, computed the fast way."""
+        """Average the values with the weights: the result that `weights` defines, computed fast.
+
+        Args:
+            hidden: the layer's input.
+            values: what is averaged; at padding anything may stand.
+            valid: True at real frames, in any pattern; None if all are.
+        """
         return self.reference(hidden, values, valid)
 
     @property
     def longest(self) -> int | None:
-        """The longest input that it takes, in steps; None if it takes any."""
+        """The longest input in frames; None if there is no limit."""
         return self.max_length if self.card.needs_max_length else None
 
     def auxiliary_loss(self) -> Float[Tensor, ""] | None:
-        """Give what training should keep small beside its own loss, such as a price on spans; None for nothing."""
+        """Return what training should minimise beside its own loss, such as a price on spans; None for nothing."""
         return None
 
     @contextmanager
     def one_pass(self) -> Generator[None]:
-        """While one pass over an encoder's layers lasts: what does not depend on the input may be computed once."""
+        """Enclose one pass over an encoder's layers: what does not depend on the input may be computed once."""
         yield
 
     def extra_repr(self) -> str:  # noqa: D102 - as PyTorch has it
         return f"width={self.width}, heads={self.heads}, max_length={self.max_length}"
+
+
+def _with_full_mask(method: Callable[..., Tensor], place: int) -> Callable[..., Tensor]:
+    """Return a method that gets a mask of all frames in place of None; ``valid`` is its argument number ``place``."""
+
+    @functools.wraps(method)
+    def call(self: AttentionMechanism, *inputs: Tensor | None, valid: Tensor | None = None) -> Tensor:
+        if len(inputs) == place:
+            inputs, valid = inputs[:-1], inputs[-1]
+        if valid is None:
+            assert inputs[0] is not None
+            valid = torch.ones(inputs[0].shape[:2], dtype=torch.bool, device=inputs[0].device)
+        return method(self, *inputs, valid)
+
+    return call

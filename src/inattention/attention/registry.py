@@ -1,10 +1,12 @@
-"""Mechanisms by name: found in this package and in installed plug-ins, built with checked options."""
+"""Mechanisms by name: found in this package and in installed plug-ins, built with checked options.
 
-import difflib
+Mechanisms import `register` from here, so this module imports them by name, when one is first asked for.
+"""
+
 import inspect
 import pkgutil
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -12,6 +14,7 @@ from typing import Any, TypeVar
 
 from inattention.attention.base import AttentionMechanism, Card
 from inattention.attention.ops.map_files import digest, names_file
+from inattention.text import nearest
 
 ENTRY_POINT_GROUP = "inattention.mechanisms"
 
@@ -23,7 +26,7 @@ _Mechanism = TypeVar("_Mechanism", bound=type[AttentionMechanism])
 
 
 def register(card: Card) -> Callable[[_Mechanism], _Mechanism]:
-    """Enter a mechanism's class under its card's name.
+    """Register the decorated class as the mechanism of a card.
 
     Raises:
         ValueError: if another class already has that name, or the card's options are not the constructor's.
@@ -37,14 +40,14 @@ def register(card: Card) -> Callable[[_Mechanism], _Mechanism]:
         ):
             raise ValueError(
                 f"attention mechanism {card.name!r} is already registered by {known.__module__}.{known.__qualname__}; "
-                f"give {mechanism.__module__}.{mechanism.__qualname__} another name"
+                f"choose another name for {mechanism.__module__}.{mechanism.__qualname__}"
             )
         mechanism.card = card
-        taken = set(_defaults(mechanism))
-        if taken != set(card.options) or not set(card.files) <= taken:
+        options = set(_defaults(mechanism))
+        if options != set(card.options) or not set(card.files) <= options:
             raise ValueError(
                 f"attention mechanism {card.name!r}: its card explains the options {sorted(card.options)}, "
-                f"its constructor takes {sorted(taken)}"
+                f"its constructor takes {sorted(options)}"
             )
         _MECHANISMS[card.name] = mechanism
         return mechanism
@@ -53,16 +56,16 @@ def register(card: Card) -> Callable[[_Mechanism], _Mechanism]:
 
 
 def mechanisms() -> tuple[str, ...]:
-    """Give the names of all mechanisms, ours and those of installed plug-ins, sorted."""
+    """Return the names of all mechanisms, ours and those of installed plug-ins, sorted."""
     _discover()
     return tuple(sorted(_MECHANISMS))
 
 
 def card(name: str) -> Card:
-    """Give a mechanism's card.
+    """Return a mechanism's card.
 
     Raises:
-        ValueError: if there is no mechanism of that name; the message names the nearest.
+        ValueError: if there is no mechanism of that name; the message suggests the nearest.
     """
     return _find(name).card
 
@@ -79,7 +82,7 @@ def by_family(name: str) -> tuple[int, str, str]:
 
 
 def options_of(name: str) -> dict[str, Any]:
-    """Give a mechanism's options with their defaults.
+    """Return a mechanism's options with their defaults.
 
     Raises:
         ValueError: if there is no mechanism of that name.
@@ -88,7 +91,7 @@ def options_of(name: str) -> dict[str, Any]:
 
 
 def digests(name: str, options: Mapping[str, Any]) -> dict[str, str]:
-    """Give the SHA-256 of each file that a mechanism's options name: what is started from it depends on its content.
+    """Return the SHA-256 of each file that a mechanism's options name.
 
     Raises:
         ValueError: if there is no such mechanism, or a file cannot be read.
@@ -101,9 +104,9 @@ def digests(name: str, options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def without_files(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Give options without those that name a file: enough to build what saved weights are loaded into.
+    """Return options without those that name a file: enough to build what saved weights are loaded into.
 
-    An unknown mechanism's options are all given back: building it will say what is wrong.
+    The options of an unknown mechanism are returned unchanged; `build` reports the error.
     """
     files = _find(name).card.files if name in mechanisms() else ()
     return {option: value for option, value in options.items() if not (option in files and names_file(value))}
@@ -122,15 +125,15 @@ def build(
 
     Args:
         name: one of `mechanisms`.
-        width: features of a step, over all heads.
+        width: features of a frame, over all heads.
         heads: how many heads share the width.
-        max_length: the longest input in steps; needed where the card says so.
-        layer: which of how many layers it serves, counted from 0; None if all share it.
-        **options: the mechanism's own, as its card explains them.
+        max_length: the longest input in frames; required if the card says so.
+        layer: index of the layer it serves and number of layers; None if all layers share it.
+        **options: the mechanism's own options, see its card.
 
     Raises:
-        ValueError: for an unknown name or option (the message names the nearest), a width that the heads do not
-            divide, or a maximum length that is missing or not positive.
+        ValueError: for an unknown name or option (the message suggests the nearest), a width that is
+            no multiple of heads, or a maximum length that is missing or not positive.
 
     >>> build("qk", width=32, heads=4, start="identity").heads
     4
@@ -143,24 +146,12 @@ def build(
     if heads < 1 or width < 1 or width % heads:
         raise ValueError(f"width ({width}) must be a positive multiple of heads ({heads})")
     if max_length is not None and max_length < 1:
-        raise ValueError(f"max_length must be at least 1 step, not {max_length}")
+        raise ValueError(f"max_length must be at least 1 frame, not {max_length}")
     if mechanism.card.needs_max_length and max_length is None:
-        raise ValueError(f"attention mechanism {name!r} needs max_length, the longest input in steps")
+        raise ValueError(f"attention mechanism {name!r} needs max_length, the longest input in frames")
     if "layer" in inspect.signature(mechanism.__init__).parameters:
         options["layer"] = layer
     return mechanism(width=width, heads=heads, max_length=max_length, **options)
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Say which known word was perhaps meant, as the end of an error message.
-
-    >>> nearest("patternd", ["qk", "patterned"])
-    "; perhaps 'patterned'? Known: patterned, qk"
-    """
-    names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1)
-    perhaps = f"; perhaps {close[0]!r}?" if close else ";"
-    return f"{perhaps} Known: {', '.join(names) or 'none'}"
 
 
 def _find(name: str) -> type[AttentionMechanism]:
@@ -171,25 +162,23 @@ def _find(name: str) -> type[AttentionMechanism]:
 
 
 def _defaults(mechanism: type[AttentionMechanism]) -> dict[str, Any]:
-    """The constructor's keyword-only options with their defaults."""
-    given_to_all = {"width", "heads", "max_length", "layer"}
+    """Return the constructor's keyword-only options with their defaults."""
+    common = {"width", "heads", "max_length", "layer"}
     parameters = inspect.signature(mechanism.__init__).parameters.values()
-    return {
-        p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in given_to_all
-    }
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in common}
 
 
 @cache
 def _discover() -> None:
-    """Import every module of `mechanisms`, then every plug-in. A plug-in that fails is left out with a warning."""
+    """Import every module of `mechanisms`, then every plug-in; warn about a plug-in that fails."""
     package = import_module("inattention.attention.mechanisms")
     for module in pkgutil.iter_modules(package.__path__):
         import_module(f"inattention.attention.mechanisms.{module.name}")
     for point in entry_points(group=ENTRY_POINT_GROUP):
         try:
             point.load()
-        except Exception as error:  # a stranger's package may fail in any way; ours must go on
+        except Exception as error:  # a plug-in may fail in any way, and must not break this package
             warnings.warn(
-                f"the attention plug-in {point.name!r} ({point.value}) could not be loaded and is left out: {error}",
+                f"the attention plug-in {point.name!r} ({point.value}) could not be loaded and is skipped: {error}",
                 stacklevel=2,
             )

@@ -1,8 +1,8 @@
-"""Rows: a mechanism with its options, as studies, tables and commands name it.
+"""Rows: a mechanism with its options, in the notation of studies, tables and commands.
 
 A row is written ``mechanism``, or ``mechanism@part@part``, where a part is one of the mechanism's variants
-(``patterned@logits``, ``xbox@per-query``), one of its options (``xbox@projections=4``), or ``untrained``, which
-stands for the encoder as it was started. A file to start from is such an option: ``patterned@init=maps.safetensors``;
+(``patterned@logits``, ``xbox@per-query``), one of its options (``xbox@projections=4``), or ``untrained``, for
+the encoder before training. A file of initial maps is such an option: ``patterned@init=maps.safetensors``;
 an ``@`` in its path is part of the path.
 """
 
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from inattention.attention.ops.map_files import names_file
-from inattention.attention.registry import card, nearest, options_of
+from inattention.attention.registry import card, options_of
+from inattention.text import nearest
 
 UNTRAINED = "untrained"
 
@@ -21,10 +22,10 @@ class Row:
     """A mechanism with its options.
 
     Attributes:
-        name: the canonical text: the same for all ways to write the same row.
+        name: the canonical text, one for all ways to write the same row.
         mechanism: the mechanism's name.
-        options: its options, as far as they differ from the defaults.
-        untrained: whether the encoder is left as it was started.
+        options: its options that differ from the defaults.
+        untrained: whether the encoder is not trained.
     """
 
     name: str
@@ -34,13 +35,13 @@ class Row:
 
 
 def parse_row(text: str) -> Row:
-    """Read a row.
+    """Parse a row.
 
     Args:
         text: a mechanism's name, then any number of parts, each after an ``@``.
 
     Raises:
-        ValueError: for an unknown mechanism, variant or option (the message names the nearest), a value of the wrong
+        ValueError: for an unknown mechanism, variant or option (the message suggests the nearest), a value of the wrong
             type, or two parts that contradict each other.
 
     >>> parse_row("qk@untrained@start=identity")
@@ -63,7 +64,7 @@ def parse_row(text: str) -> Row:
 
 
 def _whole_paths(pieces: Sequence[str], files: Sequence[str]) -> list[str]:
-    """Put paths together again that hold an ``@``, as folders of runs do."""
+    """Return the parts of a row, in which paths that contain an ``@`` are whole again."""
     parts: list[str] = []
     pieces = list(pieces)
     while pieces:
@@ -78,7 +79,7 @@ def _whole_paths(pieces: Sequence[str], files: Sequence[str]) -> list[str]:
 def _part(
     row: str, part: str, variants: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """The options that one part of a row sets."""
+    """Return the options that one part of a row sets."""
     if part == UNTRAINED:
         return {}
     option, is_option, value = part.partition("=")
@@ -96,14 +97,14 @@ def _part(
 
 
 def _typed(value: str, default: Any) -> Any:
-    """Read a value as the type that its default has."""
+    """Parse a value as the type of its default."""
     if isinstance(default, bool):
         if value.lower() not in ("true", "false"):
             raise ValueError
         return value.lower() == "true"
     if isinstance(default, tuple):
         return tuple(_typed(item, default[0] if default else "") for item in value.split(",") if item)
-    if default is None:  # says nothing of the type: a number if it can be read as one
+    if default is None:  # of no type: a number if it can be parsed as one
         if value.lower() == "none":
             return None
         for kind in (int, float):
@@ -118,15 +119,15 @@ def _typed(value: str, default: Any) -> Any:
 def _canonical(
     mechanism: str, options: Mapping[str, Any], variants: Mapping[str, Mapping[str, Any]], untrained: bool
 ) -> str:
-    """Say the options in as few words as the variants allow."""
+    """Return the shortest notation of the options: variants first, then single options."""
     left, parts = dict(options), []
     for variant, sets in sorted(variants.items(), key=lambda item: (-len(item[1]), item[0])):
         if sets and all(left.get(option, object()) == value for option, value in sets.items()):
             parts.append(variant)
             left = {option: value for option, value in left.items() if option not in sets}
-    written = [f"{option}={_written(value)}" for option, value in left.items()]
-    return "@".join([mechanism, *sorted(parts), *written, *([UNTRAINED] if untrained else [])])
+    assigned = [f"{option}={_as_text(value)}" for option, value in left.items()]
+    return "@".join([mechanism, *sorted(parts), *assigned, *([UNTRAINED] if untrained else [])])
 
 
-def _written(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

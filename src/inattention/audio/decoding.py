@@ -6,9 +6,10 @@
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from io import BufferedIOBase
 from math import gcd
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -26,7 +27,7 @@ class AudioError(ValueError):
 
 
 @contextmanager
-def open_audio(file: str | Path | BinaryIO) -> Generator[soundfile.SoundFile]:
+def open_audio(file: str | Path | BufferedIOBase) -> Generator[soundfile.SoundFile]:
     """Open audio that libsndfile decodes (wav, flac, mp3, ogg, opus, ...).
 
     Args:
@@ -49,7 +50,7 @@ def open_audio(file: str | Path | BinaryIO) -> Generator[soundfile.SoundFile]:
 
 
 def read_samples(
-    file: str | Path | BinaryIO, *, first: int = 0, count: int = -1
+    file: str | Path | BufferedIOBase, *, first: int = 0, count: int = -1
 ) -> tuple[Float[np.ndarray, "samples channels"], int]:
     """Read samples and their sampling rate.
 

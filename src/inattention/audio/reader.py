@@ -1,8 +1,9 @@
 """Waveforms of files and of lhotse cuts: one channel, checked, at the sampling rate that is asked for."""
 
 import os
+from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ def load_audio(path: str | Path, sampling_rate: int) -> Float[Tensor, " samples"
     return decode_audio(path, str(path), sampling_rate)
 
 
-def decode_audio(file: Path | BinaryIO, name: str, sampling_rate: int) -> Float[Tensor, " samples"]:
+def decode_audio(file: Path | BufferedIOBase, name: str, sampling_rate: int) -> Float[Tensor, " samples"]:
     """Read a path or an open file as one channel, see `load_audio`.
 
     Args:

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_help())
         return 0
     if words[0] == "--version":
-        from inattention import __version__
+        from inattention.version import __version__
 
         print(__version__)
         return 0

@@ -30,11 +30,11 @@ def run(arguments: list[str]) -> int:
         settings: flat(ConversionConfig) = field(default_factory=ConversionConfig)  # ty: ignore[invalid-type-form]
 
     options = parse(Convert, "convert", arguments)
-    from inattention.conversion.convert import convert, summary
+    from inattention.conversion.convert import convert
     from inattention.corpora.core.corpus import open_corpus
     from inattention.model.transformer import AudioTransformer
 
     encoder = AudioTransformer.from_pretrained(options.model)
-    print(summary(convert(encoder, open_corpus(options.corpus), options.out, options.settings)))
+    print(convert(encoder, open_corpus(options.corpus), options.out, options.settings).summary())
     print(f"model: {options.out}")
     return 0

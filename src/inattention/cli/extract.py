@@ -34,8 +34,8 @@ def run(arguments: list[str]) -> int:
 
     done = extract_folder(options.model, options.folder, options.out, **asdict(options.settings))
     print(
-        f"{done['extracted']} of {done['files']} files extracted, {done['done_before']} were done before, "
-        f"{done['bad']} could not be used; {done['audio_hours']:.2f} hours of audio at "
-        f"{done['audio_seconds_per_second']:.0f} times real time\nfeatures: {done['out']}"
+        f"{done.extracted} of {done.files} files extracted, {done.done_before} were done before, "
+        f"{done.bad} could not be used; {done.audio_hours:.2f} hours of audio at "
+        f"{done.audio_seconds_per_second:.0f} times real time\nfeatures: {done.out}"
     )
-    return 1 if done["bad"] else 0
+    return 1 if done.bad else 0

@@ -11,7 +11,7 @@ from inattention.cli.options import flat, parse
 from inattention.probing.config import ProbeConfig
 
 if TYPE_CHECKING:
-    from inattention.encoders.ours import Source
+    from inattention.encoders.base import FeatureSource
     from inattention.probing.results import ProbeReport
 
 MEL, MEL_NO_CMVN = "mel", "mel-no-cmvn"
@@ -76,14 +76,15 @@ def run_probe(model: str, corpus: Path, out: Path | None, config: ProbeConfig) -
     return report
 
 
-def open_source(model: str, config: ProbeConfig) -> "Source":
+def open_source(model: str, config: ProbeConfig) -> "FeatureSource":
     """Return the features that a name on the command line stands for.
 
     Raises:
         ModelFolderError: if it is no model.
     """
     from inattention.audio.config import FeatureConfig
-    from inattention.encoders.ours import EncoderSource, MelSource
+    from inattention.encoders.mel import MelSource
+    from inattention.encoders.ours import EncoderSource
     from inattention.model.transformer import AudioTransformer, ModelFolderError
     from inattention.probing.training import device_of
 

@@ -1,1 +1,1 @@
-"""A trained encoder with another attention mechanism: derived maps, installation, distillation."""
+"""Conversion of a trained encoder to another attention mechanism: derived maps, installation, distillation."""

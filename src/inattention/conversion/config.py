@@ -1,4 +1,4 @@
-"""Every number of a conversion, as one record. It imports nothing heavy, so that the command line can show it."""
+"""Settings of a conversion, without heavy imports so that the command line can show them."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -8,21 +8,21 @@ from inattention.probing.config import ProbeConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionConfig:
-    """How an encoder is converted to input-independent attention, and what is measured of it.
+    """Settings of a conversion to input-independent attention, and of what is measured.
 
     Attributes:
-        maps: ``per-layer``, each layer its own derived maps; ``shared``, their mean over layers for all.
-        utterances: of the training split, that maps are derived from.
-        held_out: of the dev split, that they are compared on.
-        crop_steps: steps that utterances are cut to for it; if left out, what half of the training split reaches.
-        steps: of distillation; 0 for none.
-        batch_size: utterances a step of distillation.
-        learning_rate: of distillation, at its highest.
-        probed: probe the encoder before, right after and after distillation, and its untrained copy.
-        probes: the probes.
-        timing_rounds: how often forward passes are timed.
-        threads: threads of PyTorch while they are timed.
-        seed: of every choice.
+        maps: ``per-layer`` for maps of each layer; ``shared`` for their mean over layers in all of them.
+        utterances: number of utterances of the training split that maps are derived from.
+        held_out: number of utterances of the dev split that maps are compared on.
+        crop_steps: number of frames of a crop; defaults to a length that half of the training split reaches.
+        steps: number of optimizer steps of the distillation; 0 for none.
+        batch_size: number of utterances per step of the distillation.
+        learning_rate: peak learning rate of the distillation.
+        probed: probe the untrained encoder, the teacher, and the student before and after distillation.
+        probes: settings of the probes.
+        timing_rounds: number of rounds in which forward passes are timed.
+        threads: number of threads of PyTorch in these rounds.
+        seed: of all random choices.
     """
 
     maps: Literal["per-layer", "shared"] = "per-layer"
@@ -47,5 +47,5 @@ class ConversionConfig:
             raise ValueError("steps must not be negative, and learning_rate above 0")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data for JSON."""
+        """Return plain data for JSON."""
         return {**asdict(self), "probes": self.probes.to_dict()}

@@ -1,10 +1,10 @@
-"""A student encoder held against its teacher: the mean absolute difference of their hidden states, layer by layer.
+"""Distillation of a student encoder: the mean absolute difference between its hidden states and the teacher's.
 
-What is slow in speech, such as who speaks, is a small part of what differs from step to step, and would be learned
-last. So in training the means over each utterance's steps are held against each other too, `SLOW` times as heavily.
+Slow properties of speech, such as the speaker, contribute little to the difference of single frames and would be
+learned last. In training, the loss therefore also compares the means over the frames of each utterance, with weight
+`SLOW`.
 
-The training loop, its checkpoints and its progress are those of pre-training. What both encoders hear is the features
-as they are, nothing masked.
+The training loop, checkpoints and progress bar are those of pre-training. Both encoders receive unmasked features.
 """
 
 import torch
@@ -18,15 +18,15 @@ from inattention.pretraining.examples import Batch
 from inattention.pretraining.manifest import Run
 
 CHECKPOINT_MINUTES = 2.0
-SLOW = 4.0  # what a step's share of its utterance's mean counts, beside the step itself
+SLOW = 4.0  # weight of the difference of utterance means, relative to that of frames
 
 
 class Distillation(nn.Module):
-    """A student that is trained and a teacher that is not.
+    """A student that is trained and a frozen teacher.
 
     Args:
-        teacher: stays as it is; it is no part of the state that checkpoints keep.
-        student: with as many layers, as wide.
+        teacher: not part of the state in checkpoints.
+        student: of the same number of layers and width.
     """
 
     def __init__(self, teacher: AudioTransformer, student: AudioTransformer) -> None:
@@ -35,12 +35,12 @@ class Distillation(nn.Module):
         self._teacher = (teacher.eval(),)
 
     def forward(self, batch: Batch) -> tuple[Float[Tensor, ""], int]:
-        """Give the sum of absolute differences over all layers' valid steps, and how many numbers there are.
+        """Return the summed absolute difference over the valid frames of all layers, and the number of terms.
 
-        In training, differences of utterances' means are added.
+        In training mode, differences of utterance means are added.
 
         Args:
-            batch: with the clean input features as its target.
+            batch: a batch whose target are the unmasked input features.
         """
         (teacher,) = self._teacher
         features, valid = batch.target, batch.valid
@@ -49,25 +49,35 @@ class Distillation(nn.Module):
         got = self.student(features, valid, output_hidden_states=True).hidden_states
         assert wanted is not None
         assert got is not None
-        # Steps that are no part of an utterance may hold anything, NaN included.
-        apart = [(one - other).where(valid[..., None], 0.0) for one, other in zip(got[1:], wanted[1:], strict=True)]
-        error = torch.stack([layer.abs().sum() for layer in apart]).sum()
+        # Padding may contain anything, NaN included.
+        pairs = zip(got[1:], wanted[1:], strict=True)
+        differences = [(one - other).where(valid[..., None], 0.0) for one, other in pairs]
+        error = torch.stack([layer.abs().sum() for layer in differences]).sum()
         if self.training:
-            slow = torch.stack([layer.sum(1).abs().sum() for layer in apart]).sum()  # a mean counts for all its steps
+            slow = torch.stack([layer.sum(1).abs().sum() for layer in differences]).sum()  # means times frames
             error = error + SLOW * slow
-        return error, len(apart) * int(valid.sum()) * apart[0].shape[-1]
+        return error, len(differences) * int(valid.sum()) * differences[0].shape[-1]
 
 
 def distillation_run(
     student: AudioTransformer, corpus: Corpus, *, steps: int, batch_size: int, learning_rate: float, seed: int
 ) -> Run:
-    """Give the run that trains a student; with the target ``input``, batches bring the features as they are."""
+    """Return the run that trains a student.
+
+    Args:
+        student: the student.
+        corpus: unlabelled speech.
+        steps: number of optimizer steps.
+        batch_size: number of utterances per step.
+        learning_rate: peak learning rate.
+        seed: of the order of utterances.
+    """
     training = PretrainingConfig(
         steps=steps,
         batch_size=batch_size,
         learning_rate=learning_rate,
         weight_decay=0.0,
-        target="input",
+        target="input",  # batches then contain the unmasked features
         held_out_draws=1,
         validate_every=max(1, steps // 10),
         checkpoint_minutes=CHECKPOINT_MINUTES,

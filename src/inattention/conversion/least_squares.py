@@ -1,4 +1,4 @@
-"""Least squares with weights that are not negative and sum to 1: every row of an attention map is such a problem."""
+"""Least squares on the simplex (weights are non-negative and sum to 1): the problem of each row of a fixed map."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 class Solution(NamedTuple):
-    """Weights, and how far they may be from the best.
+    """Weights, and an upper bound of their distance from the optimum.
 
     Attributes:
         weights: rows on the simplex.
-        gaps: at most so much lies between each row's objective and its least.
+        gaps: upper bound of the difference between each row's objective and its minimum.
     """
 
     weights: Float[Tensor, "rows keys"]
@@ -30,21 +30,21 @@ def least_squares(
 ) -> Solution:
     """Minimise w G w' - 2 c w' + ridge |w - start|² for each row c of ``cross``, over w >= 0 with a sum of 1.
 
-    With G = E[V V'] and c = E[o V'] this is E|w V - o|², but for a constant: the expected error of an average of V
-    that is to stand for o. As rows sum to 1, taking one vector from all of V and o changes nothing, so both are
-    centred first: what all values share would else drown what tells them apart.
+    With G = E[V V'] and c = E[o V'] this is E|w V - o|² up to a constant: the expected error of an average of V that
+    replaces o. Because rows sum to 1, subtracting one vector from all of V and o changes nothing. Both are centred
+    first, which improves the condition of the problem: the component that all values share would dominate it.
 
-    The method is accelerated projected gradient, restarted where it overshoots (Beck and Teboulle 2009; O'Donoghue
-    and Candès 2015). It ends when every row's Frank-Wolfe gap, w g - min(g) for the gradient g, which bounds how far
-    its objective is from the least, is small.
+    The method is accelerated projected gradient descent with restarts (Beck and Teboulle 2009; O'Donoghue and Candès
+    2015). It ends when the Frank-Wolfe gap of every row is small: w g - min(g) for the gradient g, an upper bound of
+    the difference between the objective and its minimum.
 
     Args:
-        gram: E[V V'], of keys with each other.
-        cross: E[o V'], a row a problem.
-        start: rows on the simplex; where the objective does not care, weights stay near them.
-        ridge: as a share of the mean of the centred diagonal of ``gram``.
+        gram: E[V V'] of the keys.
+        cross: E[o V'], one problem per row.
+        start: rows on the simplex; where the objective is flat, weights stay near them.
+        ridge: penalty, as a share of the mean of the centred diagonal of ``gram``.
         tolerance: of the gaps, as a share of the same.
-        iterations: at most.
+        iterations: largest number of iterations.
 
     >>> gram, cross = torch.eye(2), torch.tensor([[0.9, 0.1], [2.0, -1.0]])
     >>> least_squares(gram, cross, torch.full((2, 2), 0.5)).weights.round(decimals=3).tolist()
@@ -55,7 +55,7 @@ def least_squares(
     cross = (cross - shared).double()
     start = start.double()
     scale = float(gram.diagonal().mean())
-    if scale <= 0:  # all values are alike: any weights do
+    if scale <= 0:  # all values are equal: any weights are optimal
         return Solution(start, start.new_zeros(len(start)))
     gram, cross = gram / scale + ridge * torch.eye(len(gram)), cross / scale + ridge * start
     rate = 1 / float(torch.linalg.eigvalsh(gram)[-1].clamp(min=1e-12))
@@ -77,10 +77,10 @@ def least_squares(
 
 
 def project(points: Float[Tensor, "rows keys"]) -> Float[Tensor, "rows keys"]:
-    """Give the nearest points that are not negative and sum to 1.
+    """Project points onto the simplex.
 
-    The threshold that is taken from every coordinate is found by Newton's method on a convex piecewise-linear
-    function, from below, which ends at it exactly (Michelot 1986).
+    The threshold that is subtracted from every coordinate is found by Newton's method on a convex piecewise-linear
+    function, from below, which is exact after a finite number of iterations (Michelot 1986).
 
     >>> project(torch.tensor([[0.4, 0.4], [3.0, 0.0]])).tolist()
     [[0.5, 0.5], [1.0, 0.0]]
@@ -97,6 +97,6 @@ def project(points: Float[Tensor, "rows keys"]) -> Float[Tensor, "rows keys"]:
 
 
 def _gaps(weights: Tensor, gram: Tensor, cross: Tensor) -> Float[Tensor, " rows"]:
-    """Frank-Wolfe gaps: the objective's gradient along the way to the best corner."""
+    """Return the Frank-Wolfe gaps: the slope of the objective towards the best vertex of the simplex."""
     gradient = 2 * (weights @ gram - cross)
     return (weights * gradient).sum(1) - gradient.amin(1)

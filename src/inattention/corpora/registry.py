@@ -1,22 +1,51 @@
-"""The corpora that can be prepared. A new one is a module of its own and one line here."""
+"""The kinds of corpora that can be prepared. A new kind is a module of its own and one entry here."""
 
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.errors import CorpusError
 
 
+@runtime_checkable
+class Prepare(Protocol):
+    """The function `prepare` of each reader."""
+
+    def __call__(
+        self,
+        config: Any,
+        folder: str | Path,
+        *,
+        overwrite: bool = False,
+        workers: int | None = None,
+        progress: bool = True,
+    ) -> Corpus:
+        """Prepare a corpus in `folder`, unless the same corpus is there already.
+
+        Args:
+            config: The reader's settings.
+            folder: The folder of the corpus.
+            overwrite: Prepare the corpus in any case, and replace one that is in `folder`.
+            workers: Processes; by default one a core. The corpus does not depend on their number.
+            progress: Show a progress bar on stderr.
+
+        Raises:
+            CorpusError: `folder` contains something else or cannot be written, or the corpus cannot be made; the
+                message says why.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class CorpusKind:
-    """Where the code of a kind of corpus is; it is imported when it is needed.
+    """A kind of corpus, whose module is not imported before it is used.
 
     Attributes:
-        module: Name of its module, which has `prepare(config, folder, *, overwrite, workers, progress) -> Corpus`.
-        config_name: Name of the config's dataclass in that module, whose import is light.
-        summary: One line for help texts.
+        module: The reader's module, with a function `prepare` (see `Prepare`). Importing it is cheap.
+        config_name: The dataclass of settings in that module.
+        summary: A line for help texts.
     """
 
     module: str
@@ -24,10 +53,10 @@ class CorpusKind:
     summary: str
 
     def config_class(self) -> type[Any]:
-        """Return the dataclass that configures it."""
+        """Return the dataclass of its settings."""
         return getattr(importlib.import_module(self.module), self.config_name)
 
-    def prepare(self) -> Callable[..., Corpus]:
+    def prepare(self) -> Prepare:
         """Return the function that prepares it."""
         return importlib.import_module(self.module).prepare
 
@@ -55,7 +84,7 @@ def corpus_kind(name: str) -> CorpusKind:
     """Return the kind of corpus of a name.
 
     Raises:
-        CorpusError: There is none of that name.
+        CorpusError: There is no such kind.
     """
     if name not in CORPORA:
         raise CorpusError(f"there is no corpus {name!r}: choose from {', '.join(CORPORA)}")

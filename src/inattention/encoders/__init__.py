@@ -1,1 +1,1 @@
-"""Trained encoders, ours and Hugging Face's, and input features, behind one small interface."""
+"""Encoders, ours and Hugging Face's, and log-mel features behind one small interface."""

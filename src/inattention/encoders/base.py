@@ -1,70 +1,135 @@
-"""What attention maps can be captured from: our encoders, and those of Hugging Face's `transformers`.
+"""Interfaces of encoders: frozen features for probes, attention maps for analysis and conversion.
 
-A source cuts a waveform to so many of its steps and gives the maps of a batch of such crops. All crops of a batch
-have the same length, so no map holds padding.
+A feature source turns whole utterances into features; a map source returns the attention maps of crops of equal length,
+so that no map contains padding. An encoder may be both (`ours.EncoderSource`), features of one kind or the other only
+one of them (`mel.MelSource`, `hugging_face.HuggingFaceMaps`). Implementations depend on this module and never the other
+way round.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float
-from torch import Tensor, nn
-
-from inattention.audio.frames import stack, steps_of
-from inattention.audio.log_mel import log_mel
-from inattention.model.transformer import AudioTransformer
+from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A stretch of an utterance.
+    """A section of an utterance.
 
     Attributes:
-        inputs: what the encoder takes, without a batch axis.
-        log_mel: what stands at each step, for the eye.
-        start_seconds: where the stretch begins in its utterance.
+        inputs: input of the encoder, without a batch axis.
+        log_mel: log-mel spectrum at each frame, to be displayed beside a map.
+        start_seconds: start of the section in its utterance.
     """
 
     inputs: Float[Tensor, "..."]
-    log_mel: Float[Tensor, "steps mels"]
+    log_mel: Float[Tensor, "time mels"]
     start_seconds: float
 
 
-@runtime_checkable
-class MapSource(Protocol):
-    """An encoder whose attention maps can be had for crops of equal length.
+class Source(Protocol):
+    """Properties that every encoder or feature extractor declares."""
 
-    Attributes:
-        name: what figures call it.
-        layers: depths at which there are maps; layers that share their weights count each.
-        heads: maps a layer.
-        sampling_rate: Hz of the waveforms that it takes.
-        step_seconds: time from one step to the next; None if steps are not one after the other in time.
-        shortest: steps of the shortest crop.
-        longest: steps of the longest crop; None if there is no limit.
+    @property
+    def name(self) -> str:
+        """Label in tables and figures."""
+        ...
+
+    @property
+    def sampling_rate(self) -> int:
+        """Sampling rate of the waveforms that it takes, in Hz."""
+        ...
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Frame shift in seconds; None if frames do not follow each other in time."""
+        ...
+
+    @property
+    def layers(self) -> int:
+        """Number of layers; layers that share their weights count each, and features without a model have none."""
+        ...
+
+
+@runtime_checkable
+class FeatureSource(Source, Protocol):
+    """A source of features whose times are known.
+
+    Frame t of an utterance is centred at ``first_center_seconds + t * step_seconds``.
     """
 
-    name: str
-    layers: int
-    heads: int
-    sampling_rate: int
-    step_seconds: float | None
-    shortest: int
-    longest: int | None
+    @property
+    def step_seconds(self) -> float:
+        """Frame shift in seconds."""
+        ...
+
+    @property
+    def first_center_seconds(self) -> float:
+        """Time of the centre of the first frame."""
+        ...
+
+    @property
+    def frames_per_step(self) -> int:
+        """Number of acoustic frames stacked in one frame, evenly spaced over it; 1 without stacking."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Number of features of a frame."""
+        ...
+
+    def features(
+        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False
+    ) -> list[Float[Tensor, "_ *layers width"]]:
+        """Return the features of each utterance, independent of the others in the batch, on the CPU.
+
+        Args:
+            waveforms: one channel each, at ``sampling_rate``.
+            all_layers: return all hidden states, (time, layers + 1, width) with the embedded input first, instead of
+                the last one, (time, width).
+
+        Raises:
+            ValueError: if a waveform cannot be used; the message states the reason.
+        """
+        ...
+
+
+@runtime_checkable
+class MapSource(Source, Protocol):
+    """A source of attention maps of crops of equal length."""
+
+    @property
+    def heads(self) -> int:
+        """Number of heads of a layer."""
+        ...
+
+    @property
+    def shortest(self) -> int:
+        """Number of frames of the shortest crop."""
+        ...
+
+    @property
+    def longest(self) -> int | None:
+        """Number of frames of the longest crop; None if there is no limit."""
+        ...
 
     def steps(self, samples: int) -> int:
-        """Say how many steps a waveform of so many samples has."""
+        """Return the number of frames of a waveform of this many samples."""
         ...
 
     def starts(self, samples: int, steps: int) -> int:
-        """Say at how many places a crop of so many steps can begin; 0 if the waveform is too short."""
+        """Return the number of places at which a crop of this many frames can begin; 0 if the waveform is too short."""
         ...
 
     def crop(self, waveform: Float[Tensor, " samples"], start: int, steps: int) -> Crop:
-        """Cut a waveform at one of those places.
+        """Crop a waveform.
+
+        Args:
+            waveform: one channel, at ``sampling_rate``.
+            start: one of the places counted by `starts`.
+            steps: number of frames.
 
         Raises:
             ValueError: if the audio cannot be used.
@@ -72,83 +137,5 @@ class MapSource(Protocol):
         ...
 
     def maps(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "layers batch heads time time"]:
-        """Give the maps of crops of equal length."""
+        """Return the attention maps of a batch of crops of equal length, on the CPU."""
         ...
-
-
-class EncoderMaps:
-    """Maps of our own encoders. Features are normalised over the whole utterance, as in training, then cut.
-
-    Args:
-        model: the encoder; it is used in evaluation mode and left as it was.
-        name: what figures call it.
-    """
-
-    def __init__(self, model: AudioTransformer, name: str = "encoder") -> None:
-        config = model.config
-        self.model, self.name, self.features = model, name, config.features
-        self.layers, self.heads = config.layers, config.heads
-        self.shortest = 2
-        self.longest: int | None = config.max_length
-        self.sampling_rate = config.features.sampling_rate
-        self.step_seconds: float | None = config.features.step_seconds
-
-    def steps(self, samples: int) -> int:
-        """Say how many steps a waveform of so many samples has."""
-        return (1 + samples // self.features.hop_samples) // self.features.stack if samples > 0 else 0
-
-    def starts(self, samples: int, steps: int) -> int:
-        """Say at how many places a crop of so many steps can begin."""
-        return max(0, self.steps(samples) - steps + 1)
-
-    def crop(self, waveform: Float[Tensor, " samples"], start: int, steps: int) -> Crop:
-        """Cut the features of a waveform.
-
-        Raises:
-            ValueError: if the audio is empty or holds NaN or infinity.
-        """
-        frames = log_mel(waveform, self.features)
-        mels = stack(frames, self.features.stack).unflatten(1, (self.features.stack, -1)).mean(1)
-        window = slice(start, start + steps)
-        return Crop(steps_of(frames, self.features)[window], mels[window], start * self.features.step_seconds)
-
-    @torch.no_grad()
-    def maps(self, inputs: Float[Tensor, "batch time size"]) -> Float[Tensor, "layers batch heads time time"]:
-        """Give the maps, as each mechanism's definition has them."""
-        with evaluating(self.model):
-            return self.model.attention_maps(inputs.to(next(self.model.parameters()).device)).cpu()
-
-
-def as_source(model: "AudioTransformer | MapSource | nn.Module", name: str | None = None) -> MapSource:
-    """Give the source of a model's maps.
-
-    Args:
-        model: one of our encoders, a Hugging Face audio encoder, or a source itself, which is given back.
-        name: what figures call it.
-
-    Raises:
-        ValueError: if it is none of them.
-    """
-    if isinstance(model, AudioTransformer):
-        return EncoderMaps(model, name or "encoder")
-    if isinstance(model, MapSource):
-        return model
-    if isinstance(model, nn.Module) and hasattr(model, "config") and hasattr(model.config, "num_attention_heads"):
-        from inattention.encoders.hugging_face import HuggingFaceMaps
-
-        return HuggingFaceMaps(model, name)
-    raise ValueError(f"{type(model).__name__} is neither one of our encoders nor a Hugging Face audio encoder")
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Generator[None]:
-    """Put a model in evaluation mode, and afterwards every part of it back in its own."""
-    modes = [(module, module.training) for module in model.modules()]
-    if any(training for _, training in modes):  # else what mechanisms keep while in evaluation would be dropped
-        model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            if module.training != training:
-                module.train(training)

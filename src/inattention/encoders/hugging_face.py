@@ -1,10 +1,10 @@
-"""Attention maps of Hugging Face's audio encoders: wav2vec 2.0, HuBERT, WavLM, AST and their like.
+"""Attention maps of Hugging Face audio encoders: wav2vec 2.0, HuBERT, WavLM, AST and similar ones.
 
-Two kinds of input are known: the waveform, through strided convolutions (``config.conv_stride``), and AST's
-spectrogram in patches. The encoder is asked for its attentions through `transformers`' plain ("eager") attention, the
-one that forms them.
+Two kinds of input are supported: the waveform, through strided convolutions (``config.conv_stride``), and the
+spectrogram in patches of AST. Maps are computed by the "eager" attention of `transformers`, the only one that returns
+them.
 
-`transformers` gives WavLM's weights averaged over heads, the same map for every head. Here each head has its own.
+For WavLM, `transformers` returns weights averaged over heads, the same map for every head. Here each head has its own.
 """
 
 import math
@@ -21,25 +21,26 @@ from torch import Tensor, nn
 from inattention.audio.config import FeatureConfig
 from inattention.audio.log_mel import log_mel
 from inattention.audio.reader import check_samples
-from inattention.encoders.base import Crop, evaluating
+from inattention.encoders.base import Crop
+from inattention.model.chunks import evaluating
 
 SAMPLING_RATE = 16_000  # of all encoders of these families
-SPECIAL_TOKENS = 2  # of AST: they come before the patches
+SPECIAL_TOKENS = 2  # of AST, before the patches
 _AST_WINDOW, _AST_HOP = 400, 160  # samples
 
 
 class HuggingFaceMaps:
-    """Maps of a Hugging Face audio encoder.
+    """Attention maps of a Hugging Face audio encoder.
 
     Args:
         model: such as ``Wav2Vec2Model``, ``HubertModel``, ``WavLMModel`` or ``ASTModel``; it is used in evaluation
-            mode and left as it was.
-        name: what figures call it; the model's type if left out.
-        normalise: bring each crop's waveform to mean 0 and variance 1, as most of these encoders were trained; for
-            AST, to the mean and spread of its training data.
+            mode, and each module keeps its own mode.
+        name: label in figures; defaults to the type of the model.
+        normalise: normalise the waveform of each crop to mean 0 and variance 1, as most of these encoders were
+            trained; for AST, normalise by the mean and standard deviation of its training data.
 
     Raises:
-        ValueError: if the model takes neither of the two kinds of input, or cannot give its attention weights.
+        ValueError: if the model takes neither of the two kinds of input.
     """
 
     def __init__(self, model: nn.Module, name: str | None = None, *, normalise: bool = True) -> None:
@@ -59,17 +60,17 @@ class HuggingFaceMaps:
             self.shortest = self.longest = SPECIAL_TOKENS + self.bands * self.times
         else:
             raise ValueError(
-                f"{self.name}: it is not known what this model takes; waveforms through strided convolutions and "
-                "AST's patches are, any other needs a source of its own (inattention.encoders.base.MapSource)"
+                f"{self.name}: the input of this model is not supported, only waveforms through strided convolutions "
+                "and AST's patches are; any other needs a source of its own (inattention.encoders.base.MapSource)"
             )
 
     @property
     def takes_waveforms(self) -> bool:
-        """Whether it takes waveforms, not patches of a spectrogram."""
+        """Whether the input is a waveform and not patches of a spectrogram."""
         return self.step_seconds is not None
 
     def steps(self, samples: int) -> int:
-        """Say how many steps a waveform of so many samples has; AST has all of its patches or none."""
+        """Return the number of frames of a waveform of this many samples; AST has all of its patches or none."""
         if not self.takes_waveforms:
             return self.shortest if samples >= self._samples(self.shortest) else 0
         for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
@@ -77,12 +78,12 @@ class HuggingFaceMaps:
         return samples
 
     def starts(self, samples: int, steps: int) -> int:
-        """Say at how many places a crop of so many steps can begin."""
+        """Return the number of places at which a crop of this many frames can begin."""
         room = samples - self._samples(steps)
         return 1 + room // self.hop if room >= 0 else 0
 
     def crop(self, waveform: Float[Tensor, " samples"], start: int, steps: int) -> Crop:
-        """Cut a waveform.
+        """Crop a waveform.
 
         Raises:
             ValueError: if the audio is empty, silent or not finite.
@@ -95,30 +96,30 @@ class HuggingFaceMaps:
             return self._patches_of(samples, begin)
         if self.normalise:
             samples = (samples - samples.mean()) / (samples.var(correction=0) + 1e-7).sqrt()
-        # A step is centred amid the samples that its convolutions see.
+        # A frame is centred in the samples that its convolutions see.
         config = FeatureConfig(hop_seconds=self.hop / SAMPLING_RATE, deltas=False, stack=1)
-        frames = log_mel(waveform[self._samples(1) // 2 :], config)
-        return Crop(samples, frames[start : start + steps], begin)
+        spectrum = log_mel(waveform[self._samples(1) // 2 :], config)
+        return Crop(samples, spectrum[start : start + steps], begin)
 
     @torch.no_grad()
     def maps(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "layers batch heads time time"]:
-        """Give the weights that the encoder's attention forms.
+        """Return the attention weights of the encoder.
 
         Raises:
-            ValueError: if the model gives none.
+            ValueError: if the model does not return them for every layer.
         """
         parameter = next(self.model.parameters())
-        with evaluating(self.model), _eager(self.model), _weights_a_head():
+        with evaluating(self.model), _eager(self.model), _weights_per_head():
             output = self.model(inputs.to(parameter), output_attentions=True)
         found = output.attentions or ()
-        # WavLM repeats what it takes for one map over all heads: (batch, heads, heads, time, time).
+        # WavLM repeats its weights as if they were one map for all heads: (batch, heads, heads, time, time).
         maps = [weights[:, 0] if weights.ndim == 5 else weights for weights in found if weights is not None]
         if len(maps) != self.layers:
-            raise ValueError(f"{self.name} gave attention weights of {len(maps)} of its {self.layers} layers")
+            raise ValueError(f"{self.name} returned attention weights of {len(maps)} of its {self.layers} layers")
         return torch.stack(maps).float().cpu()
 
     def _samples(self, steps: int) -> int:
-        """Say how many samples make so many steps, and no more."""
+        """Return the smallest number of samples that yields this many frames."""
         if not self.takes_waveforms:
             return (self.config.max_length - 1) * _AST_HOP + _AST_WINDOW
         for kernel, stride in zip(reversed(self.config.conv_kernel), reversed(self.config.conv_stride), strict=True):
@@ -126,26 +127,29 @@ class HuggingFaceMaps:
         return steps
 
     def _patches_of(self, samples: Float[Tensor, " samples"], begin: float) -> Crop:
-        """Make AST's input; for the eye, each patch's band at its time, with the floor in all other bands."""
+        """Return AST's input; the spectrum to display shows each patch's bands, with the minimum in all others."""
         from transformers import ASTFeatureExtractor
 
         config = self.config
         extractor = ASTFeatureExtractor(
             num_mel_bins=config.num_mel_bins, max_length=config.max_length, do_normalize=self.normalise
         )
-        taken = extractor(samples.numpy(), sampling_rate=SAMPLING_RATE, return_tensors="pt")["input_values"][0]
-        seen = taken.new_full((self.bands, self.times, config.num_mel_bins), float(taken.min()))
+        spectrum = extractor(samples.numpy(), sampling_rate=SAMPLING_RATE, return_tensors="pt")["input_values"][0]
+        patches = spectrum.new_full((self.bands, self.times, config.num_mel_bins), float(spectrum.min()))
         for band in range(self.bands):
             low = band * config.frequency_stride
             for time in range(self.times):
-                frames = taken[time * config.time_stride :][: config.patch_size, low : low + config.patch_size]
-                seen[band, time, low : low + config.patch_size] = frames.mean(0)
-        special = taken.new_full((SPECIAL_TOKENS, config.num_mel_bins), float(taken.min()))
-        return Crop(taken, torch.cat([special, seen.flatten(0, 1)]), begin)
+                patch = spectrum[time * config.time_stride :][: config.patch_size, low : low + config.patch_size]
+                patches[band, time, low : low + config.patch_size] = patch.mean(0)
+        special = spectrum.new_full((SPECIAL_TOKENS, config.num_mel_bins), float(spectrum.min()))
+        return Crop(spectrum, torch.cat([special, patches.flatten(0, 1)]), begin)
 
 
 def load_hugging_face(folder: str) -> nn.Module:
-    """Load an encoder that `transformers` knows, from a folder or a hub name; only safetensors, none of their code.
+    """Load an encoder with `transformers`, from safetensors and without running code from the folder.
+
+    Args:
+        folder: folder or hub name.
 
     Raises:
         ValueError: if it cannot be loaded.
@@ -153,23 +157,23 @@ def load_hugging_face(folder: str) -> nn.Module:
     try:
         from transformers import AutoModel
     except ImportError:
-        raise ValueError(f"{folder}: to read a Hugging Face model, install transformers") from None
+        raise ValueError(f"{folder}: install transformers to load a Hugging Face model") from None
     try:
         model = AutoModel.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
-    except Exception as error:  # whatever is wrong with a stranger's folder
+    except Exception as error:  # a downloaded folder may fail in any way
         raise ValueError(f"{folder} cannot be loaded: {' '.join(str(error).split())}") from error
     return model.eval()
 
 
 def _patches(config: Any) -> tuple[int, int]:
-    """Say how many patches AST makes along frequency and along time."""
+    """Return the number of patches of AST along frequency and along time."""
     bands = (config.num_mel_bins - config.patch_size) // config.frequency_stride + 1
     return bands, (config.max_length - config.patch_size) // config.time_stride + 1
 
 
 @contextmanager
 def _eager(model: Any) -> Generator[None]:
-    """Let attention form its weights, and afterwards compute as it did."""
+    """Switch to eager attention, which computes its weights, and back afterwards."""
     before = getattr(model.config, "_attn_implementation", None)
     if before in (None, "eager"):
         yield
@@ -182,12 +186,12 @@ def _eager(model: Any) -> Generator[None]:
 
 
 @contextmanager
-def _weights_a_head() -> Generator[None]:
-    """Keep PyTorch's attention function from averaging its weights over heads."""
-    averaging = F.multi_head_attention_forward
+def _weights_per_head() -> Generator[None]:
+    """Prevent PyTorch's attention function from averaging its weights over heads."""
+    forward = F.multi_head_attention_forward
 
-    def of_each_head(*args: Any, **kwargs: Any) -> Any:
-        return averaging(*args, **{**kwargs, "average_attn_weights": False})
+    def without_average(*args: Any, **kwargs: Any) -> Any:
+        return forward(*args, **{**kwargs, "average_attn_weights": False})
 
-    with patch.object(F, "multi_head_attention_forward", of_each_head):
+    with patch.object(F, "multi_head_attention_forward", without_average):
         yield

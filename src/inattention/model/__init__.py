@@ -1,1 +1,1 @@
-"""The encoder: its settings, its layers, saving and loading, and features from any audio."""
+"""The encoder: config, layers, saving and loading, and features of any audio."""

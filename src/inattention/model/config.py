@@ -1,4 +1,4 @@
-"""Every number of a model, as one record that is saved beside its weights."""
+"""The config of a model, which is saved beside its weights."""
 
 import math
 from collections.abc import Mapping
@@ -7,24 +7,24 @@ from typing import Any, Literal
 
 from inattention.audio.config import FeatureConfig
 
-# Far beyond any model; a file that asks for more is refused before it is built.
+# Far beyond any model; a file that asks for more is rejected before the model is built.
 MOST_LAYERS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class AudioTransformerConfig:
-    """What an `AudioTransformer` is. The defaults are the paper's sizes.
+    """Config of an `AudioTransformer`. The defaults are the paper's sizes.
 
     Attributes:
         attention: the mechanism, one of ``inattention.attention.mechanisms()``.
         attention_options: the mechanism's own options, as its card explains them.
-        width: features of a step inside the encoder.
+        width: features of a frame inside the encoder.
         heads: attention heads, which share the width.
-        layers: how many layers a step goes through.
+        layers: how many layers a frame goes through.
         feed_forward: width inside the feed-forward part of a layer.
         share_layers: one set of values, output and feed-forward weights serves all layers (ALBERT).
         maps: whether the mechanism is one for all layers or one a layer.
-        max_length: the longest input in steps that the model is trained on; `extract` takes longer in chunks.
+        max_length: the longest input in frames that the model is trained on; `extract` takes longer in chunks.
         dropout: on the embedded input and on what each half of a layer adds.
         norm_epsilon: of the layer norms.
         features: how a waveform becomes the model's input.
@@ -64,23 +64,23 @@ class AudioTransformerConfig:
 
     @property
     def input_size(self) -> int:
-        """Dimensions of an input step."""
+        """Dimensions of an input frame."""
         return self.features.size
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data for JSON."""
+        """Return the config as plain data for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], source: str = "config") -> "AudioTransformerConfig":
-        """Read it from plain data.
+        """Return a config from plain data.
 
         Args:
-            data: as `to_dict` gives it; what is left out has its default.
-            source: what to call it in messages.
+            data: as `to_dict` returns it; missing fields take their defaults.
+            source: name of the data in error messages.
 
         Raises:
-            ValueError: for a setting that does not exist or has the wrong type; nothing is dropped in silence.
+            ValueError: for an unknown field, or one of the wrong type.
         """
         settings = _checked(cls, data, source)
         if "features" in settings and not isinstance(settings["features"], FeatureConfig):
@@ -89,7 +89,7 @@ class AudioTransformerConfig:
 
 
 def _checked(of: type[AudioTransformerConfig] | type[FeatureConfig], data: Any, source: str) -> dict[str, Any]:
-    """Check names and plain types against a dataclass of numbers, words and truth values."""
+    """Return fields as a dict, after checking their names and plain types against a dataclass."""
     if not isinstance(data, Mapping):
         raise ValueError(f"{source}: expected settings by name, found {type(data).__name__}")
     default = {f.name: getattr(of(), f.name) for f in fields(of)}

@@ -3,8 +3,8 @@
     hidden ─┬─> values ─> mechanism(hidden, values) ─> output ─(+)─> norm ─┬─> feed-forward ─(+)─> norm ─>
             └────────────────────────────────────────────────────┘         └──────────────────┘
 
-The mechanism owns what makes its weights. Values, output and feed-forward are the same for all mechanisms, and are
-started before it from the same random stream: two models of one seed differ in their mechanism alone.
+The mechanism owns what its weights are made of. Values, output and feed-forward are the same for all mechanisms, and
+are initialised before it from the same random stream: two models of one seed differ in their mechanism alone.
 """
 
 from contextlib import ExitStack
@@ -17,22 +17,23 @@ from torch import Tensor, nn
 
 from inattention import attention
 from inattention.attention import AttentionMechanism
-from inattention.attention.ops.padding import projection, split_heads, zero_invalid
+from inattention.attention.ops.padding import mask_or_none, tracing, zero_invalid
+from inattention.attention.ops.projections import projection, split_heads
 from inattention.model.config import AudioTransformerConfig
 
-# Steps that go through the feed-forward part at once on a CPU without gradients: enough for matrix products to run at
+# Frames that go through the feed-forward part at once on a CPU without gradients: enough for matrix products to run at
 # full rate, few enough for their wide activations to stay in the last-level cache.
-STEPS_IN_CACHE = 512
+FRAMES_IN_CACHE = 512
 
 
 @dataclass
 class EncoderOutput:
-    """What an encoder gives back.
+    """Output of an encoder.
 
     Attributes:
         last_hidden_state: (batch, time, width), the last layer.
-        hidden_states: the embedded input and every layer, if asked for; else None.
-        attention_maps: (layers, batch, heads, time, time), if asked for; else None.
+        hidden_states: the embedded input and every layer, if requested; else None.
+        attention_maps: (layers, batch, heads, time, time), if requested; else None.
     """
 
     last_hidden_state: Float[Tensor, "batch time width"]
@@ -40,8 +41,12 @@ class EncoderOutput:
     attention_maps: Float[Tensor, "layers batch heads time time"] | None = None
 
 
+# So that `torch.export` can return it and save it.
+torch.export.register_dataclass(EncoderOutput, serialized_type_name="inattention.model.encoder.EncoderOutput")
+
+
 class MultiHeadAttention(nn.Module):
-    """Values and output around a mechanism, which is handed in at each call, as layers may share it."""
+    """Values and output around a mechanism, which is passed at each call, as layers may share it."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -52,10 +57,10 @@ class MultiHeadAttention(nn.Module):
     def forward(
         self,
         hidden: Float[Tensor, "batch time width"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None,
         mechanism: AttentionMechanism,
     ) -> Float[Tensor, "batch time width"]:
-        """Mix values over time and map them back."""
+        """Mix values over time and project them."""
         values = split_heads(self.value(hidden), self.heads)
         mixed = mechanism(hidden, values, valid)
         return self.output(mixed.transpose(1, 2).flatten(2))
@@ -76,23 +81,23 @@ class Layer(nn.Module):
     def forward(
         self,
         hidden: Float[Tensor, "batch time width"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None,
         mechanism: AttentionMechanism,
     ) -> Float[Tensor, "batch time width"]:
-        """Go through the layer."""
+        """Apply the layer."""
         hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, valid, mechanism)))
         return self.feed_forward_norm(hidden + self.dropout(self.feed_forward(hidden)))
 
     def feed_forward(self, hidden: Float[Tensor, "batch time width"]) -> Float[Tensor, "batch time width"]:
         """Expand, exact GELU, contract.
 
-        Where no gradient is wanted, a CPU takes the steps in pieces whose wide activations stay in its cache, and
-        changes them in place: memory traffic, not arithmetic, is what a large batch would wait for.
+        Without gradients, a CPU takes the frames in pieces whose wide activations stay in its cache, and changes them
+        in place: a large batch is limited by memory traffic, not by arithmetic.
         """
-        if torch.is_grad_enabled() or hidden.device.type != "cpu":
+        if torch.is_grad_enabled() or hidden.device.type != "cpu" or tracing():
             return self.contract(F.gelu(self.expand(hidden)))
-        steps = hidden.flatten(0, 1)
-        pieces = [self.contract(torch.ops.aten.gelu_(self.expand(piece))) for piece in steps.split(STEPS_IN_CACHE)]
+        frames = hidden.flatten(0, 1)
+        pieces = [self.contract(torch.ops.aten.gelu_(self.expand(piece))) for piece in frames.split(FRAMES_IN_CACHE)]
         return torch.cat(pieces).view_as(hidden)
 
 
@@ -126,7 +131,7 @@ class Encoder(nn.Module):
         )
 
     def depth(self) -> list[tuple[Layer, AttentionMechanism]]:
-        """Give layer and mechanism at each depth, shared or not."""
+        """Return the layer and the mechanism at each depth, shared or not."""
         pairs = []
         for i in range(self.config.layers):
             layer, mechanism = self.layers[i % len(self.layers)], self.mechanisms[i % len(self.mechanisms)]
@@ -138,7 +143,7 @@ class Encoder(nn.Module):
     def forward(
         self,
         features: Float[Tensor, "batch time size"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
         *,
         output_hidden_states: bool = False,
         output_attention_maps: bool = False,
@@ -146,11 +151,12 @@ class Encoder(nn.Module):
         """Encode.
 
         Args:
-            features: the input steps; at invalid steps anything may stand.
-            valid: True where a step is real.
-            output_hidden_states: give the embedded input and every layer too.
-            output_attention_maps: give every layer's weights too, from the mechanism's definition.
+            features: input frames; at padding anything may stand.
+            valid: True at real frames; None if all are. Mechanisms get None for a mask that is True everywhere, too.
+            output_hidden_states: return the embedded input and every layer too.
+            output_attention_maps: return every layer's weights too, from the mechanism's definition.
         """
+        valid = mask_or_none(valid)
         features = zero_invalid(features, valid)
         embedded = self.embed(features)
         embedded = embedded + positions(features.shape[1], self.config.width, embedded)
@@ -174,12 +180,12 @@ class Encoder(nn.Module):
 
 
 def positions(time: int, width: int, like: Tensor) -> Float[Tensor, "time width"]:
-    """Give fixed sinusoidal positions, sine and cosine interleaved, base 10000 (Vaswani et al. 2017).
+    """Return fixed sinusoidal positions, sine and cosine interleaved, base 10000 (Vaswani et al. 2017).
 
     >>> positions(2, 4, torch.zeros(1))[0].tolist()
     [0.0, 1.0, 0.0, 1.0]
     """
-    step = torch.arange(time, dtype=torch.float32, device=like.device)
+    frame = torch.arange(time, dtype=torch.float32, device=like.device)
     even = torch.arange(0, width, 2, dtype=torch.float32, device=like.device)
-    angle = step[:, None] * torch.pow(torch.tensor(10_000.0, device=like.device), -even / width)
+    angle = frame[:, None] * torch.pow(torch.tensor(10_000.0, device=like.device), -even / width)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1).to(like.dtype)

@@ -1,7 +1,7 @@
-"""Finding and checking the two files of a saved model before anything is built from them.
+"""Find and check the two files of a saved model before anything is built from them.
 
-What a stranger's files may hold is limited here: settings are JSON of a known form, weights are safetensors of the
-names and shapes that the settings ask for. Nothing is unpickled, and nothing is allocated on their word alone.
+Downloaded files are not trusted: the config is JSON of a known form, weights are safetensors of the names and shapes
+that the config requires. Nothing is unpickled, and no memory is allocated before the files agree.
 """
 
 import json
@@ -25,18 +25,18 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class ModelFolderError(ValueError):
-    """A folder or hub name that does not hold a usable model, with what is wrong and where."""
+    """Raised for a folder or hub name that does not hold a usable model; it says what is wrong and where."""
 
 
 def find_files(name: str, **hub_options: Any) -> tuple[Path, Path]:
-    """Give the paths of a model's settings and weights.
+    """Return the paths of a model's config and weights.
 
     Args:
         name: a folder, or a name on the Hugging Face hub.
         **hub_options: for `huggingface_hub.hf_hub_download`.
 
     Raises:
-        ModelFolderError: if there is neither, or it lacks one of the files.
+        ModelFolderError: if there is neither, or one of the files is missing.
     """
     config, weights = (_find(name, file, hub_options) for file in (CONFIG_FILE, WEIGHTS_FILE))
     return config, weights
@@ -53,7 +53,7 @@ def _find(name: str, file: str, hub_options: dict[str, Any]) -> Path:
         return path
     if os.path.exists(name):
         raise ModelFolderError(f"{name}: is a file; give the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}")
-    if name.count("/") != 1:  # a name on the hub is USER/MODEL, and asking for others takes long
+    if name.count("/") != 1:  # a name on the hub is USER/MODEL, and requests for others take long
         raise ModelFolderError(f"{name}: there is no such folder, and it is no name on the hub")
     try:
         with _quiet_hub():
@@ -67,7 +67,7 @@ def _find(name: str, file: str, hub_options: dict[str, Any]) -> Path:
 
 @contextmanager
 def _quiet_hub() -> Generator[None]:
-    """Keep the hub's warnings of each retry back: what failed is said once, by the error."""
+    """Suppress the hub's warnings about each retry: the error reports the failure once."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -78,10 +78,10 @@ def _quiet_hub() -> Generator[None]:
 
 
 def read_config(file: Path) -> AudioTransformerConfig:
-    """Read a model's settings.
+    """Read a model's config.
 
     Raises:
-        ModelFolderError: if the file is no JSON or far too large, or a setting is unknown or has a wrong value.
+        ModelFolderError: if the file is not JSON or far too large, or a field is unknown or has a wrong value.
     """
     try:
         if file.stat().st_size > LARGEST_CONFIG_BYTES:
@@ -101,7 +101,7 @@ def tensor_shapes(file: Path) -> Shapes:
     """Read the names and shapes of the tensors in a safetensors file.
 
     Raises:
-        ModelFolderError: if it is damaged or something else.
+        ModelFolderError: if it is damaged or of another format.
     """
     try:
         with safe_open(file, framework="pt") as tensors:
@@ -111,7 +111,7 @@ def tensor_shapes(file: Path) -> Shapes:
 
 
 def check_shapes(found: Shapes, wanted: Mapping[str, tuple[int, ...]], weights: Path, config: Path) -> None:
-    """Compare what the weights are with what the settings ask for.
+    """Raise if the weights are not what the config requires.
 
     Raises:
         ModelFolderError: naming the first few tensors that are missing, unknown or of another shape.
@@ -123,9 +123,9 @@ def check_shapes(found: Shapes, wanted: Mapping[str, tuple[int, ...]], weights: 
         "unknown": found.keys() - wanted.keys(),
         "of another shape": other,
     }
-    said = [f"{len(names)} tensors are {fault} ({_some(names)})" for fault, names in faults.items() if names]
-    if said:
-        raise ModelFolderError(f"{weights}: does not fit {config.name}: {'; '.join(said)}")
+    problems = [f"{len(names)} tensors are {fault} ({_some(names)})" for fault, names in faults.items() if names]
+    if problems:
+        raise ModelFolderError(f"{weights}: does not fit {config.name}: {'; '.join(problems)}")
 
 
 def _some(names: Iterable[str]) -> str:

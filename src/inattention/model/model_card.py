@@ -11,8 +11,8 @@ TEMPLATE = """---
 
 # Speech encoder with `{{ config.attention }}` attention
 
-It turns speech, heard at {{ config.features.sampling_rate }} Hz, into features of {{ config.width }} numbers, a step
-every {{ step }} ms. Made with the Python package `inattention`.
+It turns speech, sampled at {{ config.features.sampling_rate }} Hz, into features of {{ config.width }} numbers, one
+frame every {{ step }} ms. Made with the Python package `inattention`.
 
 ```python
 import inattention
@@ -20,7 +20,7 @@ import inattention
 model = inattention.AudioTransformer.from_pretrained(".")  # this folder, or its name on the hub
 features = model.extract("speech.flac")  # any rate, any length
 features.values  # (time, {{ config.width }})
-features.times  # seconds at which each step is centred
+features.times  # time of each frame's centre in seconds
 ```
 
 | | |
@@ -29,18 +29,18 @@ features.times  # seconds at which each step is centred
 | its options | {{ options or "defaults" }} |
 | layers | {{ config.layers }}, {{ sharing }} |
 | width, heads, feed-forward | {{ config.width }}, {{ config.heads }}, {{ config.feed_forward }} |
-| input | {{ config.input_size }} numbers a step: {{ input }} |
-| longest input | {{ config.max_length }} steps ({{ longest }} s); longer audio is encoded in overlapping chunks |
+| input | {{ config.input_size }} numbers a frame: {{ input }} |
+| longest input | {{ config.max_length }} frames ({{ longest }} s); longer audio is encoded in overlapping chunks |
 | parameters | {{ parameters }} |
 """
 
 
 def card_fields(config: AudioTransformerConfig, parameters: int) -> dict[str, Any]:
-    """Give what the template says of a model.
+    """Return the fields of the template for a model.
 
     Args:
-        config: its settings.
-        parameters: how many numbers it learned.
+        config: the model's config.
+        parameters: number of its parameters.
     """
     features = config.features
     kinds = [f"{features.mels} log-mel", "deltas" if features.deltas else ""]

@@ -1,4 +1,4 @@
-"""`AudioTransformer`: an encoder with its settings, saved and loaded as safetensors, taking features or any audio."""
+"""`AudioTransformer`: an encoder with its config, saved and loaded as safetensors, for features or any audio."""
 
 import os
 import tempfile
@@ -40,8 +40,8 @@ class Extracted:
 
     Attributes:
         values: (time, width), or (layers, time, width) for all layers.
-        step_seconds: time from one step to the next.
-        first_center_seconds: where the first step is centred.
+        step_seconds: time from one frame to the next.
+        first_center_seconds: time of the first frame's centre.
     """
 
     values: Float[Tensor, "*layers time width"]
@@ -50,9 +50,9 @@ class Extracted:
 
     @property
     def times(self) -> Float[Tensor, " time"]:
-        """Seconds at which each step is centred."""
-        steps = torch.arange(self.values.shape[-2], dtype=torch.float64)
-        return self.first_center_seconds + steps * self.step_seconds
+        """Time of each frame's centre in seconds."""
+        frames = torch.arange(self.values.shape[-2], dtype=torch.float64)
+        return self.first_center_seconds + frames * self.step_seconds
 
 
 class AudioTransformer(
@@ -67,7 +67,7 @@ class AudioTransformer(
     """A speech encoder with any attention mechanism.
 
     Args:
-        config: its settings; the defaults are the paper's sizes. Weights start from torch's current random state.
+        config: its sizes; the defaults are the paper's. Weights are drawn from torch's current random state.
 
     >>> config = AudioTransformerConfig(width=24, feed_forward=48, layers=2, max_length=50)
     >>> model = AudioTransformer(config).eval()
@@ -93,10 +93,10 @@ class AudioTransformer(
         """Encode features.
 
         Args:
-            features: (batch, time, config.input_size); at invalid steps anything may stand.
-            valid: True where a step is real; all of them if left out.
-            output_hidden_states: give the embedded input and every layer too.
-            output_attention_maps: give every layer's attention maps too.
+            features: (batch, time, config.input_size); at padding anything may stand.
+            valid: True at real frames; None if all are.
+            output_hidden_states: return the embedded input and every layer too.
+            output_attention_maps: return every layer's attention maps too.
 
         Raises:
             ValueError: if the features have another size than the model's, or are longer than a mechanism with a
@@ -107,9 +107,7 @@ class AudioTransformer(
                 f"this model takes features of (batch, time, {self.config.input_size}), as config.features says, "
                 f"not of {tuple(features.shape)}"
             )
-        if valid is None:
-            valid = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
-        elif valid.shape != features.shape[:2] or valid.dtype != torch.bool:
+        if valid is not None and (valid.shape != features.shape[:2] or valid.dtype != torch.bool):
             raise ValueError(
                 f"valid must be truth values of {tuple(features.shape[:2])}, not {valid.dtype} of {tuple(valid.shape)}"
             )
@@ -124,7 +122,7 @@ class AudioTransformer(
     def attention_maps(
         self, features: Float[Tensor, "batch time size"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "layers batch heads time time"]:
-        """Give the weights of every layer and head, as each mechanism's definition has them."""
+        """Return the weights of every layer and head, from each mechanism's definition."""
         maps = self(features, valid, output_attention_maps=True).attention_maps
         assert maps is not None
         return maps
@@ -136,15 +134,15 @@ class AudioTransformer(
         layer: int | None = -1,
         sampling_rate: int | None = None,
     ) -> Extracted:
-        """Give the features of one recording of any rate and length.
+        """Return the features of one recording of any rate and length.
 
-        Recordings longer than ``config.max_length`` steps are encoded in chunks of that length that overlap by half,
-        each step taken from the chunk in which it lies deepest; normalisation is over the whole recording.
+        Recordings longer than ``config.max_length`` frames are encoded in chunks of that length that overlap by half,
+        each frame taken from the chunk in which it lies deepest; normalisation is over the whole recording.
 
         Args:
             audio: a file, or one channel of samples.
-            layer: which hidden state: 0 is the embedded input, 1 the first layer, -1 the last; None gives all.
-            sampling_rate: Hz of the samples; must be given with samples, and only with them.
+            layer: which hidden state: 0 is the embedded input, 1 the first layer, -1 the last; None for all.
+            sampling_rate: Hz of the samples; required for samples, and for them alone.
 
         Raises:
             ValueError: if the file or the samples cannot be used (`AudioError`, which names a file), or there is no
@@ -153,8 +151,8 @@ class AudioTransformer(
         config = self.config.features
         if isinstance(audio, str | Path):
             if sampling_rate is not None:
-                raise ValueError("sampling_rate goes with samples; a file says its own")
-            steps = features_of_file(audio, config)
+                raise ValueError("sampling_rate goes with samples; a file has its own")
+            frames = features_of_file(audio, config)
         else:
             if sampling_rate is None:
                 raise ValueError("samples need their sampling_rate in Hz")
@@ -165,8 +163,8 @@ class AudioTransformer(
                     f"{tuple(samples.shape)}"
                 )
             check_samples(samples)
-            steps = features_of(resample(samples, sampling_rate, config.sampling_rate), config)
-        (values,) = encode(self, [steps], layer=layer)
+            frames = features_of(resample(samples, sampling_rate, config.sampling_rate), config)
+        (values,) = encode(self.encoder, [frames], layer=layer)
         return Extracted(values, config.step_seconds, config.first_center_seconds)
 
     def save_pretrained(
@@ -179,18 +177,18 @@ class AudioTransformer(
         model_card_kwargs: dict[str, Any] | None = None,
         **push_to_hub_kwargs: Any,
     ) -> str | None:
-        """Save weights (safetensors), settings (config.json) and a model card, each file whole or not at all.
+        """Save weights (safetensors), config (config.json) and a model card, each file whole or not at all.
 
         Args:
-            save_directory: the folder; made if need be. A README.md that stands there is kept.
-            config: not used: the model's own settings are saved.
-            repo_id: the name on the hub, if it is pushed there; the folder's name by default.
+            save_directory: the folder, created if needed. An existing README.md is kept.
+            config: not used: the model's own config is saved.
+            repo_id: the name on the hub if it is pushed; the folder's name by default.
             push_to_hub: push to the Hugging Face hub too.
-            model_card_kwargs: for a model card's template of your own.
+            model_card_kwargs: for a model card template of your own.
             **push_to_hub_kwargs: for ``huggingface_hub.ModelHubMixin.push_to_hub``.
 
         Raises:
-            ValueError: for options of pushing without ``push_to_hub``.
+            ValueError: for hub options without ``push_to_hub``.
         """
         if push_to_hub_kwargs and not push_to_hub:
             raise ValueError(f"options {sorted(push_to_hub_kwargs)} go with push_to_hub=True")
@@ -206,7 +204,7 @@ class AudioTransformer(
         return None
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
-        """Give the README that is saved with the model."""
+        """Return the README that is saved with the model."""
         parameters = sum(parameter.numel() for parameter in self.parameters())
         return super().generate_model_card(*args, **{**card_fields(self.config, parameters), **kwargs})
 
@@ -226,23 +224,23 @@ class AudioTransformer(
         revision: str | None = None,
         **model_kwargs: Any,
     ) -> "AudioTransformer":
-        """Load a model, in evaluation mode, from a folder or a Hugging Face hub name. No code of theirs is run.
+        """Load a model, in evaluation mode, from a folder or a Hugging Face hub name. None of their code is run.
 
         Args:
             pretrained_model_name_or_path: a folder that `save_pretrained` wrote, or a hub name.
-            force_download: ignore what is cached.
+            force_download: ignore the cache.
             token: for private hub models.
-            cache_dir: where downloads are kept.
-            local_files_only: use nothing but the cache.
+            cache_dir: folder of downloads.
+            local_files_only: use the cache alone.
             revision: branch, tag or commit on the hub.
-            **model_kwargs: none are known; settings are the saved ones.
+            **model_kwargs: not accepted; the config is the saved one.
 
         Raises:
-            ModelFolderError: if files are missing or broken, a setting is unknown, or the weights do not fit the
-                settings exactly. Only safetensors are read.
+            ModelFolderError: if files are missing or damaged, a config field is unknown, or the weights do not fit the
+                config exactly. Only safetensors are read.
         """
         if model_kwargs:
-            raise ValueError(f"unknown options {sorted(model_kwargs)}: a saved model brings its own settings")
+            raise ValueError(f"unknown options {sorted(model_kwargs)}: a saved model has its own config")
         files = find_files(
             str(pretrained_model_name_or_path),
             force_download=force_download,
@@ -257,15 +255,17 @@ class AudioTransformer(
     def _load(cls, config_file: Path, weights_file: Path) -> "AudioTransformer":
         config = read_config(config_file)
         found = tensor_shapes(weights_file)
-        # A file that the weights once started from may be gone, and a stranger's settings must not choose what is read.
+        # A file of initial maps may be gone, and a downloaded config must not choose which files are read.
         plain = replace(config, attention_options=without_files(config.attention, config.attention_options))
         wanted = _shapes_without_memory(plain)
         if wanted is not None:
             check_shapes(found, wanted, weights_file, config_file)
         try:
-            with torch.random.fork_rng(devices=[]):  # a start that is thrown away moves nobody's random numbers
+            with torch.random.fork_rng(
+                devices=[]
+            ):  # initial weights that are replaced at once leave the random state alone
                 model = cls(plain)
-        except Exception as error:  # a mechanism may refuse a stranger's options in any way
+        except Exception as error:  # a mechanism may refuse a downloaded config's options in any way
             raise ModelFolderError(f"{config_file}: {' '.join(str(error).split())}") from error
         check_shapes(found, _shapes(model), weights_file, config_file)
         model.load_state_dict(load_file(weights_file), strict=True)
@@ -274,7 +274,7 @@ class AudioTransformer(
 
 
 def features_of_file(path: str | Path, config: FeatureConfig) -> Float[Tensor, "time size"]:
-    """Read a file and turn it into a model's input.
+    """Return a model's input from an audio file.
 
     Raises:
         AudioError: naming the file, if it cannot be used.
@@ -291,9 +291,9 @@ def _shapes(model: nn.Module) -> Shapes:
 
 
 def _shapes_without_memory(config: AudioTransformerConfig) -> Shapes | None:
-    """Give the shapes of a model's tensors at no cost, or None where a mechanism cannot be built without memory."""
+    """Return the shapes of a model's tensors at no cost, or None if a mechanism cannot be built without memory."""
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             return _shapes(AudioTransformer(config))
-    except Exception:  # whatever is wrong will show when it is built
+    except Exception:  # the error is raised when the model is built
         return None

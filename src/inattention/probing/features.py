@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from inattention.audio.reader import cut_waveform
-from inattention.encoders.ours import Source
+from inattention.encoders.base import FeatureSource
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
@@ -60,7 +60,7 @@ class SplitFeatures:
 
 
 def extract(
-    source: Source,
+    source: FeatureSource,
     cuts: Iterable["Cut"],
     *,
     split: str,
@@ -83,7 +83,7 @@ def extract(
     Raises:
         ProbeError: if the features cannot be written.
     """
-    layers = source.layers if all_layers else 1
+    layers = source.layers + 1 if all_layers else 1
     path = folder / f"{split}.float32"
     ids: list[str] = []
     lengths: list[int] = []
@@ -142,7 +142,7 @@ def _pools(cuts: Iterable["Cut"], sampling_rate: int, skipped: list[Skip]) -> It
 
 
 def _features_of(
-    source: Source, pool: list[tuple[str, Tensor]], all_layers: bool, skipped: list[Skip]
+    source: FeatureSource, pool: list[tuple[str, Tensor]], all_layers: bool, skipped: list[Skip]
 ) -> Iterable[tuple[str, np.ndarray]]:
     """Yield the features of a pool; if the source refuses it, halve it until the refused utterance is alone."""
     try:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from lhotse.supervision import AlignmentItem
 
-from inattention.encoders.ours import Source
+from inattention.encoders.base import FeatureSource
 from inattention.probing.features import Skip, SplitFeatures
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def labels_at(times: Float[np.ndarray, " times"], items: Sequence[AlignmentItem]
     return [items[i].symbol if found else None for i, found in zip(covering, is_covered, strict=True)]
 
 
-def frame_times(source: Source, frames: int, *, repeated: bool) -> Float[np.ndarray, "frames labels"]:
+def frame_times(source: FeatureSource, frames: int, *, repeated: bool) -> Float[np.ndarray, "frames labels"]:
     """Return the times in seconds at which frames are labelled.
 
     Args:
@@ -116,7 +116,7 @@ def speaker_examples(
 
 
 def phone_examples(
-    features: SplitFeatures, cuts: Iterable["Cut"], phones: Sequence[str], source: Source, *, repeated: bool
+    features: SplitFeatures, cuts: Iterable["Cut"], phones: Sequence[str], source: FeatureSource, *, repeated: bool
 ) -> Examples:
     """Label frames with the phone at their times.
 

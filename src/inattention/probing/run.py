@@ -13,7 +13,7 @@ from torch import Tensor
 
 from inattention.comparison import UtteranceCounts
 from inattention.corpora.core.corpus import SPLITS, Corpus
-from inattention.encoders.ours import Source
+from inattention.encoders.base import FeatureSource
 from inattention.probing.config import ProbeConfig, Task
 from inattention.probing.features import ProbeError, SplitFeatures, extract, utterance_means
 from inattention.probing.intervals import accuracy_interval
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lhotse.cut import Cut
 
 
-def probe(source: Source, corpus: Corpus, config: ProbeConfig, progress: bool = True) -> ProbeReport:
+def probe(source: FeatureSource, corpus: Corpus, config: ProbeConfig, progress: bool = True) -> ProbeReport:
     """Probe a source: train on train, choose the epoch on dev, score once on test.
 
     The features of each split are computed once and kept in a temporary folder meanwhile (4 bytes per number; the
@@ -123,7 +123,7 @@ class _TaskData:
 
 
 def _run_tasks(
-    source: Source, corpus: Corpus, features: dict[str, SplitFeatures], config: ProbeConfig, progress: bool
+    source: FeatureSource, corpus: Corpus, features: dict[str, SplitFeatures], config: ProbeConfig, progress: bool
 ) -> list[TaskResult]:
     """Run the tasks in order; labels and means are computed once for the tasks that share them."""
     data: dict[Task, _TaskData] = {}
@@ -154,7 +154,7 @@ def _speaker_data(corpus: Corpus, features: dict[str, SplitFeatures]) -> dict[Ta
 
 
 def _phone_data(
-    source: Source, corpus: Corpus, features: dict[str, SplitFeatures], *, repeated: bool
+    source: FeatureSource, corpus: Corpus, features: dict[str, SplitFeatures], *, repeated: bool
 ) -> dict[Task, _TaskData]:
     splits = {
         split: LabelledFeatures(

@@ -1,1 +1,1 @@
-"""What mechanisms cost: time and memory measured side by side, operations counted, and what theory says."""
+"""Cost of mechanisms: time and memory measured side by side, operations counted, and theoretical cost."""

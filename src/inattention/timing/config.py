@@ -1,4 +1,4 @@
-"""Every number of a timing run, as one record. It imports nothing heavy, so that the command line can show it."""
+"""Settings of a timing run, without heavy imports so that the command line can show them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,23 +8,24 @@ Mode = Literal["forward", "train"]
 
 @dataclass(frozen=True, kw_only=True)
 class TimingConfig:
-    """What is timed, and how long. The encoder's sizes are the paper's by default.
+    """Settings of a timing run. The sizes of the encoder default to the paper's.
 
     Attributes:
-        rows: mechanisms with their options, such as ``patterned@logits``; all mechanisms if none is named. ``qk`` is
-            always measured too, as all ratios are to it.
-        width: features of a step inside the encoder.
-        heads: attention heads, which share the width.
-        layers: how many layers a step goes through; they share their weights.
+        rows: mechanisms with their options, such as ``patterned@logits``; defaults to all mechanisms. ``qk`` is always
+            measured too, as the reference of all ratios.
+        width: number of features of a frame inside the encoder.
+        heads: number of attention heads, which share the width.
+        layers: number of layers; they share their weights.
         feed_forward: width inside the feed-forward part of a layer.
-        lengths: steps of an utterance.
-        batch_sizes: utterances encoded at once.
+        lengths: numbers of frames of an utterance.
+        batch_sizes: numbers of utterances encoded at once.
         modes: ``forward`` (evaluation), ``train`` (forward, backward and an AdamW step).
-        exponent_lengths: steps at which the mixing alone is timed, to fit how its time grows; none to leave it out.
-        threads: threads of PyTorch.
-        rounds: how often each row is measured at the least; rows take turns, in a new order each round.
-        seconds: rounds are added until a setting (a length, batch size and mode) has been measured so long.
-        device: where it runs, such as ``cpu`` or ``cuda``.
+        exponent_lengths: numbers of frames at which the mixing alone is timed, to fit the exponent of its growth; none
+            to skip it.
+        threads: number of threads of PyTorch.
+        rounds: smallest number of measurements of each row; rows take turns, in a new order each round.
+        seconds: rounds are added until a setting (a length, batch size and mode) was measured this long.
+        device: such as ``cpu`` or ``cuda``.
         seed: of weights, inputs and the order of turns.
     """
 

@@ -1,10 +1,9 @@
-"""How the time of the mixing alone grows with length, beside what theory says.
+"""Growth of the time of the mixing alone with length, measured and in theory.
 
-Mixing is all that a mechanism does but its projections: the linear maps of a whole step to a whole step, width to
-width, that make queries and keys. Their time grows with T for every mechanism and would hide the rest. They are not
-subtracted, which would add their noise to the result: they are computed once beforehand, and while the clock runs
-each hands out what it then gave. What remains is what a mechanism does with queries and keys once it has them.
-Narrower maps, such as the dense synthesizer's, make weights and are part of the mixing.
+Mixing is everything that a mechanism computes except its projections: the linear maps from width to width that compute
+queries and keys. Their time grows with T for every mechanism and would hide the rest. They are not subtracted, which
+would add their noise to the result: they are computed once beforehand, and their outputs are replayed while the clock
+runs. Narrower linear maps, such as the dense synthesizer's, compute weights and are part of the mixing.
 """
 
 import itertools
@@ -19,29 +18,29 @@ from torch import Tensor, nn
 
 from inattention import attention
 from inattention.attention import AttentionMechanism
-from inattention.attention.ops.padding import split_heads
+from inattention.attention.ops.projections import split_heads
 from inattention.attention.rows import Row
 from inattention.timing.config import Mode, TimingConfig
-from inattention.timing.measure import Task, spread, take_turns
+from inattention.timing.measure import Task, quartiles, take_turns
 
-# What a mechanism with a map of (heads, T, T) takes at most while it is built and run, in such maps.
+# Largest memory of a mechanism with a map of (heads, T, T) while it is built and run, in such maps.
 MAPS_AT_ONCE = 5
 
 
 @dataclass(frozen=True)
 class MixingExponent:
-    """How the mixing of one row grows: time is about T to the power of `exponent`.
+    """Growth of the mixing time of one row: about T to the power of `exponent`.
 
     Attributes:
         row: the row.
-        lengths: steps at which it was timed; lengths whose maps do not fit the memory are left out.
-        seconds: median time at each.
+        lengths: numbers of frames at which it was timed; lengths whose maps do not fit the memory are skipped.
+        seconds: median time at each length.
         exponent: median over rounds of the slope of log time over log length.
         exponent_low: its lower quartile.
         exponent_high: its upper quartile.
-        theory: the same slope for the operations on its card, projections left out; None if it has none.
-        cost: the card's words for the cost of inference, projections included.
-        projections: how many projections were left out.
+        theory: the same slope for the operations on its card, without projections; None if there are none.
+        cost: cost of inference from the card, projections included.
+        projections: number of projections that were skipped.
     """
 
     row: str
@@ -56,7 +55,7 @@ class MixingExponent:
 
 
 def fit_exponent(lengths: Sequence[float], costs: Sequence[float]) -> float:
-    """Fit cost = a T^b by least squares over logarithms, and give b.
+    """Return b of cost = a T^b, fitted by least squares over logarithms.
 
     >>> round(fit_exponent([10, 20, 40], [3 * 10**1.5, 3 * 20**1.5, 3 * 40**1.5]), 6)
     1.5
@@ -71,15 +70,15 @@ def fit_exponent(lengths: Sequence[float], costs: Sequence[float]) -> float:
 def measure_exponent(
     row: Row, config: TimingConfig, after_round: Callable[[int], None] | None = None
 ) -> MixingExponent | None:
-    """Time a row's mixing at all lengths, which take turns, and fit its exponent.
+    """Time the mixing of a row at all lengths, which take turns, and fit its exponent.
 
     Args:
-        row: what to time.
+        row: the row.
         config: sizes, `exponent_lengths`, rounds and seconds.
-        after_round: called with the number of each round that ends.
+        after_round: called with the number of each finished round.
 
     Returns:
-        The fit, or None where fewer than two lengths fit the memory.
+        The fit; None if fewer than two lengths fit the memory.
     """
     lengths = [length for length in sorted(set(config.exponent_lengths)) if fits(row, length, config)]
     if len(lengths) < 2:
@@ -99,11 +98,11 @@ def measure_exponent(
             after_round=after_round,
         )
     by_round = zip(*(taken[str(length)] for length in lengths), strict=True)
-    exponent = spread([fit_exponent(lengths, seconds) for seconds in by_round])
+    exponent = quartiles([fit_exponent(lengths, seconds) for seconds in by_round])
     return MixingExponent(
         row.name,
         tuple(lengths),
-        tuple(spread(taken[str(length)]).median for length in lengths),
+        tuple(quartiles(taken[str(length)]).median for length in lengths),
         exponent.median,
         exponent.low,
         exponent.high,
@@ -114,7 +113,17 @@ def measure_exponent(
 
 
 def theoretical_exponent(row: Row, lengths: Sequence[int], config: TimingConfig, projections: int = 0) -> float | None:
-    """Fit the exponent of the operations on a row's card, without some projections; None if nothing is left."""
+    """Return the exponent of the operations on a row's card.
+
+    Args:
+        row: the row.
+        lengths: numbers of frames.
+        config: sizes.
+        projections: number of projections to subtract.
+
+    Returns:
+        The exponent; None if no operations are left.
+    """
     flops = [
         attention.card(row.mechanism).flops(length, config.width, config.heads, **row.options)
         - 2 * projections * length * config.width**2
@@ -124,13 +133,13 @@ def theoretical_exponent(row: Row, lengths: Sequence[int], config: TimingConfig,
 
 
 def mixing_task(row: Row, length: int, config: TimingConfig, mode: Mode = "forward") -> tuple[Task, AttentionMechanism]:
-    """Make one mechanism built for this very length, and a call of it, projections included.
+    """Build a mechanism for one length, and a task that calls it, projections included.
 
     Args:
         row: the mechanism and its options.
-        length: steps; all are valid.
+        length: number of frames, without padding.
         config: sizes, device and seed.
-        mode: ``forward`` in evaluation, or ``train``: forward and backward.
+        mode: ``forward`` in evaluation mode, or ``train``: forward and backward.
     """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -139,11 +148,10 @@ def mixing_task(row: Row, length: int, config: TimingConfig, mode: Mode = "forwa
         )
         hidden, values = torch.randn(2, 1, length, config.width).to(config.device)
     mechanism = mechanism.train(mode == "train").to(config.device)
-    valid = torch.ones(1, length, dtype=torch.bool, device=config.device)
 
     def forward() -> Tensor:
-        # As the encoder hands them over: heads are slices of the width.
-        return mechanism(hidden, split_heads(values, config.heads), valid)
+        # As the encoder passes them: heads are slices of the width.
+        return mechanism(hidden, split_heads(values, config.heads))
 
     def evaluate() -> Tensor:
         with torch.inference_mode():
@@ -160,14 +168,14 @@ def mixing_task(row: Row, length: int, config: TimingConfig, mode: Mode = "forwa
 
 @contextmanager
 def projections_replayed(mechanism: AttentionMechanism, task: Task) -> Generator[int]:
-    """While this lasts, the mechanism's projections give what they give in this task, without computing it.
+    """Replace the projections of a mechanism by their recorded outputs.
 
     Args:
-        mechanism: its ``nn.Linear`` modules from width to width are its projections.
+        mechanism: the mechanism; its ``nn.Linear`` modules from width to width are its projections.
         task: calls the mechanism, on the same input each time.
 
     Yields:
-        How many projections one run of the task computes.
+        Number of projections that one run of the task computes.
     """
     results: dict[nn.Linear, list[Tensor]] = {
         module: []
@@ -185,7 +193,7 @@ def projections_replayed(mechanism: AttentionMechanism, task: Task) -> Generator
         hook.remove()
     try:
         for projection, outputs in results.items():
-            projection.__dict__["forward"] = _replay(outputs)  # an instance's own stands before its class's
+            projection.__dict__["forward"] = _replay(outputs)  # an attribute of the instance precedes the method
         yield sum(map(len, results.values()))
     finally:
         for projection in results:
@@ -193,15 +201,15 @@ def projections_replayed(mechanism: AttentionMechanism, task: Task) -> Generator
 
 
 def _replay(outputs: list[Tensor]) -> Callable[[Tensor], Tensor]:
-    """Give recorded outputs in turn, over and over."""
+    """Return a function that returns the recorded outputs in turn, again and again."""
     turn = itertools.cycle(outputs)
     return lambda _: next(turn)
 
 
 def fits(row: Row, length: int, config: TimingConfig) -> bool:
-    """Whether a mechanism of this length can be built without filling the memory, as far as its card tells.
+    """Return whether a mechanism for this length fits the memory, estimated from its card.
 
-    In question are only those that are made for a maximum length and grow with its square.
+    The estimate concerns only mechanisms that are built for a maximum length and grow with its square.
     """
     growth = theoretical_exponent(row, (length, 2 * length), config)
     if not attention.card(row.mechanism).needs_max_length or growth is None or growth < 1.9:

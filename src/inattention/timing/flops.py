@@ -1,8 +1,7 @@
-"""Operations counted by PyTorch's counter, a multiplication and an addition counting as two.
+"""Floating-point operations by PyTorch's counter; a multiplication and an addition count as two.
 
-Counted are matrix products, attention and Fourier transforms; sorting, gathering, norms and exponentials count
-nothing. Counting runs the call once, for real: tensors without data will not do, as mechanisms ask whether all steps
-are valid.
+Matrix products, attention and Fourier transforms are counted; sorting, gathering, norms and exponentials are not.
+Counting runs the call once with real tensors: meta tensors do not work, because mechanisms read the padding mask.
 """
 
 import math
@@ -14,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 
 
 def counted_flops(call: Callable[[], object]) -> int:
-    """Count the floating-point operations of a call, backward pass included if it makes one.
+    """Return the number of floating-point operations of a call, its backward pass included.
 
     >>> x = torch.ones(2, 3)
     >>> counted_flops(lambda: x @ x.T)
@@ -34,7 +33,7 @@ def _backward(gradient: Any, query: Any, key: Any, values: Any, *rest: Any, **na
 
 
 def _fft(shape: Sequence[int], dims: Sequence[int], *rest: Any, **named: Any) -> float:
-    """5 N log2 N for each complex transform of N numbers, as is the custom, whatever the algorithm."""
+    """Return the conventional 5 N log2 N for each complex transform of N numbers."""
     length = math.prod(shape[dim] for dim in dims)
     return 5 * math.prod(shape) * math.log2(max(2, length))
 
@@ -47,7 +46,7 @@ def _fft_to_real(shape: Sequence[int], dims: Sequence[int], *rest: Any, out_shap
     return _fft(out_shape, dims) / 2
 
 
-# The counter knows fused attention on CUDA; left alone, it counts nothing for the CPU's, nor for Fourier transforms.
+# PyTorch's counter covers fused attention on CUDA, but not on a CPU, and no Fourier transforms.
 _FURTHER = {
     torch.ops.aten._fft_c2c: _fft,
     torch.ops.aten._fft_r2c: _fft_of_real,

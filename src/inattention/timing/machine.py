@@ -1,13 +1,17 @@
-"""What a time was measured on: numbers without their machine say nothing."""
+"""Description of the machine that times were measured on."""
 
 import os
 import platform
-from importlib.metadata import version
 from pathlib import Path
 
 
 def machine(device: str, threads: int) -> dict[str, str | int]:
-    """Describe the machine that a run uses."""
+    """Return a description of the machine.
+
+    Args:
+        device: device of the run; a GPU is named.
+        threads: number of threads of PyTorch.
+    """
     import torch
 
     described: dict[str, str | int] = {
@@ -20,12 +24,6 @@ def machine(device: str, threads: int) -> dict[str, str | int]:
     if torch.device(device).type == "cuda":
         described["gpu"] = torch.cuda.get_device_name(device)
     return described
-
-
-def versions() -> dict[str, str]:
-    """Give the versions that times depend on."""
-    packages = ("torch", "inattention")
-    return {"python": platform.python_version(), **{package: version(package) for package in packages}}
 
 
 def _cpu_name() -> str:

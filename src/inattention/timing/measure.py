@@ -1,8 +1,8 @@
-"""Times taken side by side: all tasks take turns, round after round, and are compared within their round.
+"""Measurement of times side by side: tasks take turns, round after round, and are compared within a round.
 
-A machine slows down and recovers while it is being measured. Two tasks of the same round meet about the same
-machine, so ratios are taken round by round; what is reported of times and ratios alike is the median and the
-quartiles over rounds.
+A machine slows down and recovers while it is being measured. Two tasks of the same round meet nearly the same machine,
+so ratios are computed round by round. Times and ratios are reported as median and quartiles over rounds, which describe
+the variation of rounds; for a confidence interval of a ratio see `inattention.comparison.time_ratio`.
 """
 
 import random
@@ -13,14 +13,20 @@ from typing import NamedTuple
 
 from torch.utils.benchmark import Timer
 
-# A turn repeats its task until it has taken this long, so that the clock's own cost does not count.
+# A turn repeats its task for at least this long, so that the cost of reading the clock does not matter.
 TURN_SECONDS = 0.02
 
 Task = Callable[[], object]
 
 
-class Spread(NamedTuple):
-    """Median and quartiles of repeated measurements."""
+class Quartiles(NamedTuple):
+    """Median and quartiles of repeated measurements.
+
+    Attributes:
+        median: second quartile.
+        low: first quartile.
+        high: third quartile.
+    """
 
     median: float
     low: float
@@ -36,18 +42,18 @@ def take_turns(
     seed: int = 0,
     after_round: Callable[[int], None] | None = None,
 ) -> dict[str, list[float]]:
-    """Time tasks in rounds: in each, every task has one turn, in an order drawn afresh.
+    """Time tasks in rounds: in each round every task has one turn, in a new random order.
 
     Args:
-        tasks: what is timed, by name. A turn runs its task at least once before the clock starts.
-        rounds: how many rounds at the least.
-        seconds: rounds are added until so much time has gone by.
-        threads: threads of PyTorch while a task runs.
+        tasks: tasks by name. A turn runs its task at least once before the clock starts.
+        rounds: smallest number of rounds.
+        seconds: rounds are added until this much time has passed.
+        threads: number of threads of PyTorch while a task runs.
         seed: of the orders.
-        after_round: called with the number of each round that ends.
+        after_round: called with the number of each finished round.
 
     Returns:
-        For each task its seconds in each round.
+        Time of each task in seconds, one number per round.
     """
     timers = {name: Timer("task()", globals={"task": task}, num_threads=threads) for name, task in tasks.items()}
     taken: dict[str, list[float]] = {name: [] for name in tasks}
@@ -64,22 +70,26 @@ def take_turns(
     return taken
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Give median and quartiles.
+def quartiles(values: Sequence[float]) -> Quartiles:
+    """Return median and quartiles.
 
-    >>> spread([4.0, 1.0, 2.0, 3.0, 5.0])
-    Spread(median=3.0, low=2.0, high=4.0)
+    >>> quartiles([4.0, 1.0, 2.0, 3.0, 5.0])
+    Quartiles(median=3.0, low=2.0, high=4.0)
     """
     if len(values) == 1:
-        return Spread(values[0], values[0], values[0])
+        return Quartiles(values[0], values[0], values[0])
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-    return Spread(median, low, high)
+    return Quartiles(median, low, high)
 
 
-def ratio(values: Sequence[float], reference: Sequence[float]) -> Spread:
-    """Give the spread of ratios taken round by round.
+def ratio_quartiles(values: Sequence[float], reference: Sequence[float]) -> Quartiles:
+    """Return median and quartiles of the ratios within each round.
 
-    >>> ratio([2.0, 20.0, 200.0], [1.0, 10.0, 100.0])
-    Spread(median=2.0, low=2.0, high=2.0)
+    Args:
+        values: one number per round.
+        reference: one number for each of the same rounds.
+
+    >>> ratio_quartiles([2.0, 20.0, 200.0], [1.0, 10.0, 100.0])
+    Quartiles(median=2.0, low=2.0, high=2.0)
     """
-    return spread([value / other for value, other in zip(values, reference, strict=True)])
+    return quartiles([value / other for value, other in zip(values, reference, strict=True)])

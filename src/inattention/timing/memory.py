@@ -1,8 +1,8 @@
-"""Peak memory of a call: the most that stands at any moment above what stood when it began.
+"""Peak memory of a call, above the memory in use when it begins.
 
-On CUDA it is what PyTorch's allocator says. On a CPU the profiler reports each allocation and each release of
-tensor memory, the temporaries inside operations included; the peak is the highest running sum. Memory that the
-matrix-product libraries take for themselves, and what the allocator keeps in reserve, is not seen.
+On CUDA it is read from PyTorch's allocator. On a CPU the profiler reports each allocation and each release of tensor
+memory, temporaries inside operations included; the peak is the highest running sum. Buffers of the matrix-product
+libraries and the reserve of the allocator are not included.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 
 
 def peak_bytes(call: Callable[[], object], device: str = "cpu") -> int:
-    """Give the peak memory of a call in bytes, above the start.
+    """Return the peak memory of a call in bytes, above the start.
 
     >>> peak_bytes(lambda: torch.ones(1000).sum())
     4004
@@ -37,7 +37,7 @@ def peak_bytes(call: Callable[[], object], device: str = "cpu") -> int:
         with _without_native_messages():
             profiler.stop()
     assert profiler.profiler is not None
-    # What profilers publish sums memory per operation; the single events, in order, stand only here.
+    # The public results sum memory per operation; the single events in order are available only here.
     results: Any = profiler.profiler.kineto_results
     events = sorted((e.start_ns(), e.nbytes()) for e in results.events() if e.name() == "[memory]")
     return max(itertools.accumulate((size for _, size in events), initial=0))
@@ -45,7 +45,7 @@ def peak_bytes(call: Callable[[], object], device: str = "cpu") -> int:
 
 @contextmanager
 def _without_native_messages() -> Generator[None]:
-    """Close the error stream while the profiler starts or stops: its library writes a line there each time."""
+    """Silence stderr while the profiler starts or stops, because its library writes a line there each time."""
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

@@ -1,34 +1,34 @@
-"""What a timing run found, as plain data for JSON and as a table to read."""
+"""Results of a timing run, as plain data for JSON and as tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from inattention.text import aligned
 from inattention.timing.config import TimingConfig
 from inattention.timing.exponents import MixingExponent
-from inattention.timing.measure import ratio
 
 
 @dataclass(frozen=True)
 class TimedRow:
-    """One row in one setting. Low and high are quartiles over rounds.
+    """Cost of one row in one setting. Low and high are quartiles over rounds.
 
     Attributes:
         row: the row.
-        length: steps of an utterance.
-        batch: utterances at once.
+        length: number of frames of an utterance.
+        batch: number of utterances at once.
         mode: ``forward`` or ``train``.
-        seconds: median time of one pass or step.
+        seconds: median time of one forward pass or training step.
         seconds_low: its lower quartile.
         seconds_high: its upper quartile.
-        ratio: median over rounds of the time relative to ``qk``'s in the same round.
+        ratio: median over rounds of the time relative to that of ``qk`` in the same round.
         ratio_low: its lower quartile.
         ratio_high: its upper quartile.
         flops: operations counted in one pass or step.
-        peak_bytes: peak memory of the first pass or step, above weights and input. What it leaves behind for the
-            next ones (kept maps, optimiser state) is in it.
-        weight_bytes: parameters and buffers.
-        round_seconds: the time in each round; rows of one setting share their rounds.
+        peak_bytes: peak memory of the first pass or step, above weights and input; includes what is cached for later
+            ones (maps, optimizer state).
+        weight_bytes: size of parameters and buffers.
+        round_seconds: time in each round; rows of one setting share their rounds.
     """
 
     row: str
@@ -52,11 +52,11 @@ class Product:
     """A plain float32 matrix product of the layer's shape, measured in the rounds of one setting.
 
     Attributes:
-        length: steps of an utterance in that setting.
-        batch: utterances at once in that setting.
+        length: number of frames of an utterance in that setting.
+        batch: number of utterances at once in that setting.
         mode: ``forward`` or ``train``.
-        shape: (rows, inner, columns): all steps, into the feed-forward width.
-        gflops_per_second: operations a second it reached: about the most that a row can.
+        shape: (rows, inner, columns): all frames, into the feed-forward width.
+        gflops_per_second: rate it reached, about the largest that a row can reach.
     """
 
     length: int
@@ -68,7 +68,16 @@ class Product:
 
 @dataclass(frozen=True)
 class TimingReport:
-    """All that a timing run found, with what it was run on and with."""
+    """Results of a timing run.
+
+    Attributes:
+        config: the settings.
+        machine: description of the machine.
+        versions: versions of Python and packages.
+        rows: every row in every setting.
+        products: the reference product of every setting.
+        exponents: growth of the mixing time of every row.
+    """
 
     config: TimingConfig
     machine: dict[str, str | int]
@@ -78,41 +87,21 @@ class TimingReport:
     exponents: tuple[MixingExponent, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self)
 
     def find(self, row: str, *, length: int, batch: int = 1, mode: str = "forward") -> TimedRow | None:
-        """Give one row of one setting, or None if it was not measured."""
+        """Return one row in one setting; None if it was not measured."""
         setting = (row, length, batch, mode)
         return next((r for r in self.rows if (r.row, r.length, r.batch, r.mode) == setting), None)
 
     def table(self) -> str:
-        """Lay it out as text: a table for each setting, then the exponents."""
+        """Return text: a table for each setting, then the exponents."""
         parts = ["   ".join(f"{name}: {value}" for name, value in {**self.machine, **self.versions}.items())]
         parts += [_setting_table(product, self.rows) for product in self.products]
         if self.exponents:
             parts.append(exponent_table(self.exponents))
         return "\n\n".join(parts)
-
-
-def aligned(cells: Sequence[Sequence[str]]) -> str:
-    """Align rows of cells in columns, the first to the left and all others to the right.
-
-    >>> print(aligned([["row", "ms"], ["qk", "12.5"]]))
-    row    ms
-    qk   12.5
-    """
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    lines = []
-    for first, *rest in cells:
-        line = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
-        lines.append("  ".join(line).rstrip())
-    return "\n".join(lines)
-
-
-def ratio_between(one: TimedRow, other: TimedRow) -> float:
-    """Give the median over rounds of the ratio between two rows of one setting."""
-    return ratio(one.round_seconds, other.round_seconds).median
 
 
 def _setting_table(product: Product, rows: Iterable[TimedRow]) -> str:
@@ -140,18 +129,18 @@ def _setting_table(product: Product, rows: Iterable[TimedRow]) -> str:
         )
     rounds = len(reference.round_seconds)
     head = (
-        f"{product.mode}, {product.length} steps, batch {product.batch}, {rounds} rounds; "
+        f"{product.mode}, {product.length} frames, batch {product.batch}, {rounds} rounds; "
         f"a plain product of {'x'.join(map(str, product.shape))}: {product.gflops_per_second:.1f} GFLOP/s"
     )
     return f"{head}\n{aligned(cells)}"
 
 
 def exponent_table(exponents: Iterable[MixingExponent]) -> str:
-    """Lay fitted exponents out as text, the flattest growth first."""
-    cells = [["row", "exponent", "quartiles", "by operations", "cost (card)", "ms at steps"]]
+    """Return fitted exponents as text, the slowest growth first."""
+    cells = [["row", "exponent", "quartiles", "by operations", "cost (card)", "ms at frames"]]
     for it in sorted(exponents, key=lambda it: it.exponent):
         times = ", ".join(f"{1e3 * s:.1f} at {t}" for t, s in zip(it.lengths, it.seconds, strict=True))
         theory = "-" if it.theory is None else f"{it.theory:.2f}"
-        spread = f"{it.exponent_low:.2f}-{it.exponent_high:.2f}"
-        cells.append([it.row, f"{it.exponent:.2f}", spread, theory, it.cost, times])
+        quartiles = f"{it.exponent_low:.2f}-{it.exponent_high:.2f}"
+        cells.append([it.row, f"{it.exponent:.2f}", quartiles, theory, it.cost, times])
     return f"time of the mixing alone, without projections, as a power of length\n{aligned(cells)}"

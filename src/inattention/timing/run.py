@@ -1,4 +1,4 @@
-"""The timing run: encoders that differ in their mechanism alone, side by side in every setting."""
+"""Timing of encoders that differ only in their mechanism, side by side in every setting."""
 
 import itertools
 from collections.abc import Callable, Generator, Sequence
@@ -13,11 +13,12 @@ from inattention import attention
 from inattention.attention.rows import Row, parse_row
 from inattention.model.config import AudioTransformerConfig
 from inattention.model.transformer import AudioTransformer
+from inattention.provenance import versions
 from inattention.timing.config import Mode, TimingConfig
 from inattention.timing.exponents import MixingExponent, measure_exponent
 from inattention.timing.flops import counted_flops
-from inattention.timing.machine import machine, versions
-from inattention.timing.measure import Task, ratio, spread, take_turns
+from inattention.timing.machine import machine
+from inattention.timing.measure import Task, quartiles, ratio_quartiles, take_turns
 from inattention.timing.memory import peak_bytes
 from inattention.timing.report import Product, TimedRow, TimingReport
 
@@ -29,8 +30,8 @@ def measure_rows(config: TimingConfig, progress: bool = True) -> TimingReport:
     """Measure rows in every setting (a length, batch size and mode), and fit the exponents of their mixing.
 
     Args:
-        config: what to measure.
-        progress: whether a progress bar is shown.
+        config: the settings.
+        progress: show a progress bar.
 
     Raises:
         ValueError: for a row that does not exist or cannot be built at these sizes.
@@ -43,7 +44,7 @@ def measure_rows(config: TimingConfig, progress: bool = True) -> TimingReport:
     steps = len(settings) + (len(rows) if config.exponent_lengths else 0)
     with _threads(config.threads), tqdm(total=steps, disable=not progress, unit="setting") as bar:
         for length, batch, mode in settings:
-            bar.set_description(f"{mode}, {length} steps, batch {batch}")
+            bar.set_description(f"{mode}, {length} frames, batch {batch}")
             found, product = measure_setting(
                 rows, length, batch, mode, config, lambda done: bar.set_postfix(round=done)
             )
@@ -66,7 +67,7 @@ def measure_rows(config: TimingConfig, progress: bool = True) -> TimingReport:
 
 
 def rows_of(config: TimingConfig) -> list[Row]:
-    """Give the rows to measure, ``qk`` first, each once.
+    """Return the rows to measure, ``qk`` first, each once.
 
     Raises:
         ValueError: for a row that does not exist.
@@ -83,7 +84,16 @@ def measure_setting(
     config: TimingConfig,
     after_round: Callable[[int], None] | None = None,
 ) -> tuple[list[TimedRow], Product]:
-    """Measure rows side by side at one length and batch size, in one mode; ``qk`` must be one of them."""
+    """Measure rows side by side in one setting.
+
+    Args:
+        rows: the rows; ``qk`` must be one of them.
+        length: number of frames of an utterance.
+        batch: number of utterances at once.
+        mode: ``forward`` or ``train``.
+        config: all other settings.
+        after_round: called with the number of each finished round.
+    """
     prepared = {row.name: _prepare(row, length, batch, mode, config) for row in rows}
     shape = (length * batch, config.width, config.feed_forward)
     product_flops, product = _plain_product(shape, config.device)
@@ -97,16 +107,16 @@ def measure_setting(
     )
     timed = []
     for name, it in prepared.items():
-        seconds, relative = spread(taken[name]), ratio(taken[name], taken[REFERENCE])
+        seconds, relative = quartiles(taken[name]), ratio_quartiles(taken[name], taken[REFERENCE])
         costs = (it.flops, it.peak_bytes, it.weight_bytes)
         timed.append(TimedRow(name, length, batch, mode, *seconds, *relative, *costs, tuple(taken[name])))
-    rate = product_flops / spread(taken[_PRODUCT]).median / 1e9
+    rate = product_flops / quartiles(taken[_PRODUCT]).median / 1e9
     return timed, Product(length, batch, mode, shape, rate)
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A row's task, and what its first runs told."""
+    """A row's task, and what its first runs measured."""
 
     task: Task
     flops: int
@@ -117,13 +127,13 @@ class _Prepared:
 def _prepare(row: Row, length: int, batch: int, mode: Mode, config: TimingConfig) -> _Prepared:
     model = encoder(row, length, config)
     task = (forward_task if mode == "forward" else training_task)(model, length, batch, config)
-    # Memory first: what the first pass keeps for later ones counts. Operations are those of any later pass.
+    # Memory first: it includes what the first pass caches for later ones. Operations are those of any later pass.
     peak = peak_bytes(task, config.device)
     return _Prepared(task, counted_flops(task), peak, weight_bytes(model))
 
 
 def encoder(row: Row, length: int, config: TimingConfig) -> AudioTransformer:
-    """Build a row's encoder for inputs of just this length."""
+    """Build a row's encoder for inputs of one length."""
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = AudioTransformer(
@@ -141,7 +151,7 @@ def encoder(row: Row, length: int, config: TimingConfig) -> AudioTransformer:
 
 
 def forward_task(model: AudioTransformer, length: int, batch: int, config: TimingConfig) -> Task:
-    """Make a call of one forward pass in evaluation; every step is valid."""
+    """Return a task of one forward pass in evaluation mode, without padding."""
     features, valid = _inputs(model, length, batch, config)
     model.eval()
 
@@ -153,13 +163,13 @@ def forward_task(model: AudioTransformer, length: int, batch: int, config: Timin
 
 
 def training_task(model: AudioTransformer, length: int, batch: int, config: TimingConfig) -> Task:
-    """Make a call of one training step: forward, an L1 loss against fixed noise, backward, and AdamW."""
+    """Return a task of one training step: forward, an L1 loss against fixed noise, backward, and AdamW."""
     features, valid = _inputs(model, length, batch, config)
     target = torch.randn(batch, length, config.width, generator=torch.Generator().manual_seed(config.seed + 1)).to(
         config.device
     )
     model.train()
-    # The fused step is the fastest that PyTorch has, and the same for all rows.
+    # The fused optimizer is the fastest of PyTorch, and the same for all rows.
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 
     def task() -> None:
@@ -172,7 +182,7 @@ def training_task(model: AudioTransformer, length: int, batch: int, config: Timi
 
 
 def weight_bytes(model: nn.Module) -> int:
-    """Give the bytes of parameters and buffers."""
+    """Return the size of parameters and buffers in bytes."""
     return sum(t.numel() * t.element_size() for t in itertools.chain(model.parameters(), model.buffers()))
 
 

@@ -91,5 +91,5 @@ def test_no_tensor_grows_with_the_square_of_time() -> None:
 
 
 def test_a_floor_that_leaves_rows_empty_is_refused() -> None:
-    with pytest.raises(ValueError, match="floor must be more than 0, not 0"):
+    with pytest.raises(ValueError, match="floor must be above 0, not 0"):
         build("linear", width=12, heads=3, floor=0.0)

@@ -139,7 +139,7 @@ def test_an_encoder_in_training_moves_them_and_its_copy_goes_on_alike() -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({}, "give clusters or max_length"), ({"clusters": -1}, "not -1"), ({"clusters": 2, "decay": 1.5}, "not at 1.5")],
+    [({}, "give clusters or max_length"), ({"clusters": -1}, "not -1"), ({"clusters": 2, "decay": 1.5}, "not 1.5")],
     ids=str,
 )
 def test_wrong_options_are_named(options: dict, words: str) -> None:

@@ -41,7 +41,7 @@ def test_both_ways_are_the_definition_by_hand(time: int) -> None:
 
 def test_it_has_no_weights_and_says_so() -> None:
     assert not card("summary-mixing").linear_map
-    with pytest.raises(ValueError, match=r"'summary-mixing' has no weights.*no linear map over time"):
+    with pytest.raises(ValueError, match=r"'summary-mixing' has no weights.*no linear map of the values"):
         mechanism().weights(torch.zeros(1, 3, 12), torch.ones(1, 3, dtype=torch.bool))
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from inattention.attention import build, card
-from inattention.attention.mechanisms.toeplitz import STARTS, Toeplitz, starts
+from inattention.attention.mechanisms.toeplitz import Toeplitz
+from inattention.attention.ops.gaussians import INITIAL, initial_gaussians
 from inattention.timing.flops import counted_flops
 
 
@@ -22,14 +23,14 @@ def map_by_hand(offset: float, width: float, floor: float, valid: list[bool]) ->
 
 
 @pytest.mark.parametrize("keys", ["all", "scattered", "prefix"])
-def test_maps_are_the_formula_at_the_published_starts(keys: str) -> None:
+def test_maps_are_the_formula_at_the_published_initial_gaussians(keys: str) -> None:
     valid = {
         "all": torch.ones(30, dtype=torch.bool),
         "scattered": torch.rand(30, generator=torch.Generator().manual_seed(0)) < 0.4,
         "prefix": torch.arange(30) < 21,
     }[keys]
     weights = build("toeplitz", width=24, heads=12).weights(torch.zeros(1, 30, 24), valid[None])[0]
-    expected = torch.stack([map_by_hand(*start, 1e-5, valid.tolist()) for start in STARTS])
+    expected = torch.stack([map_by_hand(*start, 1e-5, valid.tolist()) for start in INITIAL])
     torch.testing.assert_close(weights[:, valid], expected[:, valid].float(), rtol=1e-4, atol=1e-7)
 
 
@@ -99,9 +100,9 @@ def test_bumps_out_of_reach_leave_the_mean_and_the_widest_give_it_too(offset: fl
 
 
 def test_heads_beyond_twelve_start_at_twice_the_scale() -> None:
-    assert starts(5) == list(STARTS[:5])
-    assert starts(25)[12:24] == [(2 * offset, 2 * width) for offset, width in STARTS]
-    assert starts(25)[24] == (0.0, 2.0)
+    assert initial_gaussians(5) == list(INITIAL[:5])
+    assert initial_gaussians(25)[12:24] == [(2 * offset, 2 * width) for offset, width in INITIAL]
+    assert initial_gaussians(25)[24] == (0.0, 2.0)
 
 
 def test_table_starts_at_the_bumps() -> None:
@@ -120,7 +121,7 @@ def test_a_table_refuses_input_beyond_its_end_and_bumps_take_any() -> None:
     assert (table.longest, bumps.longest) == (8, None)
     assert bumps(hidden, values, valid).shape == values.shape
     for call in (lambda: table(hidden, values, valid), lambda: table.weights(hidden, valid)):
-        with pytest.raises(ValueError, match=r"at most 8 steps \(max_length\), not 9"):
+        with pytest.raises(ValueError, match=r"at most 8 frames \(max_length\), not 9"):
             call()
 
 
@@ -139,9 +140,8 @@ def test_a_floor_that_leaves_rows_empty_is_refused() -> None:
 @pytest.mark.parametrize("time", [50, 500, 1000])
 def test_card_counts_what_the_counter_counts(time: int, options: dict[str, str]) -> None:
     mechanism = build("toeplitz", width=768, heads=12, max_length=1000, **options).eval()
-    hidden, valid = torch.zeros(1, time, 768), torch.ones(1, time, dtype=torch.bool)
-    values = torch.randn(1, 12, time, 64)
+    hidden, values = torch.zeros(1, time, 768), torch.randn(1, 12, time, 64)
     with torch.no_grad():
-        mechanism(hidden, values, valid)  # what is kept in evaluation is not counted
-        counted = counted_flops(lambda: mechanism(hidden, values, valid))
+        mechanism(hidden, values)  # what is cached in evaluation is not counted
+        counted = counted_flops(lambda: mechanism(hidden, values))
     assert card("toeplitz").flops(time, 768, 12, **options) == pytest.approx(counted, rel=0.01)

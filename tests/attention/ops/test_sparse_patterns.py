@@ -195,8 +195,8 @@ def test_a_window_over_everything_is_plain_attention(name: str) -> None:
     ("options", "words"),
     [
         ({"length": -1}, "0 .*or more, not -1"),
-        ({"length": 3, "per_utterance": True}, "leave .* at 0, not 3"),
-        ({"max_length": None}, "give .*max_length"),
+        ({"length": 3, "per_utterance": True}, "must be 0 with it, not 3"),
+        ({"max_length": None}, "set .*max_length"),
     ],
     ids=str,
 )

@@ -1,3 +1,5 @@
+"""Phones are found where they are in speech, and texts that are not spoken are refused."""
+
 import sys
 from itertools import pairwise
 
@@ -8,8 +10,8 @@ from inattention.audio.reader import cut_waveform, resample
 from inattention.corpora.core.phones import ENGLISH_PHONES, SILENCE
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels import alignment
-from inattention.corpora.labels.acceptance import Facts, Rule
-from inattention.corpora.labels.alignment import SAMPLING_RATE, Aligned, Refused, align
+from inattention.corpora.labels.alignment import SAMPLING_RATE, align
+from inattention.corpora.labels.alignment_jobs import Aligned, Refused
 
 TONE = 0.1 * np.sin(np.arange(SAMPLING_RATE) / 5).astype(np.float32)
 
@@ -91,24 +93,6 @@ def test_words_that_no_dictionary_has_are_learned_once(spoken):
     waveform, text, _ = spoken[0]
     for _ in range(2):
         assert isinstance(align(waveform, f"Zquorlda {text} Zquorlda zquorlda"), Refused | Aligned)
-
-
-@pytest.mark.parametrize(
-    ("facts", "objection"),
-    [
-        ({}, None),
-        ({"confidence": -9.0}, "does not sound like"),
-        ({"confidence": float("nan")}, "does not sound like"),
-        ({"shortest": 0.9}, "too long"),
-        ({"pauses": 0.8}, "too short"),
-        ({"longest_seconds": 2.0}, "too short"),
-        ({"left_over": 0.6}, "too short"),
-    ],
-)
-def test_the_rule_says_what_it_objects_to(facts, objection):
-    plain = {"confidence": -4.0, "shortest": 0.1, "pauses": 0.1, "longest_seconds": 0.2, "left_over": 0.0, "phones": 20}
-    said = Rule().objection(Facts(**{**plain, **facts}))
-    assert said is None if objection is None else objection in said
 
 
 def test_without_pocketsphinx_the_error_says_what_to_install(monkeypatch):

@@ -1,7 +1,8 @@
+"""Written English becomes the words that are spoken."""
+
 import pytest
 
-from inattention.corpora.core.phones import ENGLISH_PHONES, SILENCE
-from inattention.corpora.labels.spoken_words import EspeakPronouncer, number_words, words_of
+from inattention.corpora.labels.spoken_words import number_words, words_of
 
 
 @pytest.mark.parametrize(
@@ -41,19 +42,11 @@ def test_words_are_what_is_spoken(text, words):
         ("1920's", "nineteen twenties"),
         ("6s", "sixes"),
         ("9" * 16, " ".join(["nine"] * 16)),
+        ("007th", "zero zero seventh"),
+        ("1948th", "one thousand nine hundred forty eighth"),
+        ("1,000,000,000,000", "one trillion"),
+        ("٣٤", "thirty four"),
     ],
 )
 def test_numbers_are_written_out(number, words):
     assert " ".join(number_words(number)) == words
-
-
-def test_any_word_is_pronounced_by_rule():
-    pronouncer = EspeakPronouncer()
-    assert pronouncer.phones("Floda") == ["f", "l", "ow", "d", "ah"]
-    assert pronouncer.phones("GNARLED")[:2] == ["n", "aa"]
-    assert pronouncer.phones("...") == []
-    for word in ("squaark", "brrr", "caf\u00e9", "Mobobo's", "hoverbike", "x", "bj\u00f6rk"):
-        phones = pronouncer.phones(word)
-        assert phones, word
-        assert set(phones) <= set(ENGLISH_PHONES) - {SILENCE}
-    assert pronouncer.phones("Floda") == ["f", "l", "ow", "d", "ah"]  # nothing said before has changed it

@@ -202,7 +202,7 @@ def test_a_strangers_shar_writes_nowhere_else_and_broken_parts_are_said(tmp_path
     assert not list(tmp_path.parent.glob("escaped*"))
     reasons = [reason for _, reason in corpus.info["bad_items"]["items"]]
     assert sum("the archive has 'another'" in reason for reason in reasons) == 1
-    assert sum("there is no recording for it" in reason for reason in reasons) == 2
+    assert sum("it has no recording" in reason for reason in reasons) == 2
     assert sum(corpus.info["splits"][split]["cuts"] for split in SPLITS) == 5
 
 
@@ -261,7 +261,7 @@ def test_no_cuts_are_said(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"there is no .*none"):
         make(tmp_path / "none", tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CorpusError, match="is no Shar"):
+    with pytest.raises(CorpusError, match="is not a Shar folder"):
         make(tmp_path / "empty", tmp_path / "out")
     with pytest.raises(CorpusError, match="both --dev and --test"):
         CutSetConfig(dev=tmp_path)

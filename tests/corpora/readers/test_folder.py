@@ -10,7 +10,7 @@ import pytest
 from inattention.audio.reader import cut_waveform
 from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.corpora.errors import CorpusError
-from inattention.corpora.labels import beside_audio as label_files
+from inattention.corpora.labels import alignment_jobs
 from inattention.corpora.readers.folder import FolderConfig, prepare
 from inattention.corpora.workers.pool import Failure
 from recordings import RATE, noise, people, textgrid, write
@@ -219,7 +219,7 @@ def test_an_interrupted_preparation_reads_nothing_twice(tmp_path: Path, monkeypa
 def test_alignment_is_asked_for_by_name_and_told_how_to_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = people(tmp_path / "in")
     (root / "ann/0.txt").write_text("hello")
-    monkeypatch.setattr(label_files.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(alignment_jobs.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CorpusError, match=r"forced alignment needs .*not installed: pip install"):
         make(root, tmp_path / "out", align=True)
 
@@ -228,9 +228,11 @@ def test_aligned_phones_are_taken_and_refusals_counted(tmp_path: Path, monkeypat
     root = people(tmp_path / "in")
     for number in range(2):
         (root / f"ann/{number}.txt").write_text("hello")
-    monkeypatch.setattr(label_files.importlib.util, "find_spec", lambda name: object())
-    answers = [{"phones": [["sil", 0.0, 0.1], ["ah", 0.1, 0.3]]}, Failure("its words are not in the audio")]
-    monkeypatch.setattr(label_files, "ask_all", lambda module, jobs, **_: iter(answers))
+    monkeypatch.setattr(alignment_jobs.importlib.util, "find_spec", lambda name: object())
+    facts = {"confidence": -4.0, "shortest": 0.1, "pauses": 0.1, "longest_seconds": 0.2, "left_over": 0.0, "phones": 1}
+    aligned = {"phones": [["sil", 0.0, 0.1], ["ah", 0.1, 0.3]], "facts": facts, "attempt": 1}
+    answers = [aligned, Failure("its words are not in the audio")]
+    monkeypatch.setattr(alignment_jobs, "ask_all", lambda module, jobs, **_: iter(answers))
     corpus = make(root, tmp_path / "out", align=True)
     assert corpus.phones == ("sil", "ah")
     assert "could not be aligned: its words are not in the audio" in reasons_of(corpus)["ann/1.wav"]

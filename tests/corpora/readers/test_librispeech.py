@@ -87,7 +87,7 @@ def test_cpc_labels_are_times_and_its_split_is_as_published(tmp_path: Path) -> N
 
 def test_a_probe_reads_10_ms_labels_by_time_at_any_shift(tmp_path: Path) -> None:
     from inattention.audio.config import FeatureConfig
-    from inattention.encoders.ours import MelSource
+    from inattention.encoders.mel import MelSource
     from inattention.probing.features import extract
     from inattention.probing.labels import phone_examples
 
@@ -173,8 +173,8 @@ def test_what_is_broken_is_left_out_and_said(tmp_path: Path) -> None:
     ("options", "words"),
     [
         ({"subsets": ("train-clean",)}, "LibriSpeech has no subset 'train-clean'"),
-        ({"phones": "cpc"}, "say with --labels"),
-        ({"split": "cpc"}, "say with --labels"),
+        ({"phones": "cpc"}, "--labels is needed"),
+        ({"split": "cpc"}, "--labels is needed"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(options: dict, words: str) -> None:
@@ -192,7 +192,7 @@ def test_missing_subsets_and_labels_are_said(tmp_path: Path) -> None:
         make(tmp_path, tmp_path / "out", phones="cpc", labels=tmp_path)
     cpc(tmp_path / "cpc", names)
     (tmp_path / "cpc/test_split.txt").write_text(f"{names[-1]}\n")
-    with pytest.raises(CorpusError, match=r"stands in train_split.txt and in test_split.txt"):
+    with pytest.raises(CorpusError, match=r"is in both train_split.txt and test_split.txt"):
         make(tmp_path, tmp_path / "out", labels=tmp_path / "cpc", split="cpc")
 
 

@@ -16,25 +16,25 @@ from inattention.model.transformer import AudioTransformer
 from small_models import SMALL_FEATURES, small_model
 
 
-def test_what_is_done_is_not_done_again(model: str, recordings: Path, tmp_path: Path):
+def test_finished_recordings_are_not_extracted_again(model: str, recordings: Path, tmp_path: Path):
     extract(model, recordings, tmp_path / "out")
     before = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in contents(tmp_path / "out")}
     summary = extract(model, recordings, tmp_path / "out")
-    assert (summary["extracted"], summary["done_before"]) == (0, 7)
+    assert (summary.extracted, summary.done_before) == (0, 7)
     assert {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in before} == before
 
 
-def test_new_changed_and_lost_ones_are_done(model: str, recordings: Path, tmp_path: Path):
+def test_new_changed_and_missing_ones_are_extracted(model: str, recordings: Path, tmp_path: Path):
     extract(model, recordings, tmp_path / "out")
     soundfile.write(recordings / "new.wav", sound(1.0), RATE)
     soundfile.write(recordings / "a.wav", sound(2.0), RATE)
     (tmp_path / "out" / "a.flac.safetensors").unlink()
     summary = extract(model, recordings, tmp_path / "out")
-    assert (summary["extracted"], summary["done_before"]) == (3, 5)
+    assert (summary.extracted, summary.done_before) == (3, 5)
     assert len(read(tmp_path / "out" / "a.wav.safetensors")[0]) == 53
 
 
-def test_an_interrupted_extraction_goes_on(
+def test_an_interrupted_extraction_resumes(
     model: str, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     extract(model, recordings, tmp_path / "whole")
@@ -53,11 +53,11 @@ def test_an_interrupted_extraction_goes_on(
     assert 0 < done < 7
     monkeypatch.setattr(extraction, "encode", encode)
     summary = extract(model, recordings, tmp_path / "out")
-    assert (summary["extracted"], summary["done_before"]) == (7 - done, done)
+    assert (summary.extracted, summary.done_before) == (7 - done, done)
     assert set(contents(tmp_path / "out")) == set(contents(tmp_path / "whole"))
 
 
-def test_features_that_the_index_does_not_know_are_made_anew(model: str, tmp_path: Path):
+def test_features_that_are_not_in_the_index_are_extracted_again(model: str, tmp_path: Path):
     """A killed run may have written more than its index says."""
     soundfile.write(tmp_path / "a.wav", sound(1.0), RATE)
     extract(model, tmp_path, tmp_path / "out")
@@ -65,7 +65,7 @@ def test_features_that_the_index_does_not_know_are_made_anew(model: str, tmp_pat
     index = json.loads((tmp_path / "out" / INDEX_FILE).read_text())
     (tmp_path / "out" / INDEX_FILE).write_text(json.dumps({**index, "files": {}}))
     (tmp_path / "out" / "a.wav.safetensors").write_bytes(b"of another run")
-    assert extract(model, tmp_path, tmp_path / "out")["extracted"] == 1
+    assert extract(model, tmp_path, tmp_path / "out").extracted == 1
     assert torch.equal(read(tmp_path / "out" / "a.wav.safetensors")[0], features)
 
 
@@ -81,21 +81,21 @@ def test_another_extraction_in_the_same_folder_is_refused(model: str, recordings
     refuses(lambda: extract(model, tmp_path / "elsewhere", out), f"another folder .{recordings}")
     refuses(lambda: extract(other, recordings, out, layer=0), "another model .* and layer 2, not 0")
     before = contents(out)
-    assert extract(other, recordings, out, overwrite=True)["extracted"] == 7
+    assert extract(other, recordings, out, overwrite=True).extracted == 7
     after = contents(out)
     assert set(before) == set(after)
     assert all(before[name] != after[name] for name in before)
-    assert extract(other, recordings, out)["done_before"] == 7
+    assert extract(other, recordings, out).done_before == 7
 
 
 def test_a_copy_of_the_model_and_the_last_layer_s_number_are_the_same(model: str, recordings: Path, tmp_path: Path):
     extract(model, recordings, tmp_path / "out")
     AudioTransformer.from_pretrained(model).save_pretrained(tmp_path / "copy")
     summary = extract(str(tmp_path / "copy"), recordings, tmp_path / "out", layer=2)
-    assert summary["done_before"] == 7
+    assert summary.done_before == 7
 
 
-def test_an_overwriting_that_was_interrupted_leaves_no_mixture(
+def test_an_interrupted_overwrite_leaves_no_mixture(
     model: str, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     small_model(seed=9, max_length=48).save_pretrained(tmp_path / "other")
@@ -108,14 +108,14 @@ def test_an_overwriting_that_was_interrupted_leaves_no_mixture(
     with pytest.raises(KeyboardInterrupt):
         extract(str(tmp_path / "other"), recordings, tmp_path / "out", overwrite=True)
     monkeypatch.undo()
-    assert extract(str(tmp_path / "other"), recordings, tmp_path / "out")["extracted"] == 7
+    assert extract(str(tmp_path / "other"), recordings, tmp_path / "out").extracted == 7
 
 
-def test_a_folder_of_other_things_is_left_alone(model: str, recordings: Path, tmp_path: Path):
+def test_a_folder_of_other_files_is_not_touched(model: str, recordings: Path, tmp_path: Path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "precious.txt").write_text("mine")
-    refuses(lambda: extract(model, recordings, tmp_path / "out"), "holds something that is no extraction")
-    refuses(lambda: extract(model, recordings, recordings), "holds something that is no extraction")
+    refuses(lambda: extract(model, recordings, tmp_path / "out"), "contains files that are no extraction")
+    refuses(lambda: extract(model, recordings, recordings), "contains files that are no extraction")
     assert contents(tmp_path / "out") == {"precious.txt": b"mine"}
 
 
@@ -124,7 +124,7 @@ def test_an_index_that_cannot_be_read_is_refused(model: str, recordings: Path, t
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / INDEX_FILE).write_text(index)
     refuses(lambda: extract(model, recordings, tmp_path / "out"), "extraction.json: cannot be read")
-    assert extract(model, recordings, tmp_path / "out", overwrite=True)["extracted"] == 7
+    assert extract(model, recordings, tmp_path / "out", overwrite=True).extracted == 7
 
 
 def test_two_processes_do_not_share_a_folder(model: str, recordings: Path, tmp_path: Path):
@@ -135,10 +135,10 @@ def test_two_processes_do_not_share_a_folder(model: str, recordings: Path, tmp_p
         refuses(lambda: extract(model, recordings, tmp_path / "out"), "another process extracts to it")
     finally:
         os.close(held)
-    assert extract(model, recordings, tmp_path / "out")["extracted"] == 7
+    assert extract(model, recordings, tmp_path / "out").extracted == 7
 
 
-def test_a_full_disk_ends_the_run_in_a_line_and_keeps_what_is_done(
+def test_a_full_disk_ends_the_run_in_one_line_and_keeps_finished_files(
     model: str, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     replace, calls = os.replace, []
@@ -150,11 +150,13 @@ def test_a_full_disk_ends_the_run_in_a_line_and_keeps_what_is_done(
         replace(source, target)
 
     monkeypatch.setattr("inattention.encoders.extraction.folder.os.replace", full)
-    refuses(lambda: extract(model, recordings, tmp_path / "out"), r"out: cannot be written to \(No space left.*goes on")
+    refuses(
+        lambda: extract(model, recordings, tmp_path / "out"), r"out: cannot be written to \(No space left.*continues"
+    )
     assert len(contents(tmp_path / "out")) == 2
     assert not list((tmp_path / "out").rglob("*.writing"))
     monkeypatch.undo()
-    assert extract(model, recordings, tmp_path / "out")["files"] == 7
+    assert extract(model, recordings, tmp_path / "out").files == 7
     assert len(contents(tmp_path / "out")) == 7
 
 
@@ -175,13 +177,13 @@ def test_nothing_is_written_outside_of_the_folder(model: str, tmp_path: Path, ca
     (out / "fine" / "c.wav.safetensors").symlink_to(outside / "target")
     summary = extract(model, recordings, out)
     assert files_in(outside) == ["secret.wav"]
-    assert summary["bad_files"].keys() == {"sub/b.wav"}
+    assert summary.bad_files.keys() == {"sub/b.wav"}
     assert "a link in" in capsys.readouterr().err
     assert set(contents(out)) == {"..b.wav.safetensors", "link.wav.safetensors", "fine/c.wav.safetensors"}
     assert not (out / "fine" / "c.wav.safetensors").is_symlink()
 
 
-def test_names_that_cannot_be_a_file_s_are_told(model: str, tmp_path: Path):
+def test_names_that_cannot_be_file_names_are_reported(model: str, tmp_path: Path):
     recordings = tmp_path / "in"
     (recordings / "both.wav.safetensors").mkdir(parents=True)
     soundfile.write(recordings / "both.wav.safetensors" / "x.wav", sound(1.0), RATE)
@@ -190,11 +192,11 @@ def test_names_that_cannot_be_a_file_s_are_told(model: str, tmp_path: Path):
     os.rename(recordings / "plain.wav", recordings / ("n" * 251 + ".wav"))
     soundfile.write(recordings / "plain.wav", sound(1.0), RATE)
     summary = extract(model, recordings, tmp_path / "out")
-    assert (summary["extracted"], summary["bad"]) == (2, 2)
-    assert "n" * 251 + ".wav" in summary["bad_files"]
+    assert (summary.extracted, summary.bad) == (2, 2)
+    assert "n" * 251 + ".wav" in summary.bad_files
 
 
-def test_the_index_says_what_was_done_with_what(model: str, recordings: Path, tmp_path: Path):
+def test_the_index_records_model_settings_and_files(model: str, recordings: Path, tmp_path: Path):
     extract(model, recordings, tmp_path / "out")
     index = json.loads((tmp_path / "out" / INDEX_FILE).read_text())
     assert index["settings"]["layer"] == 2

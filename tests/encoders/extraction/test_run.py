@@ -12,12 +12,13 @@ from extractions import RATE, contents, extract, files_in, read, refuses, sound,
 from inattention.encoders.extraction import run as extraction
 from inattention.encoders.extraction.config import ExtractionConfig
 from inattention.encoders.extraction.folder import INDEX_FILE
-from inattention.encoders.extraction.run import fingerprint, printable
+from inattention.encoders.extraction.run import fingerprint
+from inattention.model.encoder import Encoder
 from inattention.model.transformer import AudioTransformer, ModelFolderError
 from small_models import SMALL_FEATURES, small_model
 
 
-def test_every_recording_has_the_features_that_the_model_gives_alone(model: str, tmp_path: Path):
+def test_every_recording_has_the_features_that_it_has_alone(model: str, tmp_path: Path):
     seconds = write_good_files(tmp_path / "in")
     summary = extract(model, tmp_path / "in", tmp_path / "out")
     assert files_in(tmp_path / "out") == sorted([INDEX_FILE, *(f"{name}.safetensors" for name in seconds)])
@@ -33,14 +34,14 @@ def test_every_recording_has_the_features_that_the_model_gives_alone(model: str,
         assert float(metadata["step_seconds"]) == SMALL_FEATURES.step_seconds
         assert float(metadata["first_center_seconds"]) == SMALL_FEATURES.first_center_seconds
         assert (metadata["layer"], metadata["model"], metadata["source"]) == ("2", model, name)
-    assert (summary["files"], summary["extracted"], summary["done_before"], summary["bad"]) == (7, 7, 0, 0)
-    assert summary["audio_seconds"] == pytest.approx(12.0, abs=0.3)
-    assert summary["audio_hours"] == pytest.approx(summary["audio_seconds"] / 3600)
-    assert summary["audio_seconds_per_second"] == pytest.approx(summary["audio_seconds"] / summary["wall_seconds"])
+    assert (summary.files, summary.extracted, summary.done_before, summary.bad) == (7, 7, 0, 0)
+    assert summary.audio_seconds == pytest.approx(12.0, abs=0.3)
+    assert summary.audio_hours == pytest.approx(summary.audio_seconds / 3600)
+    assert summary.audio_seconds_per_second == pytest.approx(summary.audio_seconds / summary.wall_seconds)
 
 
 @pytest.mark.parametrize("batch_seconds", [0.001, 1.0, 1000.0])
-def test_batches_of_any_size_give_the_same(model: str, recordings: Path, tmp_path: Path, batch_seconds: float):
+def test_features_do_not_depend_on_the_batch_size(model: str, recordings: Path, tmp_path: Path, batch_seconds: float):
     extract(model, recordings, tmp_path / "one")
     extract(model, recordings, tmp_path / "two", batch_seconds=batch_seconds)
     for name in contents(tmp_path / "one"):
@@ -48,39 +49,39 @@ def test_batches_of_any_size_give_the_same(model: str, recordings: Path, tmp_pat
         torch.testing.assert_close(one, two, atol=2e-5, rtol=0)
 
 
-def test_no_batch_is_larger_than_asked_for(
+def test_no_batch_is_larger_than_requested(
     model: str, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     sizes = []
-    forward = AudioTransformer.forward
+    forward = Encoder.forward
 
-    def spy(self: AudioTransformer, features: torch.Tensor, *rest: Any, **options: Any) -> Any:
+    def spy(self: Encoder, features: torch.Tensor, *rest: Any, **options: Any) -> Any:
         sizes.append(features.shape[0] * features.shape[1] * SMALL_FEATURES.step_seconds)
         return forward(self, features, *rest, **options)
 
-    monkeypatch.setattr(AudioTransformer, "forward", spy)
+    monkeypatch.setattr(Encoder, "forward", spy)
     extract(model, recordings, tmp_path / "out", batch_seconds=4.0)
     assert max(sizes) <= 4.0
     assert len(sizes) < 7  # some have company
 
 
-def test_recordings_of_like_lengths_go_together(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """As they come, each short one would stand between two long ones, and all would go alone."""
+def test_recordings_of_similar_lengths_share_a_batch(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """In their own order, each short one would be between two long ones, and none would share a batch."""
     for number in range(30):
         soundfile.write(tmp_path / f"{number:02d}.wav", sound(0.3 + 1.2 * (number % 2)), RATE)
-    forward, sizes = AudioTransformer.forward, []
+    forward, sizes = Encoder.forward, []
 
-    def spy(self: AudioTransformer, features: torch.Tensor, *rest: Any, **options: Any) -> Any:
+    def spy(self: Encoder, features: torch.Tensor, *rest: Any, **options: Any) -> Any:
         sizes.append(len(features))
         return forward(self, features, *rest, **options)
 
-    monkeypatch.setattr(AudioTransformer, "forward", spy)
+    monkeypatch.setattr(Encoder, "forward", spy)
     extract(model, tmp_path, tmp_path / "out", batch_seconds=2.0)
     assert sum(sizes) == 30
     assert len(sizes) <= 15 + 5  # 15 long ones, and the short ones of two windows
 
 
-def test_npy_is_two_files_a_recording(model: str, recordings: Path, tmp_path: Path):
+def test_npy_is_two_files_per_recording(model: str, recordings: Path, tmp_path: Path):
     extract(model, recordings, tmp_path / "one")
     extract(model, recordings, tmp_path / "two", format="npy")
     names = [name.removesuffix(".safetensors") for name in contents(tmp_path / "one")]
@@ -92,7 +93,7 @@ def test_npy_is_two_files_a_recording(model: str, recordings: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("layer", [0, 1, -2])
-def test_any_layer_can_be_asked_for(model: str, tmp_path: Path, layer: int):
+def test_any_layer_can_be_extracted(model: str, tmp_path: Path, layer: int):
     soundfile.write(tmp_path / "a.wav", sound(1.0), RATE)
     extract(model, tmp_path, tmp_path / "out", layer=layer)
     features, _, metadata = read(tmp_path / "out" / "a.wav.safetensors")
@@ -101,34 +102,34 @@ def test_any_layer_can_be_asked_for(model: str, tmp_path: Path, layer: int):
     assert metadata["layer"] == str(layer % 3)
 
 
-def test_bad_files_are_told_counted_and_cost_no_other(
+def test_bad_files_are_reported_and_counted_and_affect_no_other(
     model: str, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     bad = write_bad_files(recordings)
     summary = extract(model, recordings, tmp_path / "out")
-    assert (summary["files"], summary["extracted"], summary["bad"]) == (13, 7, 6)
-    assert set(summary["bad_files"]) == set(bad)
-    told = capsys.readouterr().err.splitlines()
+    assert (summary.files, summary.extracted, summary.bad) == (13, 7, 6)
+    assert set(summary.bad_files) == set(bad)
+    reported = capsys.readouterr().err.splitlines()
     for name, words in bad.items():
-        (line,) = [line for line in told if name in line]
+        (line,) = [line for line in reported if name in line]
         assert line.startswith(f"skipped {recordings / name}: ")
         assert words in line
-        assert words in summary["bad_files"][name]
+        assert words in summary.bad_files[name]
     assert len(contents(tmp_path / "out")) == 7
-    assert json.loads((tmp_path / "out" / INDEX_FILE).read_text())["bad_files"] == summary["bad_files"]
+    assert json.loads((tmp_path / "out" / INDEX_FILE).read_text())["bad_files"] == summary.bad_files
 
 
-def test_a_bad_file_that_was_mended_is_taken_up(model: str, tmp_path: Path):
+def test_a_repaired_file_is_extracted(model: str, tmp_path: Path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.wav").write_text("not yet")
-    assert extract(model, tmp_path / "in", tmp_path / "out")["bad"] == 1
+    assert extract(model, tmp_path / "in", tmp_path / "out").bad == 1
     soundfile.write(tmp_path / "in" / "a.wav", sound(1.0), RATE)
     summary = extract(model, tmp_path / "in", tmp_path / "out")
-    assert (summary["extracted"], summary["bad"]) == (1, 0)
+    assert (summary.extracted, summary.bad) == (1, 0)
     assert json.loads((tmp_path / "out" / INDEX_FILE).read_text())["bad_files"] == {}
 
 
-def test_a_name_may_hold_what_breaks_lines_and_encodings(
+def test_a_name_may_contain_line_breaks_and_invalid_encodings(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     recordings = tmp_path / "in"
@@ -137,29 +138,28 @@ def test_a_name_may_hold_what_breaks_lines_and_encodings(
     odd = recordings / os.fsdecode(b"odd\n\xff.wav")
     os.rename(recordings / "plain.wav", odd)
     (recordings / "bad\n.wav").write_text("no audio")
-    assert extract(model, recordings, tmp_path / "out")["extracted"] == 1
-    assert extract(model, recordings, tmp_path / "out")["done_before"] == 1
+    assert extract(model, recordings, tmp_path / "out").extracted == 1
+    assert extract(model, recordings, tmp_path / "out").done_before == 1
     (path,) = (tmp_path / "out").glob("odd*")
     os.rename(path, tmp_path / "plain.safetensors")  # safetensors opens no other names
-    assert read(tmp_path / "plain.safetensors")[2]["source"] == r"odd\n\udcff.wav"
+    assert read(tmp_path / "plain.safetensors")[2]["source"] == r"odd\n\xff.wav"
     assert len(capsys.readouterr().err.splitlines()) == 2
-    assert printable("ü 日本\t") == r"ü 日本\t"
 
 
-def test_a_model_that_gives_nan_is_told_of_each_file(tmp_path: Path, recordings: Path):
+def test_nan_features_are_reported_for_each_file(tmp_path: Path, recordings: Path):
     model = small_model()
     with torch.no_grad():
         model.encoder.embed.weight[0, 0] = float("nan")
     model.save_pretrained(tmp_path / "model")
     summary = extract(str(tmp_path / "model"), recordings, tmp_path / "out")
-    assert (summary["extracted"], summary["bad"]) == (0, 7)
-    assert all("NaN or infinite features" in reason for reason in summary["bad_files"].values())
+    assert (summary.extracted, summary.bad) == (0, 7)
+    assert all("NaN or infinite" in reason for reason in summary.bad_files.values())
 
 
-def test_what_cannot_be_extracted_at_all_is_refused(model: str, recordings: Path, tmp_path: Path):
+def test_extractions_without_possible_result_are_refused(model: str, recordings: Path, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     out = tmp_path / "out"
-    refuses(lambda: extract(model, tmp_path / "empty", out), "empty: holds no audio files")
+    refuses(lambda: extract(model, tmp_path / "empty", out), "empty: contains no audio files")
     refuses(lambda: extract(model, tmp_path / "none", out), "none: there is no such folder", ValueError)
     refuses(lambda: extract(str(tmp_path / "none"), recordings, out), "there is no such folder", ModelFolderError)
     refuses(lambda: extract(model, recordings, out, layer=3), "no layer 3", ValueError)
@@ -190,7 +190,7 @@ def test_progress_goes_to_stderr_alone(
 
 
 def test_memory_does_not_grow_with_the_folder(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """No more than a window of recordings, and the few that are read ahead, are held at once."""
+    """At most a window of recordings, and a few that are read ahead, are in memory at once."""
     (tmp_path / "in").mkdir()
     for number in range(60):
         soundfile.write(tmp_path / "in" / f"{number:02d}.wav", sound(0.5, seed=number), RATE)
@@ -209,7 +209,7 @@ def test_memory_does_not_grow_with_the_folder(model: str, tmp_path: Path, monkey
     monkeypatch.setattr(extraction, "_read", reading)
     monkeypatch.setattr(extraction.ExtractionFolder, "write", writing)
     summary = extract(model, tmp_path / "in", tmp_path / "out", batch_seconds=1.0)
-    assert summary["extracted"] == 60
+    assert summary.extracted == 60
     assert most[0] <= 8 * 2 + 1 + 5
 
 

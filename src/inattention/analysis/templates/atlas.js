@@ -6,7 +6,7 @@ const palette = bytesOf(data.palette);
 const side = data.side;
 const headOf = new Map(data.heads.map((head) => [head.key, head]));
 
-// Drawing: a pixel a cell; the page scales it without smoothing. Stretched, colours begin at the map's lowest weight.
+// One pixel per cell; the page scales it without smoothing. Enhanced, colours begin at the map's lowest weight.
 function drawMap(canvas, map) {
   const levels = bytesOf(map.bytes);
   const lowest = find("stretch").checked ? levels.reduce((a, b) => Math.min(a, b)) : 0;
@@ -22,7 +22,7 @@ function drawMap(canvas, map) {
   context.putImageData(image, 0, 0);
 }
 
-// Low bands lie next to the map. Loud is dark on light paper, and light on dark paper.
+// Low bands are next to the map. Loud is dark on a light background, and light on a dark one.
 function drawMel(canvas, mel, upright) {
   const levels = mel ? bytesOf(mel.bytes) : null;
   const bands = mel ? mel.bands : 1;
@@ -33,10 +33,10 @@ function drawMel(canvas, mel, upright) {
   if (!mel) return;
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   const image = context.createImageData(canvas.width, canvas.height);
-  for (let step = 0; step < side; step++) {
+  for (let cell = 0; cell < side; cell++) {
     for (let band = 0; band < bands; band++) {
-      const level = levels[step * bands + band];
-      const place = upright ? step * bands + (bands - 1 - band) : (bands - 1 - band) * side + step;
+      const level = levels[cell * bands + band];
+      const place = upright ? cell * bands + (bands - 1 - band) : (bands - 1 - band) * side + cell;
       image.data.fill(dark ? level : 255 - level, 4 * place, 4 * place + 3);
       image.data[4 * place + 3] = 255;
     }
@@ -44,7 +44,7 @@ function drawMel(canvas, mel, upright) {
   context.putImageData(image, 0, 0);
 }
 
-// The list: what is shown, and in what order.
+// The list: selection and order.
 const list = find("cards");
 const cards = [...list.children];
 const direction = find("direction");
@@ -93,7 +93,7 @@ for (const card of cards) {
 }
 drawAll();
 
-// One head, closely.
+// The view of one head.
 const dialog = find("closer");
 const map = find("map");
 const slider = find("utterance");
@@ -103,7 +103,7 @@ let levels = null;
 let cell = null;
 
 const kind = () => document.querySelector("[name=kind]:checked").value;
-const seconds = (step) => (data.stepSeconds === null ? "" : `${(step * data.stepSeconds).toFixed(2)} s, `);
+const seconds = (frame) => (data.stepSeconds === null ? "" : `${(frame * data.stepSeconds).toFixed(2)} s, `);
 
 function open(key) {
   head = headOf.get(key);
@@ -136,16 +136,16 @@ function show() {
 
 function span(place) {
   const [first, last] = [data.edges[place], data.edges[place + 1] - 1];
-  return `${seconds(first)}step ${first + 1}` + (last > first ? ` to ${last + 1}` : "");
+  return `${seconds(first)}frame ${first + 1}` + (last > first ? ` to ${last + 1}` : "");
 }
 
-// Say what stands in a cell, and mark its row and column.
+// Display the value of a cell, and mark its row and column.
 function point(at) {
   cell = at;
   const [row, column] = [find("row"), find("column")];
   row.style.display = column.style.display = at ? "block" : "none";
   if (!at) {
-    find("readout").textContent = `Largest ${kind() === "spread" ? "spread" : "weight"}: ${shownMap.max.toPrecision(3)}.`;
+    find("readout").textContent = `Largest ${kind() === "spread" ? "standard deviation" : "weight"}: ${shownMap.max.toPrecision(3)}.`;
     return;
   }
   const size = 100 / side;
@@ -154,7 +154,7 @@ function point(at) {
   row.style.height = column.style.width = `${size}%`;
   const value = (levels[at.query * side + at.key] / 255) ** 2 * shownMap.max;
   const what = { mean: "mean weight", spread: "standard deviation", single: "weight" }[kind()];
-  const even = kind() === "spread" ? "" : `, ${(value * data.steps).toPrecision(2)} times even`;
+  const even = kind() === "spread" ? "" : `, ${(value * data.steps).toPrecision(2)} times uniform`;
   find("readout").textContent = `Query at ${span(at.query)}; key at ${span(at.key)}: ${what} ${value.toPrecision(3)}${even}.`;
 }
 

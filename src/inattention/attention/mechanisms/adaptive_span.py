@@ -1,4 +1,4 @@
-"""`adaptive-span`: query-key attention in which each head learns how far it looks (Sukhbaatar et al. 2019).
+"""`adaptive-span`: query-key attention in which each head learns how far it attends (Sukhbaatar et al. 2019).
 
     A(i, j) = m(|i - j|) exp(s(i, j)) / sum over valid k of m(|i - k|) exp(s(i, k)),    s(i, j) = q_i . k_j / sqrt d
     m(x) = min(max((ramp + z - x) / ramp, 0), 1)
@@ -7,7 +7,7 @@ with a learned span z a head, from 0 to `max_span`. Their model is causal and ad
 positions to s; here a head looks both ways, and s is that of `qk`, which this becomes when z spans the whole input.
 
 Their loss adds a small multiple of the mean span, and so does pre-training here: see `AdaptiveSpan.auxiliary_loss`. z
-is learned as a part of `max_span`, so that optimisers move it by many steps at a time. Outside of 0 to 1 that part is
+is learned as a part of `max_span`, so that optimizers move it by many frames at a time. Outside of 0 to 1 that part is
 clamped, but its gradient from the weights passes, so that a span that has shrunk to nothing can grow again.
 
 The fast way goes over blocks of queries, with fused attention over the keys that the widest head of a group reaches;
@@ -23,9 +23,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from inattention.attention.base import Card, Drawing
-from inattention.attention.mechanisms.query_key import fused
-from inattention.attention.ops.cache import KeepsInEvaluation
-from inattention.attention.ops.padding import masked_softmax, projection, split_heads, zero_invalid
+from inattention.attention.ops.cache import CachesInEvaluation
+from inattention.attention.ops.fused import fused_attention
+from inattention.attention.ops.padding import masked_softmax, zero_invalid
+from inattention.attention.ops.projections import projection, split_heads
 from inattention.attention.registry import register
 
 DEFAULT_MAX_SPAN = 1024
@@ -44,7 +45,7 @@ class _Group:
 
 
 def _reach(span: float, ramp: int, time: int) -> int:
-    """The furthest step with m > 0."""
+    """Return the distance of the furthest frame with m > 0."""
     return min(math.ceil(span + ramp) - 1, time - 1)
 
 
@@ -62,10 +63,10 @@ def _flops(time: int, width: int, heads: int, *, span: float = 0.0, ramp: int = 
         family="query-key",
         citation="Sukhbaatar et al. 2019, Adaptive Attention Span in Transformers",
         options={
-            "span": "z at the start, in steps; the authors start at 0, where a head sees its ramp",
-            "ramp": "steps over which a head's weights fade out",
-            "max_span": "the largest z, in steps; None for max_length, or 1024 without one",
-            "price": "what a step of the mean span adds to the loss in training; as for the authors' small models",
+            "span": "z at the start, in frames; the authors start at 0, where a head sees its ramp",
+            "ramp": "frames over which a head's weights fade out",
+            "max_span": "the largest z, in frames; None for max_length, or 1024 without one",
+            "price": "what a frame of the mean span adds to the loss in training; as for the authors' small models",
         },
         fields=("NLP",),
         training_cost="O(T (z + R) d H), z the span and R the ramp",
@@ -74,7 +75,7 @@ def _flops(time: int, width: int, heads: int, *, span: float = 0.0, ramp: int = 
         drawing=Drawing(options={"ramp": 12}),
     )
 )
-class AdaptiveSpan(KeepsInEvaluation):
+class AdaptiveSpan(CachesInEvaluation):
     """Query-key attention with a learned soft span for each head.
 
     >>> attention = AdaptiveSpan(width=8, heads=2, ramp=2)
@@ -100,7 +101,7 @@ class AdaptiveSpan(KeepsInEvaluation):
         super().__init__(width=width, heads=heads, max_length=max_length)
         self.max_span = max_span if max_span is not None else max_length or DEFAULT_MAX_SPAN
         if ramp < 1 or self.max_span < 1:
-            raise ValueError(f"ramp ({ramp}) and max_span ({self.max_span}) must be at least 1 step")
+            raise ValueError(f"ramp ({ramp}) and max_span ({self.max_span}) must be at least 1 frame")
         if not 0 <= span <= self.max_span:
             raise ValueError(f"span must be 0 to {self.max_span} (max_span), not {span}")
         if not price >= 0:
@@ -112,56 +113,56 @@ class AdaptiveSpan(KeepsInEvaluation):
         self.part = nn.Parameter(torch.full((heads,), span / self.max_span))
 
     def spans(self) -> Float[Tensor, " heads"]:
-        """Give each head's z in steps."""
+        """Return each head's z in frames."""
         return self.max_span * self.part.clamp(0, 1)
 
     def auxiliary_loss(self) -> Float[Tensor, ""] | None:
-        """The mean span in steps, times its price; nothing at no price."""
+        """Return the mean span in frames times its price; None at no price."""
         return self.price * self.spans().mean() if self.price else None
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """Softmax over valid keys of the scaled products plus log m."""
+        """Return the softmax over real keys of the scaled products plus log m."""
         query, key = self._project(hidden, valid)
         time = hidden.shape[1]
-        steps = torch.arange(time, device=hidden.device)
-        bias = self._log_mask(steps - steps[:, None])
+        frames = torch.arange(time, device=hidden.device)
+        bias = self._log_mask(frames - frames[:, None])
         scores = query @ key.transpose(-1, -2) / math.sqrt(self.head_dim) + bias
-        return masked_softmax(scores, valid[:, None, None, :] & (bias > float("-inf")))
+        reached = bias > float("-inf")
+        return masked_softmax(scores, reached if valid is None else valid[:, None, None, :] & reached)
 
     def forward(
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """The same by fused attention, blocks of queries with the keys in reach."""
+        """Average the values by fused attention, blocks of queries with the keys in reach."""
         query, key = self._project(hidden, valid)
         values = zero_invalid(values, valid)
         time = hidden.shape[1]
-        groups = self.kept(time, lambda: self._groups(time))
+        groups = self.cached(time, lambda: self._groups(time))
         if len(groups) == 1:
             return self._attend(groups[0], query, key, values, valid)
         parts = [self._attend(g, *(x[:, list(g.heads)] for x in (query, key, values)), valid) for g in groups]
         order = torch.tensor([head for g in groups for head in g.heads], device=values.device)
         return torch.cat(parts, 1)[:, order.argsort()]
 
-    def _attend(self, group: _Group, query: Tensor, key: Tensor, values: Tensor, valid: Tensor) -> Tensor:
+    def _attend(self, group: _Group, query: Tensor, key: Tensor, values: Tensor, valid: Tensor | None) -> Tensor:
         if group.bias is None:
-            return fused(query, key, values, valid)
+            return fused_attention(query, key, values, valid)
         time, reach = query.shape[2], group.reach
-        everywhere = bool(valid.all())
         parts = []
         for start in range(0, time, BLOCK):
             stop = min(time, start + BLOCK)
             first, last = max(0, start - reach), min(time, stop + reach)
             left = first - (start - reach)
             bias = group.bias[:, : stop - start, left : left + last - first].to(query.dtype)[None]
-            if not everywhere:
-                # Any query may look at itself: where it is invalid, its value is zero, and its row is finite.
-                steps = torch.arange(first, last, device=valid.device)
-                itself = steps == torch.arange(start, stop, device=valid.device)[:, None]
+            if valid is not None:
+                # A query may attend to itself even at padding, where its value is zero, so that its row is finite.
+                frames = torch.arange(first, last, device=valid.device)
+                itself = frames == torch.arange(start, stop, device=valid.device)[:, None]
                 bias = torch.where((valid[:, None, first:last] | itself)[:, None], bias, float("-inf"))
             near = slice(first, last)
             parts.append(
@@ -172,7 +173,7 @@ class AdaptiveSpan(KeepsInEvaluation):
         return torch.cat(parts, 2)
 
     def _groups(self, time: int) -> list[_Group]:
-        """Put heads together whose reach has as many binary digits, and those that see everything alike."""
+        """Group heads whose reach has as many binary digits, and those that see all frames alike."""
         spans = self.spans().tolist()
         members: dict[int | None, list[int]] = {}
         for head, span in enumerate(spans):
@@ -190,12 +191,12 @@ class AdaptiveSpan(KeepsInEvaluation):
         return groups
 
     def _log_mask(self, offset: Tensor) -> Float[Tensor, "heads queries keys"]:
-        """Log m for j - i; -inf beyond the ramp."""
+        """Return log m for j - i; -inf beyond the ramp."""
         part = self.part + (self.part.clamp(0, 1) - self.part).detach()  # clamped, with its gradient
         mask = (1 + (self.max_span * part[:, None, None] - offset.abs()) / self.ramp).clamp(max=1)
         seen = mask > 0
         return mask.where(seen, 1.0).log().masked_fill(~seen, float("-inf"))
 
-    def _project(self, hidden: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def _project(self, hidden: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         hidden = zero_invalid(hidden, valid)
         return split_heads(self.query(hidden), self.heads), split_heads(self.key(hidden), self.heads)

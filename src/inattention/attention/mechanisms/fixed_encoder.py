@@ -1,12 +1,12 @@
 """`fixed-encoder`: heads with patterns fixed by hand, nothing learned (Raganato et al. 2020).
 
-For query i of an utterance of n steps, each head takes one pattern of keys j from 0:
+For query i of an utterance of n frames, each head takes one pattern of keys j from 0:
 
     current   j = i                 left    (j + 1)³ on j <= i - 2       end     (j + 1)³ on all j
     previous  j = i - 1             right   (n - j)³ on j >= i + 2       start   (n - j)³ on all j
     next      j = i + 1
 
-rows scaled to sum to 1 over valid keys. A query whose pattern holds no valid key attends to itself. The paper has eight
+rows scaled to sum to 1 over real keys. A query whose pattern holds no real key attends to itself. The paper has eight
 heads, these seven and a learned one; here heads take the patterns in order, again from the first when they run out, and
 the last `learned` of them are query-key heads.
 
@@ -23,8 +23,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card, Drawing
-from inattention.attention.mechanisms.query_key import fused
-from inattention.attention.ops.padding import masked_softmax, projection, split_heads, zero_invalid
+from inattention.attention.ops.fused import fused_attention
+from inattention.attention.ops.padding import full_mask, softmax_over_valid, zero_invalid
+from inattention.attention.ops.projections import projection, split_heads
 from inattention.attention.registry import register
 
 PATTERNS = ("current", "previous", "next", "left", "right", "end", "start")
@@ -33,7 +34,7 @@ Right = Literal["end", "query"]
 
 
 def patterns_for(fixed: int) -> list[str]:
-    """Say which pattern each fixed head has.
+    """Return the pattern of each fixed head.
 
     >>> patterns_for(9)[6:]
     ['start', 'current', 'previous']
@@ -96,13 +97,14 @@ class FixedEncoder(AttentionMechanism):
             self.key = projection(width, learned * self.head_dim)
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """The patterns over valid keys, then the learned heads."""
-        steps = torch.arange(hidden.shape[1], device=hidden.device)
-        offset = steps - steps[:, None]
-        rising, falling = _cubes(valid)
-        level = valid.to(rising.dtype)
+        """Return the patterns over real keys, then the maps of learned heads."""
+        mask = full_mask(valid, hidden)
+        frames = torch.arange(hidden.shape[1], device=hidden.device)
+        offset = frames - frames[:, None]
+        rising, falling = _cubes(mask)
+        level = mask.to(rising.dtype)
         parts = {
             "current": (offset == 0, level),
             "previous": (offset == -1, level),
@@ -122,32 +124,32 @@ class FixedEncoder(AttentionMechanism):
         if self.learned:
             query, key = self._project(hidden, valid)
             scores = query @ key.transpose(-1, -2) / self.head_dim**0.5
-            fixed.append(masked_softmax(scores, valid[:, None, None, :].expand_as(scores)))
+            fixed.append(softmax_over_valid(scores, valid))
         return torch.cat(fixed, 1)
 
     def forward(
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """The same by shifts, running sums and means; learned heads by fused attention."""
-        clean = zero_invalid(values, valid)
+        """Average the values by shifts, running sums and means; learned heads by fused attention."""
+        clean, mask = zero_invalid(values, valid), full_mask(valid, hidden)
         count = len(self.patterns)
         with torch.autocast(values.device.type, enabled=False):
             wide = clean.to(torch.promote_types(values.dtype, torch.float32))
-            key = [cubes.to(wide.dtype) for cubes in _cubes(valid)]
+            key = [cubes.to(wide.dtype) for cubes in _cubes(mask)]
             heads = [Tensor()] * count
             for start, pattern in enumerate(PATTERNS[:count]):
-                mixed = self._mix(pattern, wide[:, start : count : len(PATTERNS)], *key, valid)
+                mixed = self._mix(pattern, wide[:, start : count : len(PATTERNS)], *key, mask)
                 heads[start :: len(PATTERNS)] = mixed.to(values.dtype).unbind(1)
         if self.learned:
-            learned = fused(*self._project(hidden, valid), clean[:, count:], valid)
+            learned = fused_attention(*self._project(hidden, valid), clean[:, count:], valid)
             heads.extend(learned.to(values.dtype).unbind(1))
         return torch.stack(heads, 2).transpose(1, 2)  # time before heads in memory, as the output projection wants it
 
     def _mix(self, pattern: str, values: Tensor, rising: Tensor, falling: Tensor, valid: Tensor) -> Tensor:
-        """Average the values of the heads that have one pattern."""
+        """Return the averages of the heads that have one pattern."""
         if pattern == "current":
             return values
         if pattern == "previous":
@@ -161,23 +163,23 @@ class FixedEncoder(AttentionMechanism):
             return _past(values.flip(2), weighted.flip(1)).flip(2)
         return _mean(values, rising if pattern == "end" else falling)
 
-    def _project(self, hidden: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def _project(self, hidden: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         hidden = zero_invalid(hidden, valid)
         return split_heads(self.query(hidden), self.learned), split_heads(self.key(hidden), self.learned)
 
 
 def _cubes(valid: Bool[Tensor, "batch time"]) -> tuple[Float[Tensor, "batch time"], Float[Tensor, "batch time"]]:
-    """(j + 1)³ and (n - j)³ over n³, 0 at invalid steps; n reaches to an utterance's last valid step."""
-    steps = torch.arange(1, valid.shape[1] + 1, device=valid.device, dtype=torch.float64)
-    length = (valid * steps).amax(1, keepdim=True).clamp(min=1)
-    rising, falling = steps / length, (length + 1 - steps) / length
+    """Return (j + 1)³ and (n - j)³ over n³, 0 at padding; n is the place of an utterance's last real frame."""
+    frames = torch.arange(1, valid.shape[1] + 1, device=valid.device, dtype=torch.float64)
+    length = (valid * frames).amax(1, keepdim=True).clamp(min=1)
+    rising, falling = frames / length, (length + 1 - frames) / length
     return (rising**3 * valid).float(), (falling**3 * valid).float()
 
 
 def _before(
     values: Float[Tensor, "batch heads time head_dim"], valid: Bool[Tensor, "batch time"]
 ) -> Float[Tensor, "batch heads time head_dim"]:
-    """The step before, where there is a valid one."""
+    """Return the values one frame before, where that frame is real; a frame's own value elsewhere."""
     there = valid.roll(1, 1)
     there[:, 0] = False
     return torch.where(there[:, None, :, None], values.roll(1, 2), values)
@@ -186,7 +188,7 @@ def _before(
 def _past(
     values: Float[Tensor, "batch heads time head_dim"], key: Float[Tensor, "batch time"]
 ) -> Float[Tensor, "batch heads time head_dim"]:
-    """The average of steps up to two before, weighted by ``key``, where there is a valid one."""
+    """Return the average up to two frames before, weighted by ``key``; a frame's own value without any."""
     sums = (values * key[:, None, :, None]).cumsum(2)[:, :, :-2]
     mass = key.cumsum(1)[:, None, :-2, None]
     averages = torch.where(mass > 0, sums / mass.where(mass > 0, 1.0), values[:, :, 2:])
@@ -196,7 +198,7 @@ def _past(
 def _mean(
     values: Float[Tensor, "batch heads time head_dim"], key: Float[Tensor, "batch time"]
 ) -> Float[Tensor, "batch heads time head_dim"]:
-    """One average for all steps, weighted by ``key``."""
+    """Return one average for all frames, weighted by ``key``."""
     mass = key.sum(1, keepdim=True)
     key = key / mass.where(mass > 0, 1.0)
     return (key[:, None, None, :] @ values).expand_as(values)

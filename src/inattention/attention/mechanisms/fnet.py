@@ -1,6 +1,6 @@
 """`fnet`: the discrete Fourier transform over time in the place of attention (Lee-Thorp et al. 2021, section 3.1).
 
-The origin replaces attention, values and output by Re(F_n X F_w): a DFT over an utterance's n steps and one over the
+The origin replaces attention, values and output by Re(F_n X F_w): a DFT over an utterance's n frames and one over the
 w features. With F = C - iS, cosines and sines,
 
     Re(F_n X F_w) = C_n (X C_w) - S_n (X S_w),
@@ -11,14 +11,14 @@ the heads (the larger) takes the real part C_n of the DFT over time, the other h
 
     A(p, r) = cos(2 pi p r / n) / sqrt n    or    -sin(2 pi p r / n) / sqrt n,
 
-p and r the places of query and key among the utterance's valid steps. Values X C_w and X S_w, and outputs that are
+p and r the places of query and key among the utterance's real frames. Values X C_w and X S_w, and outputs that are
 added, then give the origin's transform. ``parts="real"`` takes C_n in all heads, which is what "the real part of the
-DFT over time" says by itself; it cannot tell a sequence from its mirror image, as cosines are even.
+DFT over time" says by itself; it cannot distinguish a sequence from its mirror image, as cosines are even.
 
-The origin leaves out 1 / sqrt n. Its inputs had one length; ours differ, and sums that grow with an utterance's length
-would tell it to every step. ``scaled=False`` is the origin's way.
+The origin omits 1 / sqrt n. Its inputs had one length; ours differ, and sums that grow with an utterance's length
+would reveal it to every frame. ``scaled=False`` is the origin's way.
 
-n is the number of the utterance's own valid steps, never the padded length: utterances of one length go through one
+n is the number of the utterance's own real frames, never the padded length: utterances of one length go through one
 FFT together.
 """
 
@@ -30,7 +30,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card, Drawing
-from inattention.attention.ops.padding import zero_invalid
+from inattention.attention.ops.padding import full_mask, tracing, zero_invalid
 from inattention.attention.registry import register
 
 Parts = Literal["both", "real"]
@@ -63,7 +63,7 @@ def _flops(time: int, width: int, heads: int, **options: object) -> float:
     )
 )
 class FNet(AttentionMechanism):
-    """The Fourier transform of the values over an utterance's valid steps.
+    """The Fourier transform of the values over an utterance's real frames.
 
     >>> mixing = FNet(width=8, heads=2)
     >>> hidden, valid = torch.zeros(1, 4, 8), torch.ones(1, 4, dtype=torch.bool)
@@ -84,9 +84,10 @@ class FNet(AttentionMechanism):
         self.scaled = scaled
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """Cosines, then sines, between valid steps."""
+        """Return cosines, then sines, between real frames."""
+        valid = full_mask(valid, hidden)
         place = (valid.cumsum(-1) - 1).double()
         count = valid.sum(-1).clamp(min=1)[:, None, None].double()
         # The product of places is taken modulo n, so that angles stay small and exact.
@@ -100,13 +101,15 @@ class FNet(AttentionMechanism):
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """The same by FFT, utterances of one length together."""
+        """Transform the values by FFT, utterances of one length together."""
+        if valid is not None and tracing():
+            return self.reference(hidden, values, valid)  # a graph has no lengths to sort utterances by
         values = zero_invalid(values, valid)
         with torch.autocast(values.device.type, enabled=False):
             wide = values.to(torch.promote_types(values.dtype, torch.float32))
-            if bool(valid.all()):
+            if valid is None:
                 return self._transform(wide).to(values.dtype)
             output = torch.zeros_like(wide)
             counts = valid.sum(-1)
@@ -114,17 +117,17 @@ class FNet(AttentionMechanism):
                 if not count:
                     continue
                 some = (counts == count).nonzero()[:, 0]
-                steps = valid[some].nonzero()[:, 1].view(len(some), 1, count, 1)
-                steps = steps.expand(-1, self.heads, -1, wide.shape[-1])
+                frames = valid[some].nonzero()[:, 1].view(len(some), 1, count, 1)
+                frames = frames.expand(-1, self.heads, -1, wide.shape[-1])
                 there = wide.index_select(0, some)
-                mixed = torch.zeros_like(there).scatter(2, steps, self._transform(there.gather(2, steps)))
+                mixed = torch.zeros_like(there).scatter(2, frames, self._transform(there.gather(2, frames)))
                 output = output.index_copy(0, some, mixed)
             return output.to(values.dtype)
 
     def _transform(
         self, values: Float[Tensor, "batch heads count head_dim"]
     ) -> Float[Tensor, "batch heads count head_dim"]:
-        """Both parts of the DFT; of real input it is half as long, and its second half mirrors the first."""
+        """Return both parts of the DFT; for real input its second half mirrors the first."""
         count = values.shape[2]
         half = torch.fft.rfft(values, dim=2, norm="ortho" if self.scaled else "backward")
         real, imaginary = half[:, : self.real_heads].real, half[:, self.real_heads :].imag

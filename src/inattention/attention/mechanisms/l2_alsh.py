@@ -1,6 +1,6 @@
 """`l2-alsh`: P(k) = [k; |k|^2; |k|^4; ...; |k|^(2^m)], Q(q) = [q; 1/2; ...; 1/2], hashed into cells of a line.
 
-Shrivastava and Li 2014; the paper cites it and did not run it. Keys are scaled by U / M first, queries to unit length;
+Shrivastava and Li 2014; the paper cites it without running it. Keys are scaled by U / M first, queries to unit length;
 U = .83, m = 3, r = 2.5. Then |Q(q) - P(k)|^2 = 1 + m/4 - 2 q.k + |k|^(2^(m+1)), whose last term is tiny: being near is
 having a large product. So vectors are hashed to cells of a line, h(x) = floor((a.x + b) / r), b uniform in [0, r).
 
@@ -18,7 +18,8 @@ from functools import partial
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from inattention.attention.ops.hashing import HashedAttention, Hashes, Transform, flops, hash_card
+from inattention.attention.ops.hash_costs import flops, hash_card
+from inattention.attention.ops.hashing import HashedAttention, Hashes, Transform
 from inattention.attention.registry import register
 
 
@@ -33,7 +34,7 @@ from inattention.attention.registry import register
             "terms": "m, how many powers of the norm are appended",
             "cell": "r, the width of a cell",
         },
-        flops=partial(flops, labels=3),  # about so many cells are in use
+        flops=partial(flops, labels=3),  # the number of cells in use, roughly
     )
 )
 class L2ALSH(HashedAttention):
@@ -90,9 +91,9 @@ class L2ALSH(HashedAttention):
         return Transform(1 / norm, [*[0.5] * self.terms, 1.0])
 
     def label(self, projected: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
-        """The query's cell."""
+        """Return the query's cell."""
         return (projected / self.cell).floor().long()
 
     def closeness(self, label: Int[Tensor, "*#shape"], projected: Float[Tensor, "*#shape"]) -> Float[Tensor, "*#shape"]:
-        """How near keys are to the middle of the query's cell, in cells."""
+        """Return the negative distance of keys from the middle of the query's cell, in cells."""
         return -(projected / self.cell - (label + 0.5)).abs()

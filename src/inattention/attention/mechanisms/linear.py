@@ -1,7 +1,7 @@
 """`linear`: attention whose scores are inner products of features, so that it costs no T x T product.
 
 Katharopoulos et al. 2020, Transformers are RNNs, equations 4 to 7, in the form that looks both ways. With
-phi(x) = elu(x) + 1 + floor, over valid keys j,
+phi(x) = elu(x) + 1 + floor, over real keys j,
 
     A(i, j) = phi(q_i) . phi(k_j) / sum over k of phi(q_i) . phi(k_k)
 
@@ -21,7 +21,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card
-from inattention.attention.ops.padding import projection, split_heads, zero_invalid
+from inattention.attention.ops.padding import zero_invalid
+from inattention.attention.ops.projections import projection, split_heads
 from inattention.attention.registry import register
 
 
@@ -37,7 +38,7 @@ def _flops(time: int, width: int, heads: int, **options: object) -> int:
         family="linear",
         citation="Katharopoulos et al. 2020, Transformers are RNNs: Fast Autoregressive Transformers with Linear "
         "Attention",
-        options={"floor": "what is added to each feature, so that no row of weights is empty"},
+        options={"floor": "added to each feature, so that no row of weights is empty"},
         fields=("CV", "Speech"),
         training_cost="O(T d² H)",
         inference_cost="O(T d² H)",
@@ -45,7 +46,7 @@ def _flops(time: int, width: int, heads: int, **options: object) -> int:
     )
 )
 class Linear(AttentionMechanism):
-    """Attention by positive features of queries and keys, in time that is linear in T.
+    """Attention by positive features of queries and keys, at a cost linear in T.
 
     >>> attention = Linear(width=8, heads=2)
     >>> hidden, valid = torch.randn(1, 5, 8), torch.ones(1, 5, dtype=torch.bool)
@@ -59,15 +60,15 @@ class Linear(AttentionMechanism):
     def __init__(self, *, width: int, heads: int, max_length: int | None = None, floor: float = 1e-6) -> None:
         super().__init__(width=width, heads=heads, max_length=max_length)
         if not floor > 0:
-            raise ValueError(f"floor must be more than 0, not {floor}: without it rows of weights may be empty")
+            raise ValueError(f"floor must be above 0, not {floor}: without it rows of weights may be empty")
         self.floor = floor
         self.query = projection(width, width)
         self.key = projection(width, width)
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """The products of features, scaled to sum to 1 over valid keys."""
+        """Return the products of features, scaled to sum to 1 over real keys."""
         query, key = self._features(hidden, valid)
         products = query @ key.transpose(-1, -2)
         mass = products.sum(-1, keepdim=True)
@@ -77,9 +78,9 @@ class Linear(AttentionMechanism):
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """The same by two sums over time."""
+        """Average the values by two sums over time."""
         query, key = self._features(hidden, valid)
         with torch.autocast(values.device.type, enabled=False):
             wide = zero_invalid(values, valid).to(torch.promote_types(values.dtype, query.dtype))
@@ -88,9 +89,9 @@ class Linear(AttentionMechanism):
             return ((query @ sums) / mass.where(mass > 0, 1.0)).to(values.dtype)
 
     def _features(
-        self, hidden: Tensor, valid: Tensor
+        self, hidden: Tensor, valid: Tensor | None
     ) -> tuple[Float[Tensor, "batch heads time head_dim"], Float[Tensor, "batch heads time head_dim"]]:
-        """Features of queries and keys, in float32 at least, as their sums run over all of time; 0 at invalid keys."""
+        """Return features of queries and keys in float32 at least, as their sums run over all of time; 0 at padding."""
         hidden = zero_invalid(hidden, valid)
         query, key = (split_heads(it(hidden), self.heads) for it in (self.query, self.key))
         dtype = torch.promote_types(query.dtype, torch.float32)

@@ -1,16 +1,16 @@
-"""`lite`: half of the heads attend to all steps, half convolve over a few (Wu et al. 2020, Lite Transformer).
+"""`lite`: half of the heads attend to all frames, half convolve over a few (Wu et al. 2020, Lite Transformer).
 
-The attention half is that of `qk` over its own heads. In the other half, step i takes the steps around it with weights
-of its own, the same for all features of a head,
+The attention half is that of `qk` over its own heads. In the other half, frame i weighs the frames around it with
+weights of its own, the same for all features of a head,
 
     A(i, i + t - K // 2) = softmax over t of s(i, t),    t = 0 ... K - 1,    s(i, .) = W_h x_i + b_h     ('dynamic')
 
 or with weights that are learned and the same everywhere, s(i, t) = s_h(t) ('lightweight', Wu et al. 2019). As in any
-convolution, what lies outside the utterance, or at invalid steps, counts as zero: rows near the ends sum to less than
+convolution, padding and what lies outside the utterance count as zero: rows near the ends sum to less than
 1, so this half is no average. The origin frames its convolution by a gated map and another map, which here are the
-layer's maps of values and output; dropout of single weights is left out.
+layer's maps of values and output; dropout of single weights is omitted.
 
-The fast way cuts time into blocks: the weights of a block's steps are shifted apart into a band, so that one product a
+The fast way cuts time into blocks: the weights of a block's frames are shifted apart into a band, so that one product a
 block takes the place of K shifted sums.
 """
 
@@ -23,14 +23,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from inattention.attention.base import AttentionMechanism, Card, Drawing
-from inattention.attention.mechanisms.query_key import fused
-from inattention.attention.ops.padding import masked_softmax, projection, split_heads, zero_invalid
+from inattention.attention.ops.fused import fused_attention
+from inattention.attention.ops.padding import full_mask, softmax_over_valid, zero_invalid
+from inattention.attention.ops.projections import projection, split_heads
 from inattention.attention.ops.sparse_patterns import split_heads_in_two
 from inattention.attention.registry import register
 
 Convolution = Literal["dynamic", "lightweight"]
 
-# Steps that share a product: longer blocks waste work outside the band, shorter ones make for small products.
+# Frames that share a product: longer blocks waste work outside the band, shorter ones make for small products.
 BLOCK = 32
 
 
@@ -59,9 +60,9 @@ def _flops(
         family="query-key",
         citation="Wu et al. 2020, Lite Transformer with Long-Short Range Attention",
         options={
-            "convolution": "'dynamic': a step's weights are made from the step itself; 'lightweight': they are learned "
-            "and the same everywhere",
-            "kernel": "K, how many steps the convolution takes in; odd",
+            "convolution": "'dynamic': a frame's weights are made from the frame itself; 'lightweight': they are "
+            "learned and the same everywhere",
+            "kernel": "K, how many frames the convolution takes in; odd",
             "attention_heads": "how many heads, the first ones, attend; none for half of them",
         },
         variants={"lightweight": {"convolution": "lightweight"}},
@@ -99,7 +100,7 @@ class Lite(AttentionMechanism):
         if convolution not in ("dynamic", "lightweight"):
             raise ValueError(f"convolution must be 'dynamic' or 'lightweight', not {convolution!r}")
         if kernel < 1 or kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd and at least 1 step, not {kernel}")
+            raise ValueError(f"kernel must be odd and at least 1 frame, not {kernel}")
         self.kernel = kernel
         self.attending = split_heads_in_two(heads, attention_heads)
         convolving = heads - self.attending
@@ -113,36 +114,36 @@ class Lite(AttentionMechanism):
             self.taps = nn.Parameter(torch.randn(convolving, kernel))
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """Softmax of q·k / sqrt d over valid keys, then bands of each step's own weights."""
+        """Return the softmax of q·k / sqrt d over real keys, then bands of each frame's own weights."""
         hidden = zero_invalid(hidden, valid)
         parts = []
         if self.attending:
             query, key = self._project(hidden)
             scores = query @ key.transpose(-1, -2) / math.sqrt(self.head_dim)
-            parts.append(masked_softmax(scores, valid[:, None, None, :].expand_as(scores)))
+            parts.append(softmax_over_valid(scores, valid))
         taps = self._taps(hidden)
         if taps is not None:
-            steps = torch.arange(hidden.shape[1], device=hidden.device)
-            offset = steps - steps[:, None] + self.kernel // 2
+            frames = torch.arange(hidden.shape[1], device=hidden.device)
+            offset = frames - frames[:, None] + self.kernel // 2
             inside = (offset >= 0) & (offset < self.kernel)
-            taps = taps.expand(len(hidden), -1, len(steps), -1)
+            taps = taps.expand(len(hidden), -1, len(frames), -1)
             index = offset.clamp(0, self.kernel - 1).expand(*taps.shape[:2], -1, -1)
-            parts.append(torch.where(inside & valid[:, None, None, :], taps.gather(-1, index), 0.0))
+            parts.append(torch.where(inside & full_mask(valid, hidden)[:, None, None, :], taps.gather(-1, index), 0.0))
         return torch.cat(parts, 1)
 
     def forward(
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """The same by fused attention, and by a product a block of steps."""
+        """Average the values by fused attention, and by a product a block of frames."""
         hidden, values = zero_invalid(hidden, valid), zero_invalid(values, valid)
         parts = []
         if self.attending:
-            parts.append(fused(*self._project(hidden), values[:, : self.attending], valid))
+            parts.append(fused_attention(*self._project(hidden), values[:, : self.attending], valid))
         taps = self._taps(hidden)
         if taps is not None:
             parts.append(convolve(values[:, self.attending :], taps.to(values.dtype)))
@@ -152,7 +153,7 @@ class Lite(AttentionMechanism):
         return split_heads(self.query(hidden), self.attending), split_heads(self.key(hidden), self.attending)
 
     def _taps(self, hidden: Tensor) -> Float[Tensor, "#batch convolving #time kernel"] | None:
-        """Each step's weights, or those that are the same for all; None without heads that convolve."""
+        """Return each frame's weights, or those that all frames share; None without heads that convolve."""
         if self.make is not None:
             return split_heads(self.make(hidden), self.heads - self.attending).softmax(-1)
         return None if self.taps is None else self.taps.softmax(-1)[None, :, None]
@@ -161,7 +162,7 @@ class Lite(AttentionMechanism):
 def convolve(
     values: Float[Tensor, "batch heads time head_dim"], taps: Float[Tensor, "#batch heads #time kernel"]
 ) -> Float[Tensor, "batch heads time head_dim"]:
-    """Sum the steps around each, zero beyond the ends, with the weights of its own or those of all.
+    """Return the weighted sum of the frames around each one, zero beyond the ends.
 
     >>> values = torch.tensor([1.0, 2.0, 4.0]).view(1, 1, 3, 1)
     >>> convolve(values, torch.tensor([1.0, 0.0, 10.0]).view(1, 1, 1, 3)).flatten().tolist()

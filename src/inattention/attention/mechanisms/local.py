@@ -1,15 +1,13 @@
 """`local`: attention within a window, |i - j| <= w, in every head. A control.
 
 It is the first half of `sparse-strided` alone. The paper explains the good phonemes of its sparse rows by the window
-that they always contain (section 4.2); this row tells whether the window does it.
+that they always contain (section 4.2); this row shows whether the window is enough.
 """
 
 from inattention.attention.base import Card, Drawing
-from inattention.attention.ops.sparse_patterns import Pattern, SparseAttention, sparse_flops
-from inattention.attention.ops.windows import window_attention, window_flops
+from inattention.attention.ops.sparse_patterns import SparseAttention, sparse_flops
+from inattention.attention.ops.windows import WINDOW
 from inattention.attention.registry import register
-
-WINDOW = Pattern(allowed=lambda i, j, length: (i - j).abs() <= length, attend=window_attention, flops=window_flops)
 
 
 def _flops(time: int, width: int, heads: int, *, window: int = 0, share: bool = True, **options: object) -> int:
@@ -23,8 +21,8 @@ def _flops(time: int, width: int, heads: int, *, window: int = 0, share: bool = 
         family="control",
         citation="a control of this project",
         options={
-            "window": "w, how far a step sees on either side; 0 for floor(sqrt(max_length)), as sparse-strided has it",
-            "per_utterance": "w = floor(sqrt(valid steps)) of each utterance",
+            "window": "w, how far a frame sees on either side; 0 for floor(sqrt(max_length)), as sparse-strided has it",
+            "per_utterance": "w = floor(sqrt(real frames)) of each utterance",
             "share": "one projection serves as query and key, as in the paper's sparse rows",
         },
         variants={"per-utterance": {"per_utterance": True}},
@@ -36,7 +34,7 @@ def _flops(time: int, width: int, heads: int, *, window: int = 0, share: bool = 
     )
 )
 class Local(SparseAttention):
-    """Softmax(q·k / sqrt d) over the steps at most ``window`` away.
+    """Softmax(q·k / sqrt d) over the frames at most ``window`` away.
 
     >>> import torch
     >>> attention = Local(width=8, heads=2, window=1)

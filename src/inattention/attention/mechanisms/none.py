@@ -1,11 +1,11 @@
-"""`none`: every step looks at itself alone. A control: the encoder without any mixing over time."""
+"""`none`: every frame attends to itself alone. A control: the encoder without any mixing over time."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card
-from inattention.attention.ops.padding import zero_invalid
+from inattention.attention.ops.padding import full_mask, zero_invalid
 from inattention.attention.registry import register
 
 
@@ -25,16 +25,16 @@ class NoMixing(AttentionMechanism):
     """The identity map in every head; the value and output projections stay."""
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """The identity map, without the rows of invalid steps."""
-        return torch.diag_embed(valid.to(hidden.dtype))[:, None].expand(-1, self.heads, -1, -1)
+        """Return the identity map, with zero rows at padding."""
+        return torch.diag_embed(full_mask(valid, hidden).to(hidden.dtype))[:, None].expand(-1, self.heads, -1, -1)
 
     def forward(
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """The values as they are."""
+        """Return the values as they are."""
         return zero_invalid(values, valid)

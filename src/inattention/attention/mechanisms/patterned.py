@@ -1,14 +1,14 @@
 """`patterned`: a Random Synthesizer started from hand-made maps, the paper's own mechanism (section 3.5, Fig. 2).
 
 The seven hand-made maps follow the authors' code; five more of twelve heads start at random. The authors put the
-maps in as *logits*, which the softmax all but flattens: at 500 steps the identity head peaks at 2.7 times uniform.
+maps in as *logits*, which the softmax all but flattens: at 500 frames the identity head peaks at 2.7 times uniform.
 Putting them in as *log-weights* makes the layer start at the very maps that Fig. 2(a) shows.
 
-``categories`` says instead how many heads start from a map of each category of Fig. 4: diagonal=5, increasing=1,
+``categories`` sets instead how many heads start from a map of each category of Fig. 4: diagonal=5, increasing=1,
 decreasing=1, sparse=5 are the counts of Fig. 2(a) and, for twelve heads, the authors' own split. The diagonal maps are
 taken in the order of `DIAGONALS`, then further offsets, +2, -2, +3, and so on.
 
-``init="bumps"`` starts every head as `toeplitz` does, diagonals of many offsets and widths, and leaves the maps free.
+``init="bumps"`` starts every head at the Gaussian that `toeplitz` starts at, and leaves the maps free.
 
 ``init`` may also name a file of maps, such as those derived from a trained encoder: they are put in as log-weights,
 brought to ``max_length`` as `inattention.attention.ops.map_files` says.
@@ -19,28 +19,29 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from inattention.attention.base import Card, Drawing
-from inattention.attention.mechanisms.synthesizer_random import cut
-from inattention.attention.mechanisms.toeplitz import bumps, spread, starts
-from inattention.attention.ops.fixed_maps import FixedMaps
+from inattention.attention.ops.fixed_maps import FixedMaps, crop
+from inattention.attention.ops.gaussians import initial_gaussians
+from inattention.attention.ops.gaussians import log_weights as gaussian_log_weights
 from inattention.attention.ops.map_files import FLOOR, SUFFIX, log_weights, maps_for, names_file
-from inattention.attention.registry import nearest, register
+from inattention.attention.registry import register
+from inattention.text import nearest
 
 DIAGONALS = ("self", "next", "previous", "past", "future")
 PATTERNS = (*DIAGONALS, "increasing", "decreasing")
-# `mixed` is what no category fits: like the sparse heads, such heads start at random.
+# `mixed` heads fit no category: like the sparse ones, they start at random.
 CATEGORIES = ("diagonal", "increasing", "decreasing", "sparse", "mixed")
-BUMP_FLOOR = 1e-5  # what every key counts beside a bump of height 1, as in toeplitz
+UNIFORM_WEIGHT = 1e-5  # of every key, relative to a Gaussian of height 1, as in toeplitz
 INITS = ("log-weights", "logits", "bumps")
 
 
 def hand_made_map(pattern: str, length: int) -> Float[Tensor, "length length"]:
-    """Give one of the authors' maps: rows are queries, columns keys; rows sum to 1 or, where nothing fits, are empty.
+    """Return one of the authors' maps: rows are queries, columns keys; rows sum to 1 or, without any key, are zero.
 
     Args:
         pattern: ``self`` (j = i), ``next`` (j = i + 1, wrapping round), ``previous`` (j = i - 1, wrapping round),
             ``past`` ((j + 1)³ on j <= i - 2), ``future`` ((j + 1)³ on j >= i + 2), ``increasing`` ((j + 1)³),
             ``decreasing`` ((length - j)³), or an offset such as ``+2`` or ``-3`` (j = i + 2, ...; not wrapping round:
-            rows whose key lies beyond the ends are empty).
+            rows whose key lies beyond the ends are zero).
         length: rows and columns.
 
     Raises:
@@ -70,7 +71,7 @@ def hand_made_map(pattern: str, length: int) -> Float[Tensor, "length length"]:
 
 
 def patterns_for(heads: int) -> list[str]:
-    """Say which pattern each head starts from; the paper's split of 7 hand-made to 5 random is kept for any number.
+    """Return the pattern that each head starts from, in the paper's split of 7 hand-made to 5 random.
 
     >>> patterns_for(4)
     ['self', 'next', 'random', 'random']
@@ -80,14 +81,14 @@ def patterns_for(heads: int) -> list[str]:
 
 
 def patterns_of(categories: str, heads: int) -> list[str]:
-    """Say which pattern each head starts from, for so many heads of each category, in the order given.
+    """Return the pattern that each head starts from, for counts of heads by category.
 
     Args:
         categories: counts by category, such as ``diagonal=5,increasing=1,decreasing=1,sparse=5``.
         heads: what the counts must add up to.
 
     Raises:
-        ValueError: for what is no such text, an unknown category (the message names the nearest), or another sum.
+        ValueError: if the text cannot be parsed, a category is unknown, or the counts add up to another number.
 
     >>> patterns_of("increasing=1,diagonal=6,sparse=1", heads=8)
     ['increasing', 'self', 'next', 'previous', 'past', 'future', '+2', 'random']
@@ -111,7 +112,7 @@ def patterns_of(categories: str, heads: int) -> list[str]:
 
 
 def _pattern(category: str, number: int) -> str:
-    """The pattern of a category's head, counted from 0."""
+    """Return the pattern of a category's n-th head, counted from 0."""
     if category != "diagonal":
         return category if category in PATTERNS else "random"
     if number < len(DIAGONALS):
@@ -128,8 +129,8 @@ def _pattern(category: str, number: int) -> str:
         citation="Wu et al. 2021, Input-independent Attention Weights Are Expressive Enough",
         options={
             "init": "'log-weights': the softmax starts at the hand-made maps; 'logits': the maps are the logits, "
-            "as the authors ran it; 'bumps': the softmax starts at the diagonals of many widths that toeplitz starts "
-            "at; or a safetensors file of maps, which are put in as log-weights",
+            "as the authors ran it; 'bumps': the softmax starts at the Gaussians that toeplitz starts at; or a "
+            "safetensors file of maps, which are put in as log-weights",
             "categories": "how many heads start from a map of each category, such as "
             "diagonal=5,increasing=1,decreasing=1,sparse=5 (Fig. 2a); '' for the authors' split",
         },
@@ -168,7 +169,7 @@ class Patterned(FixedMaps):
         super().__init__(width=width, heads=heads, max_length=max_length)
         if names_file(init):
             if categories:
-                raise ValueError(f"categories={categories!r} and the maps of {init} are two ways to start: give one")
+                raise ValueError(f"categories={categories!r} and the maps of {init} are two ways to start: choose one")
             self.maps = nn.Parameter(log_weights(maps_for(init, heads=heads, layer=layer), max_length))
             return
         if init not in INITS:
@@ -178,10 +179,10 @@ class Patterned(FixedMaps):
             )
         if init == "bumps":
             if categories:
-                raise ValueError(f"categories={categories!r} and init='bumps' are two ways to start: give one")
-            offset, bump_width = torch.tensor(starts(heads)).unbind(1)
-            near = bumps(offset, bump_width, 1 - max_length, max_length - 1)
-            self.maps = nn.Parameter(spread((BUMP_FLOOR + near).log(), max_length).contiguous())
+                raise ValueError(f"categories={categories!r} and init='bumps' are two ways to start: choose one")
+            offset, gaussian_width = torch.tensor(initial_gaussians(heads)).unbind(1)
+            start = gaussian_log_weights(offset, gaussian_width, UNIFORM_WEIGHT, max_length)
+            self.maps = nn.Parameter(start.contiguous())
             return
         random = torch.randn(heads, max_length, max_length)
         maps = []
@@ -195,5 +196,5 @@ class Patterned(FixedMaps):
         self.maps = nn.Parameter(torch.stack(maps))
 
     def logits(self, time: int) -> Float[Tensor, "heads time time"]:
-        """The learned maps, cut to the input."""
-        return cut(self.maps, time)
+        """Return the learned maps, cropped to the input."""
+        return crop(self.maps, time)

@@ -1,14 +1,14 @@
-"""`reformer-lsh`: attention among steps that random rotations send to the same bucket (Kitaev et al. 2020, section 2).
+"""`reformer-lsh`: attention among frames that random rotations send to the same bucket (Kitaev et al. 2020, section 2).
 
-The paper cites it and did not run it. One projection q gives queries and, at unit length, keys. In each round, the
-bucket of step i is the index of the largest of [q_i R; -q_i R] with R of (d, buckets / 2) from N(0, I). Valid steps are
-sorted by bucket, then by index; s_i is the place of step i. They are cut into chunks of m, and query i attends to
+The paper cites it without running it. One projection q gives queries and, at unit length, keys. In each round, the
+bucket of frame i is the index of the largest of [q_i R; -q_i R] with R of (d, buckets / 2) from N(0, I). Real frames
+are sorted by bucket, then by index; s_i is the place of frame i. They are cut into chunks of m, and query i attends to
 
     P_i = union over rounds of { j : | floor(s_i / m) - floor(s_j / m) | <= 1 }
 
 by softmax(q_i . k_j / |k_j|), to itself only where there is no other. An encoder needs both neighbouring chunks; the
-origin looks at the one before alone (``neighbours="before"``). Its formula lets a chunk's steps attend across buckets,
-its figure 2 within a bucket alone (``same_bucket=True``).
+origin attends to the one before alone (``neighbours="before"``). In its formula a chunk's frames attend across
+buckets, in its figure 2 within a bucket alone (``same_bucket=True``).
 
 A key that several rounds find counts once, in the first of them. (The origin lets each of N rounds count it and takes
 log N off its scores: the same sums.) Rounds are put together by the log-sum-exp of their scores, which gives exactly
@@ -24,7 +24,8 @@ from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card, Drawing
 from inattention.attention.ops.candidates import as_rows
-from inattention.attention.ops.padding import masked_softmax, projection, split_heads, zero_invalid
+from inattention.attention.ops.padding import full_mask, masked_softmax, zero_invalid
+from inattention.attention.ops.projections import projection, split_heads
 from inattention.attention.registry import register
 
 Neighbours = Literal["both", "before"]
@@ -36,12 +37,12 @@ SCORES_AT_ONCE = 2**20
 
 
 class _Sorted(NamedTuple):
-    """Steps in the order of their buckets, in each round.
+    """Frames in the order of their buckets, in each round.
 
     Attributes:
-        order: the steps, by place.
-        place: the place of each step.
-        stand: of each step, the chunk that its place is in, and its bucket.
+        order: the frames, by place.
+        place: the place of each frame.
+        stand: for each frame, the chunk that its place is in, and its bucket.
     """
 
     order: Int[Tensor, "rounds batch heads time"]
@@ -73,11 +74,11 @@ def _flops(
         family="hashing",
         citation="Kitaev et al. 2020, Reformer: The Efficient Transformer",
         options={
-            "buckets": "how many buckets b a round sorts steps into; even",
-            "chunk": "m, how many sorted steps make a chunk",
-            "rounds": "n, how many times steps are hashed",
-            "neighbours": "the chunks that a step attends to beside its own: 'both', or the one 'before'",
-            "same_bucket": "whether steps of those chunks in another bucket are left out",
+            "buckets": "how many buckets b a round sorts frames into; even",
+            "chunk": "m, how many sorted frames make a chunk",
+            "rounds": "n, how many times frames are hashed",
+            "neighbours": "the chunks that a frame attends to beside its own: 'both', or the one 'before'",
+            "same_bucket": "whether frames of those chunks in another bucket are excluded",
         },
         variants={"before": {"neighbours": "before"}, "same-bucket": {"same_bucket": True}},
         fields=("CV", "NLP"),
@@ -90,17 +91,17 @@ def _flops(
     )
 )
 class ReformerLSH(AttentionMechanism):
-    """Attention within chunks of steps sorted by bucket, over some rounds of hashing.
+    """Attention within chunks of frames sorted by bucket, over some rounds of hashing.
 
     Args:
-        width: features of a step, over all heads.
+        width: features of a frame, over all heads.
         heads: how many heads share the width.
         max_length: not needed.
-        buckets: how many buckets a round sorts steps into.
-        chunk: how many sorted steps make a chunk.
-        rounds: how many times steps are hashed.
-        neighbours: the chunks that a step attends to beside its own.
-        same_bucket: whether steps of those chunks in another bucket are left out.
+        buckets: how many buckets a round sorts frames into.
+        chunk: how many sorted frames make a chunk.
+        rounds: how many times frames are hashed.
+        neighbours: the chunks that a frame attends to beside its own.
+        same_bucket: whether frames of those chunks in another bucket are excluded.
 
     Raises:
         ValueError: for an option out of its range.
@@ -138,9 +139,10 @@ class ReformerLSH(AttentionMechanism):
         self.register_buffer("rotations", torch.randn(heads, rounds, self.head_dim, buckets // 2))
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """Softmax over the union of the rounds' keys."""
+        """Return the softmax over the union of the rounds' keys."""
+        valid = full_mask(valid, hidden)
         query = split_heads(self.query(zero_invalid(hidden, valid)), self.heads)
         stand = self._sort(query, valid).stand
         found = self._finds(stand[..., :, None], stand[..., None, :]).any(0)
@@ -153,14 +155,14 @@ class ReformerLSH(AttentionMechanism):
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """The same, chunk by chunk."""
+        """Average the values chunk by chunk."""
         time = hidden.shape[1]
-        spare = -time % min(self.chunk, time)  # invalid steps, which fill up the last chunk
+        spare = -time % min(self.chunk, time)  # padding that fills up the last chunk
         query = split_heads(self.query(F.pad(zero_invalid(hidden, valid), (0, 0, 0, spare))), self.heads)
         values = F.pad(zero_invalid(values, valid), (0, 0, 0, spare))
-        valid = F.pad(valid, (0, spare))
+        valid = F.pad(full_mask(valid, hidden), (0, spare))
         by_bucket = self._sort(query, valid)
         rounds = [self._round(r, query, values, valid, by_bucket) for r in range(len(by_bucket.order))]
         if len(rounds) == 1:
@@ -170,7 +172,7 @@ class ReformerLSH(AttentionMechanism):
         return (shares[..., None] * averages).sum(0)[:, :, :time]
 
     def _sort(self, query: Float[Tensor, "batch heads time head_dim"], valid: Bool[Tensor, "batch time"]) -> _Sorted:
-        """Sort steps by bucket, then by index; invalid ones come last."""
+        """Sort frames by bucket, then by index; padding comes last."""
         with torch.no_grad(), torch.autocast(query.device.type, enabled=False):
             rotated = torch.einsum("bhtd,hrdk->rbhtk", query.float(), self.rotations.float())
             bucket = torch.cat([rotated, -rotated], dim=-1).argmax(-1)
@@ -180,7 +182,7 @@ class ReformerLSH(AttentionMechanism):
             return _Sorted(order, place, torch.stack([place // self.chunk, bucket]).int())
 
     def _finds(self, query: Int[Tensor, "2 *#shape"], key: Int[Tensor, "2 *#shape"]) -> Bool[Tensor, "*shape"]:
-        """Whether queries find keys in a round, from where both stand in it."""
+        """Return whether queries find keys in a round, from their places in it."""
         before, after = self.reach
         ahead = key[0] - query[0]
         near = (ahead >= -before) & (ahead <= after)
@@ -194,7 +196,7 @@ class ReformerLSH(AttentionMechanism):
         valid: Bool[Tensor, "batch time"],
         by_bucket: _Sorted,
     ) -> tuple[Float[Tensor, "batch heads time head_dim"], Float[Tensor, "batch heads time"]]:
-        """One round's averages over the keys that no earlier round found, and the log-sum-exp of its scores.
+        """Return a round's averages over the keys that no earlier round found, and the log-sum-exp of its scores.
 
         Chunks of all utterances and heads are numbered through.
         """
@@ -236,7 +238,7 @@ class ReformerLSH(AttentionMechanism):
 def _windows(
     total: int, chunks: int, reach: tuple[int, int], device: torch.device
 ) -> tuple[Int[Tensor, "total window"], Bool[Tensor, "total window"]]:
-    """Give the chunks around each chunk, and whether they are there. Each head has so many chunks."""
+    """Return the chunks around each chunk, and whether they exist; each head has ``chunks`` of them."""
     chunk = torch.arange(total, device=device)[:, None]
     offset = torch.arange(-reach[0], reach[1] + 1, device=device)
     inside = (chunk % chunks + offset >= 0) & (chunk % chunks + offset < chunks)
@@ -244,5 +246,5 @@ def _windows(
 
 
 def _look(x: Shaped[Tensor, "..."], chunks: Int[Tensor, "some window"], dim: int = 0) -> Shaped[Tensor, "..."]:
-    """Give the steps of chunks, one after the other: two dimensions, chunk and step, become (some, places)."""
+    """Return the frames of chunks, one after the other: dimensions (chunk, frame) become (some, places)."""
     return x.index_select(dim, chunks.flatten()).unflatten(dim, chunks.shape).flatten(dim + 1, dim + 2)

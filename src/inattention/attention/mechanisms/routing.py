@@ -1,10 +1,10 @@
-"""`routing`: attention within clusters of steps, whose centroids are learned by k-means (Roy et al. 2021, section 4).
+"""`routing`: attention within clusters of frames, whose centroids are learned by k-means (Roy et al. 2021, section 4).
 
 One projection, scaled to unit length, gives queries and keys. Each head has k centroids of unit length. For an
-utterance of n valid steps and w = ceil(n / k),
+utterance of n real frames and w = ceil(n / k),
 
     cluster of query i:   c(i) = argmax over c of q_i . mu_c                  (the origin's equation 9)
-    keys of a cluster:    the w valid steps with the largest q_j . mu_c, ties by index
+    keys of a cluster:    the w real frames with the largest q_j . mu_c, ties by index
 
 and query i attends to its cluster's keys by softmax(sqrt(d) q_i . q_j): queries and keys of length sqrt d, as the
 origin's layer norm makes them, over sqrt d. With k near sqrt T the cost is of the order of T^1.5.
@@ -13,10 +13,10 @@ That clusters have equally many keys, some of which may be in several clusters o
 It balances queries likewise, so that a query may be in several clusters or in none, and then gets nothing at all; here
 each query has the one cluster of equation 9. The origin is causal, this looks both ways.
 
-Centroids are no parameters: in training, after a pass, each moves towards the mean of the steps that are nearest to it,
+Centroids are no parameters: in training, after a pass, each moves towards the mean of the frames nearest to it,
 mu_c <- decay mu_c + (1 - decay) mean, and is put back to unit length, so that the largest product is the nearest
 centroid. They are kept with the model. In evaluation nothing moves. In distributed training, where processes share
-buffers, the first process's steps move them.
+buffers, the first process's frames move them.
 """
 
 import math
@@ -30,7 +30,8 @@ from torch import Tensor, nn
 
 from inattention.attention.base import AttentionMechanism, Card, Drawing
 from inattention.attention.ops.candidates import attend_in_blocks, best_keys, block_size, group
-from inattention.attention.ops.padding import masked_softmax, projection, zero_invalid
+from inattention.attention.ops.padding import full_mask, masked_softmax, zero_invalid
+from inattention.attention.ops.projections import projection
 from inattention.attention.registry import register
 
 
@@ -55,7 +56,7 @@ def _flops(time: int, width: int, heads: int, *, clusters: int = 0, decay: float
         citation="Roy et al. 2021, Efficient Content-Based Sparse Attention with Routing Transformers",
         options={
             "clusters": "k, how many centroids a head has; 0 for floor(sqrt(max_length))",
-            "decay": "how much of a centroid is left after a training pass",
+            "decay": "share of a centroid that is kept after a training pass",
         },
         fields=("CV", "NLP"),
         training_cost="O(T (k + T/k) d H), T^1.5 at k = T^0.5; choosing keys O(T k H log T), without gradient",
@@ -67,7 +68,7 @@ def _flops(time: int, width: int, heads: int, *, clusters: int = 0, decay: float
     )
 )
 class Routing(AttentionMechanism):
-    """Attention to the steps that are nearest to one's own centroid.
+    """Attention to the frames that are nearest to one's own centroid.
 
     >>> attention = Routing(width=8, heads=2, clusters=3)
     >>> hidden, valid = torch.randn(1, 6, 8), torch.ones(1, 6, dtype=torch.bool)
@@ -75,7 +76,7 @@ class Routing(AttentionMechanism):
     [2, 2, 2, 2, 2, 2]
 
     Raises:
-        ValueError: for an option out of its range, or a number of clusters that cannot be known.
+        ValueError: for an option out of its range, or no way to know the number of clusters.
     """
 
     def __init__(
@@ -87,20 +88,20 @@ class Routing(AttentionMechanism):
         if not clusters and max_length is None:
             raise ValueError("clusters is 0, that is floor(sqrt(max_length)); give clusters or max_length")
         if not 0 <= decay <= 1:
-            raise ValueError(f"decay must lie between 0 and 1, not at {decay}")
+            raise ValueError(f"decay must be between 0 and 1, not {decay}")
         self.clusters = clusters or math.isqrt(max_length or 0)
         self.decay = decay
         self.query = projection(width, width)
         self.centroids: Tensor
         self.register_buffer("centroids", F.normalize(torch.randn(heads, self.clusters, self.head_dim), dim=-1))
-        # What the steps of a pass say, until the pass is over: layers that share a mechanism share its centroids too.
+        # Collected until the pass is over: layers that share a mechanism share its centroids too.
         self._sums: Tensor | None = None
         self._in_pass = False
         self.register_state_dict_pre_hook(_settle_before_saving)
 
     @contextmanager
     def one_pass(self) -> Generator[None]:
-        """Hold centroids still while a pass lasts; move them at its end."""
+        """Keep the centroids during a pass over the layers; move them at its end."""
         self._settle()
         self._in_pass = True
         try:
@@ -110,19 +111,19 @@ class Routing(AttentionMechanism):
             self._settle()
 
     def train(self, mode: bool = True) -> "Routing":
-        """Switch between training and evaluation; centroids move to where training has left them."""
+        """Switch between training and evaluation, after moving the centroids by what training has collected."""
         self._settle()
         return super().train(mode)
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """Softmax of the scaled products over the keys of the query's cluster."""
+        """Return the softmax of the scaled products over the keys of the query's cluster."""
         query = self._project(hidden, valid)
         nearness = self._nearness(query)
         keys, usable = self._keys(nearness, valid)
         members = torch.zeros(*nearness.shape, dtype=torch.bool, device=hidden.device)
-        members = members.scatter(-1, keys, usable.expand_as(keys)) & valid[:, None, None]
+        members = members.scatter(-1, keys, usable.expand_as(keys)) & full_mask(valid, hidden)[:, None, None]
         cluster = nearness.argmax(2)
         allowed = members.gather(2, cluster[..., None].expand(*cluster.shape, cluster.shape[-1]))
         return masked_softmax(query @ query.transpose(-1, -2) / math.sqrt(self.head_dim), allowed)
@@ -131,16 +132,16 @@ class Routing(AttentionMechanism):
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """The same, blocks of queries of one cluster with that cluster's keys. In training it notes where steps are."""
+        """Average the values, blocks of queries of one cluster with that cluster's keys; in training, collect means."""
         if self.training and not self._in_pass:
             self._settle()
         query = self._project(hidden, valid)
         nearness = self._nearness(query)
         cluster = nearness.argmax(2)
         if self.training:
-            self._note(query, cluster, valid)
+            self._collect(query, cluster, full_mask(valid, hidden))
         keys, usable = self._keys(nearness, valid)
         heads, time = query.shape[1:3]
         groups = group(cluster[:, :, None])
@@ -148,10 +149,11 @@ class Routing(AttentionMechanism):
         utterance, head = member // (time * heads), member % heads
         of = cluster[utterance, head, member // heads % time]
         rows = (utterance[:, None] * time + keys[utterance, head, of]) * heads + head[:, None]
-        return attend_in_blocks(query, zero_invalid(values, valid), groups, rows, usable[utterance, 0, 0])
+        some_usable = None if valid is None else usable[utterance, 0, 0]
+        return attend_in_blocks(query, zero_invalid(values, valid), groups, rows, some_usable)
 
-    def _project(self, hidden: Tensor, valid: Tensor) -> Float[Tensor, "batch heads time head_dim"]:
-        """Queries, which are keys, of length sqrt d."""
+    def _project(self, hidden: Tensor, valid: Tensor | None) -> Float[Tensor, "batch heads time head_dim"]:
+        """Return queries, which are also keys, of length sqrt d."""
         query = self.query(zero_invalid(hidden, valid)).unflatten(-1, (self.heads, -1))
         return (F.normalize(query, dim=-1) * math.sqrt(self.head_dim)).transpose(1, 2)
 
@@ -159,23 +161,26 @@ class Routing(AttentionMechanism):
     def _nearness(
         self, query: Float[Tensor, "batch heads time head_dim"]
     ) -> Float[Tensor, "batch heads clusters time"]:
-        """Products with all centroids."""
+        """Return the products with all centroids."""
         with torch.autocast(query.device.type, enabled=False):
             return self.centroids.float() @ query.float().transpose(-1, -2)
 
     def _keys(
-        self, nearness: Float[Tensor, "batch heads clusters time"], valid: Bool[Tensor, "batch time"]
+        self, nearness: Float[Tensor, "batch heads clusters time"], valid: Bool[Tensor, "batch time"] | None
     ) -> tuple[Int[Tensor, "batch heads clusters keys"], Bool[Tensor, "batch 1 1 keys"]]:
-        """Each cluster's keys, nearest first, and how many of them an utterance of that length has."""
+        """Return each cluster's keys, nearest first, and which of them an utterance of that length has."""
+        if valid is None:
+            keys = best_keys(nearness, None, -(-nearness.shape[-1] // self.clusters))
+            return keys, keys.new_ones(len(keys), 1, 1, keys.shape[-1], dtype=torch.bool)
         counts = -(-valid.sum(-1) // self.clusters)
         most = max(1, int(counts.max()))
         keys = best_keys(nearness, valid[:, None, None], most)
-        # An empty utterance has one key too, whose value is zero: blocks of queries cannot do without.
+        # An empty utterance has one key too, whose value is zero, as each block of queries needs one.
         return keys, (torch.arange(most, device=valid.device) < counts.clamp(min=1)[:, None])[:, None, None]
 
     @torch.no_grad()
-    def _note(self, query: Tensor, cluster: Tensor, valid: Tensor) -> None:
-        """Add up the unit vectors of the valid steps that are nearest to each centroid, and their number."""
+    def _collect(self, query: Tensor, cluster: Tensor, valid: Tensor) -> None:
+        """Add up the unit vectors of the real frames that are nearest to each centroid, and their number."""
         with torch.autocast(query.device.type, enabled=False):
             mine = F.one_hot(cluster, self.clusters).float() * valid[:, None, :, None]
             unit = query.float() / math.sqrt(self.head_dim)
@@ -185,7 +190,7 @@ class Routing(AttentionMechanism):
 
     @torch.no_grad()
     def _settle(self) -> None:
-        """Move the centroids towards the means that were noted; one without any step stays."""
+        """Move the centroids towards the collected means; one without any frame stays."""
         if self._sums is None:
             return
         sums, count = self._sums[..., :-1], self._sums[..., -1:]

@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card
-from inattention.attention.mechanisms.query_key import Start, fused, start_projection
-from inattention.attention.ops.padding import masked_softmax, projection, split_heads, zero_invalid
+from inattention.attention.ops.fused import fused_attention
+from inattention.attention.ops.padding import full_mask, masked_softmax, softmax_over_valid, zero_invalid
+from inattention.attention.ops.projections import Start, projection, split_heads, start_projection
 from inattention.attention.registry import register
 
 Form = Literal["plain", "reformer"]
@@ -23,9 +24,9 @@ Form = Literal["plain", "reformer"]
         family="query-key",
         citation="Kitaev et al. 2020, Reformer: The Efficient Transformer",
         options={
-            "start": "'normal', N(0, 0.02), or 'identity', near the identity: each step first looks at its like",
-            "gain": "how much of the identity the identity start puts in",
-            "form": "'plain', as the paper ran it, or 'reformer': keys of unit length, self attended only when alone",
+            "start": "'normal', N(0, 0.02), or 'identity', near the identity: frames first attend to frames like them",
+            "gain": "factor of the identity that the identity start adds",
+            "form": "'plain', as the paper ran it, or 'reformer': keys of unit length, self only if alone",
         },
         variants={"identity": {"start": "identity"}, "reformer": {"form": "reformer"}},
         fields=("CV", "NLP"),
@@ -62,39 +63,39 @@ class SharedQueryKey(AttentionMechanism):
         start_projection(self.query, start, gain)
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """Softmax over valid keys of q·q / sqrt d."""
+        """Return the softmax over real keys of q·q / sqrt d."""
         query, key = self._project(hidden, valid)
         scores = query @ key.transpose(-1, -2) / math.sqrt(self.head_dim)
-        return masked_softmax(scores, self._allowed(valid).expand_as(scores))
+        if self.form == "plain":
+            return softmax_over_valid(scores, valid)
+        return masked_softmax(scores, _others(full_mask(valid, hidden)))
 
     def forward(
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """The same by fused attention."""
+        """Average the values by fused attention."""
         query, key = self._project(hidden, valid)
         if self.form == "plain":
-            return fused(query, key, values, valid)
-        # A row that may look nowhere (an invalid one) would be NaN; it looks at itself, which is zeroed.
-        allowed = (
-            self._allowed(valid)
-            | torch.eye(valid.shape[1], dtype=torch.bool, device=valid.device) & ~valid[:, None, :, None]
-        )
+            return fused_attention(query, key, values, valid)
+        mask = full_mask(valid, hidden)
+        # A row without any key (one of padding) would be NaN; it attends to itself, whose value is zero.
+        itself = torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+        allowed = _others(mask) | itself & ~mask[:, None, :, None]
         return F.scaled_dot_product_attention(query, key, zero_invalid(values, valid), attn_mask=allowed)
 
-    def _project(self, hidden: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def _project(self, hidden: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         query = split_heads(self.query(zero_invalid(hidden, valid)), self.heads)
         # Queries keep their length in Reformer's form, so only the direction of a key counts.
         return query, (F.normalize(query, dim=-1) * math.sqrt(self.head_dim) if self.form == "reformer" else query)
 
-    def _allowed(self, valid: Tensor) -> Tensor:
-        """Which keys a query may attend to: (batch, 1, 1 or time, time)."""
-        if self.form == "plain":
-            return valid[:, None, None, :]
-        itself = torch.eye(valid.shape[1], dtype=torch.bool, device=valid.device)
-        alone = valid.sum(-1) <= 1
-        return (valid[:, None, :] & (~itself | alone[:, None, None]))[:, None]
+
+def _others(valid: Bool[Tensor, "batch time"]) -> Bool[Tensor, "batch 1 time time"]:
+    """Return the keys of Reformer's queries: all real frames but their own, or that one if it is the only one."""
+    itself = torch.eye(valid.shape[1], dtype=torch.bool, device=valid.device)
+    alone = valid.sum(-1) <= 1
+    return (valid[:, None, :] & (~itself | alone[:, None, None]))[:, None]

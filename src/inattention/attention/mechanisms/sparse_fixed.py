@@ -24,20 +24,20 @@ def block_attention(
     query: Float[Tensor, "batch time heads head_dim"],
     key: Float[Tensor, "batch time heads head_dim"],
     values: Float[Tensor, "batch time heads head_dim"],
-    valid: Bool[Tensor, "batch time"],
+    valid: Bool[Tensor, "batch time"] | None,
     length: int,
 ) -> Float[Tensor, "batch time heads head_dim"]:
-    """Attend to the valid steps of one's own block. The last block, where it is not full, is a call of its own."""
-    batch, time = valid.shape
+    """Attend to the real frames of one's own block; a last block that is not full is a call of its own."""
+    batch, time = query.shape[:2]
     full = time // length * length
     parts = []
     if full:
-        query_, key_, values_, valid_ = (
-            x[:, :full].unflatten(1, (-1, length)).flatten(0, 1) for x in (query, key, values, valid)
-        )
-        parts.append(attend(query_, key_, values_, valid_[:, None, :]).reshape(batch, full, *query.shape[2:]))
+        query_, key_, values_ = (x[:, :full].unflatten(1, (-1, length)).flatten(0, 1) for x in (query, key, values))
+        allowed = None if valid is None else valid[:, :full].reshape(-1, 1, length)
+        parts.append(attend(query_, key_, values_, allowed).reshape(batch, full, *query.shape[2:]))
     if full < time:
-        parts.append(attend(query[:, full:], key[:, full:], values[:, full:], valid[:, None, full:]))
+        allowed = None if valid is None else valid[:, None, full:]
+        parts.append(attend(query[:, full:], key[:, full:], values[:, full:], allowed))
     return torch.cat(parts, 1)
 
 
@@ -45,15 +45,18 @@ def summary_attention(
     query: Float[Tensor, "batch time heads head_dim"],
     key: Float[Tensor, "batch time heads head_dim"],
     values: Float[Tensor, "batch time heads head_dim"],
-    valid: Bool[Tensor, "batch time"],
+    valid: Bool[Tensor, "batch time"] | None,
     length: int,
     columns: int,
 ) -> Float[Tensor, "batch time heads head_dim"]:
-    """Attend to the valid ones among the last ``columns`` steps of every block."""
-    steps = torch.arange(valid.shape[1], device=valid.device)
-    summary = steps[steps % length >= length - columns]
-    if not len(summary):
+    """Attend to the real ones among the last ``columns`` frames of every block."""
+    time, first = query.shape[1], max(0, length - columns)
+    frames = [j for start in range(0, time, length) for j in range(start + first, min(start + length, time))]
+    if not frames:
         return values
+    summary = torch.tensor(frames, device=query.device)
+    if valid is None:
+        return attend(query, key[:, summary], values[:, summary], None)
     seen = valid[:, summary]
     output = attend(query, key[:, summary], values[:, summary], seen[:, None, :])
     return torch.where(seen.any(-1)[:, None, None, None], output, values)
@@ -104,8 +107,8 @@ def _flops(
         family="sparse",
         citation="Child et al. 2019, Generating Long Sequences with Sparse Transformers",
         options={
-            "stride": "l, the steps of a block; 0 for floor(sqrt(max_length))",
-            "per_utterance": "l = floor(sqrt(valid steps)) of each utterance",
+            "stride": "l, the frames of a block; 0 for floor(sqrt(max_length))",
+            "per_utterance": "l = floor(sqrt(real frames)) of each utterance",
             "summary": "c, how many of the last columns of each block all queries see; 1 in the paper",
             "head_split": "how many heads, from the first on, see their block; the rest the summary; none for half",
             "share": "one projection serves as query and key, as the paper has it; the origin has two",

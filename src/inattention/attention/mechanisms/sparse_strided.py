@@ -1,4 +1,4 @@
-"""`sparse-strided`: some heads see a window, the others every l-th step (Child et al. 2019; paper, section 3.3).
+"""`sparse-strided`: some heads see a window, the others every l-th frame (Child et al. 2019; paper, section 3.3).
 
 With the paper's eq. 15, query i attends to key j where |i - j| <= l in heads of the first kind, and where
 (i - j) mod l = 0 in the others, in both directions: the origin is causal, an encoder is not. l = floor(sqrt T), and
@@ -6,9 +6,8 @@ half of the heads are of either kind.
 """
 
 from inattention.attention.base import Card, Drawing
-from inattention.attention.mechanisms.local import WINDOW
 from inattention.attention.ops.sparse_patterns import Pattern, SparseAttention, sparse_flops, split_heads_in_two
-from inattention.attention.ops.windows import residue_attention, residue_flops
+from inattention.attention.ops.windows import WINDOW, residue_attention, residue_flops
 from inattention.attention.registry import register
 
 STRIDED = Pattern(allowed=lambda i, j, length: (i - j) % length == 0, attend=residue_attention, flops=residue_flops)
@@ -39,8 +38,8 @@ def _flops(
         family="sparse",
         citation="Child et al. 2019, Generating Long Sequences with Sparse Transformers",
         options={
-            "stride": "l, window and stride in steps; 0 for floor(sqrt(max_length))",
-            "per_utterance": "l = floor(sqrt(valid steps)) of each utterance",
+            "stride": "l, window and stride in frames; 0 for floor(sqrt(max_length))",
+            "per_utterance": "l = floor(sqrt(real frames)) of each utterance",
             "head_split": "how many heads, from the first on, see the window; the rest stride; none for half",
             "share": "one projection serves as query and key, as the paper has it; the origin has two",
         },
@@ -54,7 +53,7 @@ def _flops(
     )
 )
 class SparseStrided(SparseAttention):
-    """Softmax(q·k / sqrt d) over a window in some heads, over every l-th step in the others.
+    """Softmax(q·k / sqrt d) over a window in some heads, over every l-th frame in the others.
 
     >>> import torch
     >>> attention = SparseStrided(width=8, heads=2, stride=2)

@@ -1,9 +1,9 @@
-"""`synthesizer-dense`: each step writes its own row of weights, one map for all heads (Tay et al. 2020; paper, 3.4.1).
+"""`synthesizer-dense`: each frame makes its own row of weights, one map for all heads (Tay et al. 2020; paper, 3.4.1).
 
-    B = W2 ReLU(W1 x + b1) + b2,    A = softmax(B) over valid keys
+    B = W2 ReLU(W1 x + b1) + b2,    A = softmax(B) over real keys
 
-with W1: width -> bottleneck and W2: bottleneck -> max_length, cut to the input's columns. No step is compared with
-another: the key's place in time is all that W2 knows of it.
+with W1: width -> bottleneck and W2: bottleneck -> max_length, cut to the input's columns. Frames are
+not compared: W2 knows no more of a key than its position.
 
 As all heads share the map, their values stand side by side and are averaged by one product. Queries are taken some
 hundreds at a time, so that their rows are still in the processor's cache when they meet the values.
@@ -17,7 +17,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from inattention.attention.base import AttentionMechanism, Card
-from inattention.attention.ops.padding import masked_softmax, projection, zero_invalid
+from inattention.attention.ops.padding import masked_softmax, zero_invalid
+from inattention.attention.ops.projections import projection
 from inattention.attention.registry import register
 
 Start = Literal["fan-in", "normal"]
@@ -33,12 +34,12 @@ OPTIONS = {
 
 
 class RowNetwork(nn.Module):
-    """The two maps that turn a step into its row of logits.
+    """The two maps that turn a frame into its row of logits.
 
     Args:
-        width: features of a step.
+        width: features of a frame.
         bottleneck: features between the maps.
-        max_length: the longest input in steps.
+        max_length: the longest input in frames.
         start: how weights and biases start, see `OPTIONS`.
 
     Raises:
@@ -56,18 +57,18 @@ class RowNetwork(nn.Module):
         self.second = linear(bottleneck, max_length)
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch bottleneck"]:
-        """Go through the first map."""
+        """Return the features that rows are made from."""
         return F.relu(self.first(x))
 
     def columns(self, time: int) -> tuple[Float[Tensor, "time bottleneck"], Float[Tensor, " time"]]:
-        """Give the second map, weights and biases, for inputs of so many steps.
+        """Return the weights and biases of the second map for inputs of ``time`` frames.
 
         Raises:
-            ValueError: if it was made for fewer.
+            ValueError: if the map was made for fewer.
         """
         if time > self.second.out_features:
             raise ValueError(
-                f"the input has {time} steps and rows of weights were made for {self.second.out_features} "
+                f"the input has {time} frames and rows of weights were made for {self.second.out_features} "
                 "(max_length); use AudioTransformer.extract, which takes long input in overlapping chunks, or crop it"
             )
         return self.second.weight[:time], self.second.bias[:time]
@@ -91,7 +92,7 @@ class RowNetwork(nn.Module):
     )
 )
 class DenseSynthesizer(AttentionMechanism):
-    """One map an utterance, for all heads, each row written by its own step.
+    """One map an utterance, for all heads, each row made from its own frame.
 
     >>> attention = DenseSynthesizer(width=8, heads=2, max_length=10)
     >>> hidden, valid = torch.randn(1, 5, 8), torch.ones(1, 5, dtype=torch.bool)
@@ -106,9 +107,9 @@ class DenseSynthesizer(AttentionMechanism):
         self.rows = RowNetwork(width, bottleneck, max_length, start)
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """Softmax over valid keys of what each step writes, the same for all heads."""
+        """Return the softmax over real keys of each frame's row, the same for all heads."""
         features, columns = self.rows(zero_invalid(hidden, valid)), self.rows.columns(hidden.shape[1])
         return _maps(features, *columns, valid)[:, None].expand(-1, self.heads, -1, -1)
 
@@ -116,9 +117,9 @@ class DenseSynthesizer(AttentionMechanism):
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """The same with the values of all heads side by side, some rows of the map at a time."""
+        """Average the values of all heads side by side, some rows of the map at a time."""
         features, columns = self.rows(zero_invalid(hidden, valid)), self.rows.columns(hidden.shape[1])
         side_by_side = zero_invalid(values, valid).transpose(1, 2).flatten(2)
         parts = [_maps(some, *columns, valid).to(values.dtype) @ side_by_side for some in features.split(QUERIES, 1)]
@@ -130,9 +131,7 @@ def _maps(
     features: Float[Tensor, "batch queries bottleneck"],
     weight: Float[Tensor, "time bottleneck"],
     bias: Float[Tensor, " time"],
-    valid: Bool[Tensor, "batch time"],
+    valid: Bool[Tensor, "batch time"] | None,
 ) -> Float[Tensor, "batch queries time"]:
     logits = F.linear(features, weight, bias)
-    if bool(valid.all()):
-        return logits.softmax(-1)
-    return masked_softmax(logits, valid[:, None, :].expand_as(logits))
+    return logits.softmax(-1) if valid is None else masked_softmax(logits, valid[:, None, :])

@@ -1,6 +1,6 @@
-"""`synthesizer-dense-multihead`: a map per head, written by that head's slice of each step (Tay et al. 2020).
+"""`synthesizer-dense-multihead`: a map per head, each row made from that head's slice of a frame (Tay et al. 2020).
 
-    B_h = W2 ReLU(W1 x_h + b1) + b2,    A_h = softmax(B_h) over valid keys
+    B_h = W2 ReLU(W1 x_h + b1) + b2,    A_h = softmax(B_h) over real keys
 
 with x_h the head's slice of the layer's input, and one small network W1: head_dim -> bottleneck, W2: bottleneck ->
 max_length for all heads, as the study's authors have it (paper, 3.4.1, "Dense + M").
@@ -17,9 +17,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card
-from inattention.attention.mechanisms.query_key import fused
 from inattention.attention.mechanisms.synthesizer_dense import OPTIONS, RowNetwork, Start
-from inattention.attention.ops.padding import masked_softmax, split_heads, zero_invalid
+from inattention.attention.ops.fused import fused_attention
+from inattention.attention.ops.padding import softmax_over_valid, zero_invalid
+from inattention.attention.ops.projections import split_heads
 from inattention.attention.registry import register
 
 
@@ -44,7 +45,7 @@ def _flops(time: int, width: int, heads: int, *, bottleneck: int = 16, **options
     )
 )
 class MultiHeadDenseSynthesizer(AttentionMechanism):
-    """A map per utterance and head, each row written by its own step.
+    """A map per utterance and head, each row made from its own frame.
 
     >>> attention = MultiHeadDenseSynthesizer(width=8, heads=2, max_length=10)
     >>> hidden, valid = torch.randn(1, 5, 8), torch.ones(1, 5, dtype=torch.bool)
@@ -59,19 +60,19 @@ class MultiHeadDenseSynthesizer(AttentionMechanism):
         self.rows = RowNetwork(self.head_dim, bottleneck, max_length, start)
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """Softmax over valid keys of what each head's slice of a step writes."""
+        """Return the softmax over real keys of the rows that each head's slice of a frame makes."""
         logits = F.linear(self._features(hidden, valid), *self.rows.columns(hidden.shape[1]))
-        return masked_softmax(logits, valid[:, None, None, :].expand_as(logits))
+        return softmax_over_valid(logits, valid)
 
     def forward(
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """The same by fused attention with the columns of the second map as keys."""
+        """Average the values by fused attention with the columns of the second map as keys."""
         features = self._features(hidden, valid)
         weight, bias = self.rows.columns(hidden.shape[1])
         # The fused kernel wants queries, keys and values of one size; zeros change no product.
@@ -79,9 +80,9 @@ class MultiHeadDenseSynthesizer(AttentionMechanism):
         query = _pad(torch.cat([features, torch.ones_like(features[..., :1])], -1), size)
         key = _pad(torch.cat([weight, bias[:, None]], -1), size).to(query.dtype).expand_as(query)
         # It also divides by the root of that size, which the definition does not.
-        return fused(query * math.sqrt(size), key, _pad(values, size), valid)[..., : self.head_dim]
+        return fused_attention(query * math.sqrt(size), key, _pad(values, size), valid)[..., : self.head_dim]
 
-    def _features(self, hidden: Tensor, valid: Tensor) -> Float[Tensor, "batch heads time bottleneck"]:
+    def _features(self, hidden: Tensor, valid: Tensor | None) -> Float[Tensor, "batch heads time bottleneck"]:
         return self.rows(split_heads(zero_invalid(hidden, valid), self.heads))
 
 

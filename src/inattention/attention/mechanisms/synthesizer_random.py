@@ -5,22 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from inattention.attention.base import Card
-from inattention.attention.ops.fixed_maps import FixedMaps
+from inattention.attention.ops.fixed_maps import FixedMaps, check_length, crop
 from inattention.attention.registry import register
-
-
-def cut(maps: Float[Tensor, "heads longest longest"], time: int) -> Float[Tensor, "heads time time"]:
-    """Give the first ``time`` rows and columns of maps.
-
-    Raises:
-        ValueError: if the maps are smaller than that.
-    """
-    if time > maps.shape[-1]:
-        raise ValueError(
-            f"the input has {time} steps and the attention maps were made for {maps.shape[-1]} (max_length); "
-            "use AudioTransformer.extract, which takes long input in overlapping chunks, or crop the input"
-        )
-    return maps[:, :time, :time]
 
 
 @register(
@@ -53,18 +39,16 @@ class RandomSynthesizer(FixedMaps):
             raise ValueError(f"rank must be 0 (a free map) or more, not {rank}")
         self.rank = rank
         if rank:
-            # Products of two factors of this spread have unit variance, like the free map.
-            spread = rank**-0.25
-            self.rows = nn.Parameter(spread * torch.randn(heads, max_length, rank))
-            self.columns = nn.Parameter(spread * torch.randn(heads, max_length, rank))
+            # Products of two factors of this deviation have unit variance, like the free map.
+            deviation = rank**-0.25
+            self.rows = nn.Parameter(deviation * torch.randn(heads, max_length, rank))
+            self.columns = nn.Parameter(deviation * torch.randn(heads, max_length, rank))
         else:
             self.maps = nn.Parameter(torch.randn(heads, max_length, max_length))
 
     def logits(self, time: int) -> Float[Tensor, "heads time time"]:
-        """The learned maps, cut to the input."""
+        """Return the learned maps, cropped to the input."""
         if not self.rank:
-            return cut(self.maps, time)
-        longest = self.rows.shape[1]
-        if time > longest:
-            return cut(self.rows.new_empty(0, longest, longest), time)  # raises
+            return crop(self.maps, time)
+        check_length(time, self.rows.shape[1])
         return self.rows[:, :time] @ self.columns[:, :time].transpose(1, 2)

@@ -1,10 +1,10 @@
-"""`uniform`: every step is the plain mean of all valid steps. A control: what averaging alone can do."""
+"""`uniform`: every frame gets the plain mean of all real frames. A control: what averaging alone can do."""
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card
-from inattention.attention.ops.padding import zero_invalid
+from inattention.attention.ops.padding import full_mask, zero_invalid
 from inattention.attention.registry import register
 
 
@@ -21,13 +21,14 @@ from inattention.attention.registry import register
     )
 )
 class Uniform(AttentionMechanism):
-    """Weights of 1 / (number of valid steps)."""
+    """Weights of 1 / (number of real frames)."""
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """The same weight for every valid key."""
+        """Return the same weight for every real key."""
         batch, time, _ = hidden.shape
+        valid = full_mask(valid, hidden)
         keys = valid.to(hidden.dtype) / valid.sum(-1, keepdim=True).clamp(min=1)
         return keys[:, None, None, :].expand(batch, self.heads, time, time)
 
@@ -35,8 +36,8 @@ class Uniform(AttentionMechanism):
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """One mean for all steps."""
-        count = valid.sum(-1).clamp(min=1)[:, None, None, None]
+        """Return one mean for all frames."""
+        count = values.shape[2] if valid is None else valid.sum(-1).clamp(min=1)[:, None, None, None]
         return (zero_invalid(values, valid).sum(2, keepdim=True) / count).to(values.dtype).expand_as(values)

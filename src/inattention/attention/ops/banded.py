@@ -2,11 +2,11 @@
 
 Time is cut into blocks of B queries. With taps from ``low`` to ``high``, a block sees B + high - low keys, through one
 and the same small matrix wherever it lies; so all inner blocks are one batched product with overlapping views of x,
-and blocks at the edges use the matrix less the columns that lie outside. Nothing is padded or copied, the sums are as
-exact as any matrix product, and no (time, time) tensor is formed however wide the band.
+and blocks at the edges use the matrix without the columns that lie outside. Nothing is padded or copied, the sums are
+as exact as any matrix product, and no (time, time) tensor is formed however wide the band.
 
-A Fourier transform would cost less only for bands of thousands of steps, and its error is relative to the largest
-value of a sequence: too coarse for rows that are left with the floor alone.
+A Fourier transform would cost less only for bands of thousands of frames, and its error is relative to the largest
+value of a sequence: too coarse for rows that have only the uniform weight.
 """
 
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ class Bands:
     """Banded Toeplitz matrices, one a head.
 
     Attributes:
-        taps: (heads, reach): what a key ``lowest + k`` steps after its query counts.
+        taps: (heads, reach): the weight of the key ``lowest + k`` frames after its query.
         lowest: the offset of the first tap.
-        limits: for each head the lowest and the highest offset that count; (0, -1) where none does.
-        matrices: for each head (queries, keys), what a block's keys are multiplied with; made by `make_bands`.
+        limits: for each head the lowest and the highest offset inside of the band; (0, -1) for an empty one.
+        matrices: for each head (queries, keys), the matrix of a block; made by `make_bands`.
     """
 
     taps: Float[Tensor, "heads reach"]
@@ -37,7 +37,7 @@ class Bands:
 
 
 def make_bands(taps: Float[Tensor, "heads reach"], lowest: int, limits: tuple[tuple[int, int], ...]) -> Bands:
-    """Lay out the matrices for `multiply`; taps outside of the limits are left out."""
+    """Return bands with the matrices that `multiply` needs, without the taps outside of the limits."""
     matrices = []
     for head, (low, high) in enumerate(limits):
         inside = taps.detach()[head, low - lowest : high - lowest + 1]
@@ -49,7 +49,7 @@ def make_bands(taps: Float[Tensor, "heads reach"], lowest: int, limits: tuple[tu
 
 
 def multiply(bands: Bands, x: Float[Tensor, "heads time columns"]) -> Float[Tensor, "heads time columns"]:
-    """Multiply sequences with each head's matrix; gradients reach the sequences and the taps.
+    """Return each head's matrix times its sequences; gradients reach the sequences and the taps.
 
     >>> taps = torch.tensor([[1.0, 10.0]])
     >>> bands = make_bands(taps, lowest=0, limits=((0, 1),))
@@ -60,18 +60,18 @@ def multiply(bands: Bands, x: Float[Tensor, "heads time columns"]) -> Float[Tens
 
 
 def multiply_flops(time: int, limits: tuple[tuple[int, int], ...], columns: int) -> int:
-    """Count the operations of `multiply`."""
+    """Return the operations of `multiply`."""
     pieces = (piece for low, high in limits for piece in _pieces(low, high, time))
     return sum(2 * piece.queries * piece.keys * piece.repeats * columns for piece in pieces)
 
 
 def block_length(low: int, high: int) -> int:
-    """Give B. Long blocks waste products outside the band, short ones waste calls: this was the fastest on CPU."""
+    """Return B. Long blocks waste products outside the band, short ones waste calls: this was the fastest on CPU."""
     return min(128, max(32, (high - low) // 8 // 32 * 32))
 
 
 class _Piece(NamedTuple):
-    """Queries that see keys through the same part of a matrix, and how often that repeats, a block further on."""
+    """Queries that see their keys through the same part of a matrix, and how often that repeats, a block further on."""
 
     query: int
     queries: int
@@ -82,7 +82,7 @@ class _Piece(NamedTuple):
 
 @lru_cache(maxsize=1024)  # an encoder asks for the same few at every layer
 def _pieces(low: int, high: int, time: int) -> tuple[_Piece, ...]:
-    """Cut a product into pieces: single blocks at the edges, and all those whose keys lie inside as one."""
+    """Return the pieces of a product: single blocks at the edges, and all blocks whose keys lie inside as one."""
     if low > high:
         return ()
     block = block_length(low, high)
@@ -100,7 +100,7 @@ def _pieces(low: int, high: int, time: int) -> tuple[_Piece, ...]:
 
 
 def _multiply(bands: Bands, x: Tensor) -> Tensor:
-    """The product as (time, heads, columns): in memory, too, what the output projection wants for an utterance."""
+    """Return the product as (time, heads, columns), the layout in memory that the output projection needs."""
     heads, time, columns = x.shape
     out = x.new_empty(time, heads, columns)
     for head, (low, high) in enumerate(bands.limits):
@@ -121,7 +121,7 @@ def _multiply(bands: Bands, x: Tensor) -> Tensor:
 
 
 def _keys(source: Tensor, piece: _Piece, block: int) -> Tensor:
-    """The keys of a piece as a view: (keys, columns), or (repeats, keys, columns), each a block further on."""
+    """Return the keys of a piece as a view: (keys, columns), or (repeats, keys, columns), each a block further on."""
     if piece.repeats == 1:
         return source[piece.key : piece.key + piece.keys]
     stretch = source[piece.key : piece.key + (piece.repeats - 1) * block + piece.keys]
@@ -129,13 +129,13 @@ def _keys(source: Tensor, piece: _Piece, block: int) -> Tensor:
 
 
 def _part(matrix: Tensor, piece: _Piece, low: int) -> Tensor:
-    """The part of a block's matrix that lies inside the sequence."""
+    """Return the part of a block's matrix that lies inside the sequence."""
     left = piece.key - (piece.query + low)
     return matrix[: piece.queries, left : left + piece.keys]
 
 
 def _correlate(grad: Tensor, x: Tensor, low: int, high: int) -> Tensor:
-    """The gradient of one head's taps: sum over i of grad[i] . x[i + k], for k from low to high."""
+    """Return the gradient of one head's taps: sum over i of grad[i] . x[i + k], for k from low to high."""
     block, reach = block_length(low, high), high - low + 1
     matrix = x.new_zeros(block, block + high - low)
     for piece in _pieces(low, high, len(x)):
@@ -146,7 +146,7 @@ def _correlate(grad: Tensor, x: Tensor, low: int, high: int) -> Tensor:
         else:
             queries = grad[piece.query : piece.query + piece.queries * piece.repeats]
             matrix += torch.bmm(queries.unflatten(0, (piece.repeats, -1)), keys.transpose(1, 2)).sum(0)
-    # A tap stands once in each row, one column further to the right.
+    # A tap occurs once in each row, one column further to the right.
     return matrix.as_strided((block, reach), (matrix.shape[1] + 1, 1)).sum(0)
 
 

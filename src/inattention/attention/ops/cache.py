@@ -1,4 +1,4 @@
-"""Keeping what a mechanism makes from its parameters alone, for as long as that is safe."""
+"""Reuse of what a mechanism computes from its parameters alone, for as long as that is safe."""
 
 from collections.abc import Callable, Generator, Hashable
 from contextlib import contextmanager
@@ -7,26 +7,28 @@ from typing import Any, TypeVar
 import torch
 
 from inattention.attention.base import AttentionMechanism
+from inattention.attention.ops.padding import tracing
 
-_Made = TypeVar("_Made")
+_Value = TypeVar("_Value")
 
 
-class KeepsInEvaluation(AttentionMechanism):
+class CachesInEvaluation(AttentionMechanism):
     """A mechanism part of whose work does not depend on the input: maps, or bands of them.
 
-    In evaluation the last thing made is kept until a parameter changes; during one pass over an encoder's layers
-    everything is made once.
+    In evaluation the last value is reused until a parameter changes. During one pass over an encoder's layers each
+    value is computed once, in training too. While `tracing` nothing outlives the pass, since a graph computes its maps
+    from the parameters that it is given.
     """
 
     def __init__(self, *, width: int, heads: int, max_length: int | None = None) -> None:
         super().__init__(width=width, heads=heads, max_length=max_length)
-        self._kept: tuple[tuple, Any] | None = None
+        self._cached: tuple[tuple, Any] | None = None
         self._pass_depth = 0
-        self._in_pass: dict[Hashable, Any] = {}
+        self._in_pass: list[tuple[Hashable, Any]] = []
 
     @contextmanager
     def one_pass(self) -> Generator[None]:
-        """Compute what does not depend on the input once for all layers that this pass goes through."""
+        """Compute what does not depend on the input once for all layers of this pass."""
         self._pass_depth += 1
         try:
             yield
@@ -35,35 +37,36 @@ class KeepsInEvaluation(AttentionMechanism):
             if not self._pass_depth:
                 self._in_pass.clear()
 
-    def train(self, mode: bool = True) -> "KeepsInEvaluation":
-        """Switch between training and evaluation; what was kept is dropped."""
-        self._kept = None
+    def train(self, mode: bool = True) -> "CachesInEvaluation":
+        """Switch between training and evaluation, and drop the cached value."""
+        self._cached = None
         return super().train(mode)
 
-    def kept(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
-        """Give what ``make`` makes, from memory where that is safe.
+    def cached(self, key: Hashable, compute: Callable[[], _Value]) -> _Value:
+        """Return the cached value, computing it if needed.
 
         Args:
-            key: what it depends on besides the parameters, such as the input's length.
-            make: makes it, from nothing but the parameters and what the key says.
+            key: what the value depends on besides the parameters, such as the input's length.
+            compute: computes it from the parameters and the key alone.
         """
-        if key in self._in_pass:
-            return self._in_pass[key]
-        state = self._state(key)
-        if state is not None and self._kept is not None and self._kept[0] == state:
-            return self._kept[1]
+        for known, value in self._in_pass:  # a list, as lengths in a traced graph cannot be hashed
+            if known == key:
+                return value
+        state = None if tracing() else self._state(key)
         if state is None:
-            made = make()
-        else:  # it may meet a later pass that records gradients, so it must not hold inference tensors
+            value = compute()
+        elif self._cached is not None and self._cached[0] == state:
+            return self._cached[1]
+        else:  # a later pass may record gradients, so the cache must not hold inference tensors
             with torch.inference_mode(False), torch.no_grad():
-                made = make()
-            self._kept = (state, made)
+                value = compute()
+            self._cached = (state, value)
         if self._pass_depth:
-            self._in_pass[key] = made
-        return made
+            self._in_pass.append((key, value))
+        return value
 
     def _state(self, key: Hashable) -> tuple | None:
-        """What kept things depend on, or None where none may be kept: in training, or while gradients reach them."""
+        """Return what a cached value depends on, or None in training and while gradients are recorded."""
         parameters = list(self.parameters())
         recorded = torch.is_grad_enabled() and any(p.requires_grad for p in parameters)
         if self.training or recorded or any(p.is_inference() for p in parameters):

@@ -1,115 +1,145 @@
 """Averaging with maps that do not depend on the input: one product for the whole batch, and padding costs nothing.
 
-With A = softmax(R[:, :T, :T]), the numbers that the definition asks for are a masked softmax per utterance. It is
-never formed. As every utterance of a batch shares A, one product of (H, T, T) with (H, T, batch * d) gives
+With A = softmax(R[:, :T, :T]), the definition asks for a masked softmax per utterance, which is never formed. As all
+utterances of a batch share A, one product of (H, T, T) with (H, T, batch * d) gives
 
-    numerator = A (values, zeroed where invalid),    mass = A (valid),    output = numerator / mass,
+    numerator = A (values, zeroed at padding),    mass = A (valid),    output = numerator / mass,
 
-since leaving keys out of a softmax only rescales its row. Where the mass all but vanishes (all weight lies on
-padding), the division would lose what is left; those rows are computed by the masked softmax itself.
+since a softmax over fewer keys only rescales its row. Where nearly all of a row's weight lies on padding, the division
+would lose what is left. That cannot happen while every weight of A exceeds `VANISHING_MASS`, which is checked once for
+the maps, never for the input; maps that span more than that take the masked softmax itself.
 """
+
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inattention.attention.ops.cache import KeepsInEvaluation
-from inattention.attention.ops.padding import masked_softmax
+from inattention.attention.ops.cache import CachesInEvaluation
+from inattention.attention.ops.padding import masked_softmax, softmax_over_valid, tracing, zero_invalid
 
-# Under this mass on valid keys, a row is computed by the masked softmax. Float32 holds the mass to full relative
-# precision down to 1e-38; gradients divide by it, and stay finite with this much room.
+# The least mass on real keys that may be divided by. Float32 holds a mass to full relative precision down to 1e-38;
+# gradients divide by it, and stay finite with this much room.
 VANISHING_MASS = 1e-20
 
 
-class FixedMaps(KeepsInEvaluation):
+@dataclass
+class Maps:
+    """Maps of one length.
+
+    Attributes:
+        logits: the maps before the softmax.
+        weights: their softmax over all keys.
+    """
+
+    logits: Float[Tensor, "heads time time"]
+    weights: Float[Tensor, "heads time time"]
+    _rescalable: bool | None = field(default=None, repr=False)
+
+    def rescalable(self) -> bool:
+        """Return whether each weight is large enough to be all that padding leaves of a row; False if not known."""
+        if self._rescalable is None:
+            # In a traced graph the maps have no contents.
+            self._rescalable = not tracing() and bool(self.weights.detach().amin() > VANISHING_MASS)
+        return self._rescalable
+
+
+class FixedMaps(CachesInEvaluation):
     """A mechanism whose weights are softmax(R) with one learned or fixed map R a head, the same for every input.
 
-    A subclass gives `logits`. In evaluation the maps of the last length are kept until a parameter changes; during
+    A subclass defines `logits`. In evaluation the maps of the last length are cached until a parameter changes; during
     one pass over an encoder's layers they are computed once.
     """
 
     def logits(self, time: int) -> Float[Tensor, "heads time time"]:
-        """Give the maps before the softmax, for inputs of so many steps.
+        """Return the maps before the softmax, for inputs of ``time`` frames.
 
         Raises:
-            ValueError: if there are more steps than the maps were made for.
+            ValueError: if the maps are shorter than that.
         """
         raise NotImplementedError(f"{type(self).__name__} must define logits")
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """Softmax of the maps over each utterance's valid keys."""
+        """Return the softmax of the maps over each utterance's real keys."""
         logits = self.logits(hidden.shape[1]).expand(hidden.shape[0], -1, -1, -1)
-        return masked_softmax(logits, valid[:, None, None, :].expand_as(logits)).to(hidden.dtype)
+        return softmax_over_valid(logits, valid).to(hidden.dtype)
 
     def forward(
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """Average the values: one product for the whole batch. Sums are float32 at least, under autocast too."""
+        """Average the values by one product for the whole batch, in float32 at least, under autocast too."""
+        time = values.shape[2]
         with torch.autocast(values.device.type, enabled=False):
-            logits, maps = self._maps(values.shape[2])
-            wide = values.to(torch.promote_types(values.dtype, maps.dtype))
-            return average(logits, maps, wide, valid).to(values.dtype)
+            maps = self.cached(time, lambda: self._maps(time))
+            wide = values.to(torch.promote_types(values.dtype, maps.weights.dtype))
+            return average(maps, wide, valid).to(values.dtype)
 
-    def _maps(self, time: int) -> tuple[Tensor, Tensor]:
-        """The logits and their softmax over all keys, from memory where that is safe."""
-        return self.kept(time, lambda: self._make(time))
-
-    def _make(self, time: int) -> tuple[Tensor, Tensor]:
+    def _maps(self, time: int) -> Maps:
         logits = self.logits(time)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return logits, logits.softmax(-1)
+        return Maps(logits, logits.softmax(-1))
 
 
 def average(
-    logits: Float[Tensor, "heads time time"],
-    maps: Float[Tensor, "heads time time"],
-    values: Float[Tensor, "batch heads time head_dim"],
-    valid: Bool[Tensor, "batch time"],
+    maps: Maps, values: Float[Tensor, "batch heads time head_dim"], valid: Bool[Tensor, "batch time"] | None
 ) -> Float[Tensor, "batch heads time head_dim"]:
-    """Average values with ``masked_softmax(logits)``, given ``maps = softmax(logits)`` over all keys.
+    """Return the averages of values with ``softmax_over_valid(maps.logits)``; at padding they are finite.
 
     Args:
-        logits: the maps before the softmax.
-        maps: their softmax over all keys.
-        values: what is averaged; at invalid steps anything may stand.
-        valid: True where a step is real.
-
-    Returns:
-        The averages; at invalid steps something finite.
+        maps: the maps, shared by all utterances.
+        values: what is averaged; at padding anything may stand.
+        valid: True at real frames; None if all are.
     """
     batch, _, _, head_dim = values.shape
-    if bool(valid.all()):
+    if valid is None:
         if batch == 1:
-            return (maps @ values[0])[None]
+            return (maps.weights @ values[0])[None]
         columns = values.permute(1, 2, 0, 3).flatten(2)
-        return (maps @ columns).unflatten(2, (batch, head_dim)).permute(2, 0, 1, 3)
+        return (maps.weights @ columns).unflatten(2, (batch, head_dim)).permute(2, 0, 1, 3)
+    if not maps.rescalable():
+        return _average_by_definition(maps, values, valid)
     real = valid.t()[None, :, :, None]  # 1 time batch 1
     columns = torch.where(real, values.permute(1, 2, 0, 3), 0.0)
-    # The last column of each utterance is its valid steps: their average is the mass on valid keys.
+    # The last column of each utterance is its mask: its average is the mass on real keys.
     columns = torch.cat([columns, real.to(columns.dtype).expand(*columns.shape[:3], 1)], dim=-1)
-    sums = (maps @ columns.flatten(2)).unflatten(2, (batch, head_dim + 1)).permute(2, 0, 1, 3)
+    sums = (maps.weights @ columns.flatten(2)).unflatten(2, (batch, head_dim + 1)).permute(2, 0, 1, 3)
     numerator, mass = sums[..., :head_dim], sums[..., head_dim:]
-    vanishing = mass < VANISHING_MASS
-    output = numerator / torch.where(vanishing, 1.0, mass)
-    lost = vanishing & valid[:, None, :, None]
-    if bool(lost.any()):
-        output = _mend(output, lost, logits, values, valid)
-    return output
+    return numerator / torch.where(mass < VANISHING_MASS, 1.0, mass)  # 0 in an utterance without real frames
 
 
-def _mend(output: Tensor, lost: Tensor, logits: Tensor, values: Tensor, valid: Tensor) -> Tensor:
-    """Replace lost rows by the masked softmax, an utterance at a time to bound memory."""
-    mended = []
-    for i in range(output.shape[0]):
-        if bool(lost[i].any()):
-            maps = masked_softmax(logits, valid[i, None, None, :].expand_as(logits))
-            exact = maps @ torch.where(valid[i, None, :, None], values[i], 0.0)
-            mended.append(torch.where(lost[i], exact, output[i]))
-        else:
-            mended.append(output[i])
-    return torch.stack(mended)
+def _average_by_definition(maps: Maps, values: Tensor, valid: Tensor) -> Tensor:
+    """Average with the masked softmax, an utterance at a time to bound memory."""
+    values = zero_invalid(values, valid)
+    if tracing():  # a loop would fix the batch size in the graph
+        return masked_softmax(maps.logits[None], valid[:, None, None, :]) @ values
+    return torch.stack(
+        [masked_softmax(maps.logits, mask[None, None, :]) @ x for mask, x in zip(valid, values, strict=True)]
+    )
+
+
+def crop(maps: Float[Tensor, "heads longest longest"], time: int) -> Float[Tensor, "heads time time"]:
+    """Return the first ``time`` rows and columns of maps.
+
+    Raises:
+        ValueError: if the maps are smaller than that.
+    """
+    check_length(time, maps.shape[-1])
+    if tracing():  # a view would have other strides at the full length, and so exclude it from the graph
+        frames = torch.arange(time, device=maps.device)
+        return maps[:, frames[:, None], frames]
+    return maps[:, :time, :time]
+
+
+def check_length(time: int, longest: int) -> None:
+    """Raise ValueError if an input is longer than the maps were made for."""
+    if time > longest:
+        raise ValueError(
+            f"the input has {time} frames and the attention maps were made for {longest} (max_length); "
+            "use AudioTransformer.extract, which takes long input in overlapping chunks, or crop the input"
+        )

@@ -1,67 +1,64 @@
-"""Attention to the keys that a random projection ranks highest: what all hashing mechanisms of the study share.
+"""Attention to the keys that a random projection ranks highest: the part that all hashing mechanisms share.
 
-Queries and keys are one projection q = k, each made longer by a transform of its own, Q(q) and P(k). Query i attends to
-the K valid keys j with the largest
+Queries and keys are one projection q = k, each extended by a transform of its own, Q(q) and P(k). Query i attends to
+the K real keys j with the largest
 
     score(i, j) = sum over projections p of sign(a_p . Q(q_i)) (a_p . P(k_j)),    a_p ~ N(0, I),
 
-by softmax(q k' / sqrt d) over those alone. With one projection that is the order of (a.Q)(a.P), which the paper gives
+by softmax(q k' / sqrt d) over those alone. With one projection that is the order of (a.Q)(a.P), as in the paper
 (section 3.2). Ties go to the lower index, a query on the plane counts as positive, and no gradient flows through the
 hash, which is computed in float32. The vectors a are drawn when the mechanism is built and kept with it.
 
 With vectors that all queries of a head share (``hashes="per-head"``, as eq. 2 reads), queries of one sign pattern have
 the same keys: at most 2^n sets a head. With vectors of its own for each query (``"per-query"``, as the authors ran it,
-who drew them afresh in every pass), every key is scored for every query.
+drawing them anew in every pass), every key is scored for every query.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from inattention.attention.base import AttentionMechanism, Card, Drawing
-from inattention.attention.mechanisms.query_key import fused
+from inattention.attention.base import AttentionMechanism
 from inattention.attention.ops.candidates import (
     CHUNK_NUMBERS,
-    STEPS_PER_KEY_TO_GATHER,
     attend_each,
     attend_in_blocks,
     attend_in_halves,
     best_keys,
-    block_size,
     chunks_of,
     group,
 )
-from inattention.attention.ops.padding import masked_softmax, projection, split_heads, zero_invalid
+from inattention.attention.ops.fused import fused_attention
+from inattention.attention.ops.padding import full_mask, masked_softmax, zero_invalid
+from inattention.attention.ops.projections import projection, split_heads
 
 Hashes = Literal["per-head", "per-query"]
 
-# Where vectors are per query and no maximum length is given, so many are kept.
+# How many vectors there are with one per query and no maximum length.
 POSITIONS = 512
-# Norms are divided by; this is far under any that matters.
+# Norms are divisors; this is far below any that matters.
 SMALLEST_NORM = 1e-30
-
-HASH_COST = "O(T n (d + min(2^n, T)) H), or O(T² n d H) with vectors per query"
 
 
 class Transform(NamedTuple):
     """A transform of vectors x into [factor x; appended].
 
     Attributes:
-        factor: what the vector is multiplied by, a number or one for each step: (batch, heads, 1, time).
-        appended: the numbers that make it longer, likewise.
+        factor: of the vector, one number or one for each frame: (batch, heads, 1, time).
+        appended: the numbers after it, likewise.
     """
 
     factor: Tensor | float
     appended: Sequence[Tensor | float]
 
     def project(
-        self, raw: Float[Tensor, "batch heads projections time"], coefficients: Float[Tensor, "appended heads *steps"]
+        self, raw: Float[Tensor, "batch heads projections time"], coefficients: Float[Tensor, "appended heads *frames"]
     ) -> Float[Tensor, "batch heads projections time"]:
-        """Give a.[factor x; appended] from a's product with x and its coefficients for what is appended."""
+        """Return a.[factor x; appended] from a.x and the coefficients of a for the appended numbers."""
         projected = self.factor * raw
         for coefficient, number in zip(coefficients, self.appended, strict=True):
             projected = projected + coefficient * number
@@ -69,16 +66,16 @@ class Transform(NamedTuple):
 
 
 class HashedAttention(AttentionMechanism):
-    """Attention to K keys by hash. A mechanism gives its two transforms, of norms to factors and appended numbers.
+    """Attention to K keys by hash. A subclass defines its two transforms, from norms to factors and appended numbers.
 
     Args:
         appended: how many numbers the transforms append.
-        width: features of a step, over all heads.
+        width: features of a frame, over all heads.
         heads: how many heads share the width.
-        max_length: with vectors per query, how many positions have their own; longer input begins again with the first.
+        max_length: with vectors per query, how many positions have their own; longer input reuses them from the first.
         hashes: whether a head's queries share the hash vectors.
         projections: how many hash vectors there are.
-        keys: how many keys a query attends to; all valid ones where there are fewer.
+        keys: how many keys a query attends to; all real ones if there are fewer.
 
     Raises:
         ValueError: for an option out of its range.
@@ -112,30 +109,31 @@ class HashedAttention(AttentionMechanism):
         self.register_buffer("vectors", torch.randn(heads, positions, projections, self.head_dim + appended))
 
     def transform_key(self, norm: Tensor, largest: Tensor) -> Transform:
-        """Give P.
+        """Return P.
 
         Args:
-            norm: |k| of each step, (batch, heads, 1, time).
-            largest: M, the largest of a head's valid steps, (batch, heads, 1, 1).
+            norm: |k| of each frame, (batch, heads, 1, time).
+            largest: M, the largest norm of a head's real frames, (batch, heads, 1, 1).
         """
         raise NotImplementedError(f"{type(self).__name__} must define transform_key")
 
     def transform_query(self, norm: Tensor, largest: Tensor) -> Transform:
-        """Give Q, from the same."""
+        """Return Q, from the same."""
         raise NotImplementedError(f"{type(self).__name__} must define transform_query")
 
     def label(self, projected: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
-        """Give the hash of queries from their projections: all that matters of a query for the choice of its keys."""
+        """Return the hash of queries from their projections, which alone decides on their keys."""
         return (projected >= 0).long()
 
     def closeness(self, label: Int[Tensor, "*#shape"], projected: Float[Tensor, "*#shape"]) -> Float[Tensor, "*#shape"]:
-        """Give one projection's part of the score of keys for a query with some label."""
+        """Return one projection's part of the score of keys for queries of a label."""
         return torch.where(label > 0, projected, -projected)
 
     def weights(
-        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"]
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
-        """Softmax of q·k / sqrt d over the K valid keys with the largest score."""
+        """Return the softmax of q·k / sqrt d over the K real keys with the largest score."""
+        valid = full_mask(valid, hidden)
         query = self._project(hidden, valid)
         with torch.no_grad():
             if self.hashes == "per-head":
@@ -153,43 +151,43 @@ class HashedAttention(AttentionMechanism):
         self,
         hidden: Float[Tensor, "batch time width"],
         values: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """The same, from candidates alone."""
+        """Average the values of the selected keys alone."""
         query = self._project(hidden, valid)
         if hidden.shape[1] <= self.keys:
-            return fused(query, query, values, valid)  # every key is chosen
+            return fused_attention(query, query, values, valid)  # every key is selected
         values = zero_invalid(values, valid)
-        # An utterance without any valid step may look at every one: its values are zero.
-        keys = valid | ~valid.any(-1, keepdim=True)
+        # An utterance without any real frame may attend to all, whose values are zero.
+        keys = None if valid is None else valid | ~valid.any(-1, keepdim=True)
         if self.hashes == "per-query":
             return attend_each(query, values, self._choose_each(query, valid, keys), keys)
         with torch.no_grad():
             labels, projected = self._hash(query, valid)
         if self.binary and self.projections == 1:
             scores = torch.cat([-projected, projected], dim=2)
-            candidates = best_keys(scores, keys[:, None, None], self.keys)
+            candidates = best_keys(scores, None if keys is None else keys[:, None, None], self.keys)
             return attend_in_halves(query, values, candidates, labels[:, :, 0] > 0, keys)
         groups = group(labels)
         candidates, usable = self._candidates(groups.order[groups.first], labels, projected, keys)
         return attend_in_blocks(query, values, groups, candidates, usable)
 
-    def _project(self, hidden: Tensor, valid: Tensor) -> Tensor:
+    def _project(self, hidden: Tensor, valid: Tensor | None) -> Tensor:
         return split_heads(self.query(zero_invalid(hidden, valid)), self.heads)
 
     def _score(
         self, labels: Int[Tensor, "*#rows projections"], projected: Float[Tensor, "*#rows projections time"]
     ) -> Float[Tensor, "*#rows time"]:
-        """Add up the projections' parts, always in the same order, so that equal scores stay equal."""
+        """Return the sum of the projections' parts, always in the same order, so that equal scores stay equal."""
         score = self.closeness(labels[..., 0, None], projected[..., 0, :])
         for p in range(1, self.projections):
             score = score + self.closeness(labels[..., p, None], projected[..., p, :])
         return score
 
     def _hash(
-        self, query: Float[Tensor, "batch heads time head_dim"], valid: Bool[Tensor, "batch time"]
+        self, query: Float[Tensor, "batch heads time head_dim"], valid: Bool[Tensor, "batch time"] | None
     ) -> tuple[Int[Tensor, "batch heads projections time"], Float[Tensor, "batch heads projections time"]]:
-        """Give the labels of all queries and the projections of all keys, by the vectors that queries share."""
+        """Return the labels of all queries and the projections of all keys, by the vectors that queries share."""
         plain, norm, largest = _Norms.of(query, valid)
         vectors, coefficients = self._vectors(torch.zeros(1, dtype=torch.long, device=query.device))
         with torch.autocast(query.device.type, enabled=False):
@@ -199,7 +197,7 @@ class HashedAttention(AttentionMechanism):
         return labels, self.transform_key(norm, largest).project(raw, coefficients)
 
     def _scores_of(self, rows: slice, hashed: "_Norms") -> Float[Tensor, "batch heads rows time"]:
-        """Score all keys for some queries by the queries' own vectors."""
+        """Return the scores of all keys for some queries by the queries' own vectors."""
         plain, norm, largest = hashed
         positions = torch.arange(rows.start, rows.stop, device=plain.device)
         vectors, coefficients = self._vectors(positions % self.vectors.shape[1])
@@ -216,7 +214,7 @@ class HashedAttention(AttentionMechanism):
     ) -> tuple[
         Float[Tensor, "heads positions projections head_dim"], Float[Tensor, "appended heads positions projections"]
     ]:
-        """Give the hash vectors of some positions, and apart from them their coefficients for what is appended."""
+        """Return the hash vectors of some positions, and separately their coefficients for the appended numbers."""
         vectors = self.vectors.index_select(1, positions).float()
         return vectors[..., : self.head_dim], vectors[..., self.head_dim :].movedim(-1, 0)
 
@@ -225,122 +223,53 @@ class HashedAttention(AttentionMechanism):
         members: Int[Tensor, " groups"],
         labels: Int[Tensor, "batch heads projections time"],
         projected: Float[Tensor, "batch heads projections time"],
-        valid: Bool[Tensor, "batch time"],
-    ) -> tuple[Int[Tensor, "groups count"], Bool[Tensor, "groups count"]]:
-        """Choose the keys of groups, each given by the row of a member: the keys' rows, and which are valid."""
+        valid: Bool[Tensor, "batch time"] | None,
+    ) -> tuple[Int[Tensor, "groups count"], Bool[Tensor, "groups count"] | None]:
+        """Select the keys of groups, each identified by the row of a member: the keys' rows, and which are real."""
         heads, time = labels.shape[1], labels.shape[3]
         rows, usable = [], []
         for member in members.split(max(1, CHUNK_NUMBERS // (time * self.projections))):
-            utterance, step, head = member // (time * heads), member // heads % time, member % heads
-            scores = self._score(labels[utterance, head, :, step], projected[utterance, head])
-            chosen = best_keys(scores, valid[utterance], self.keys)
+            utterance, frame, head = member // (time * heads), member // heads % time, member % heads
+            scores = self._score(labels[utterance, head, :, frame], projected[utterance, head])
+            chosen = best_keys(scores, None if valid is None else valid[utterance], self.keys)
             rows.append((utterance[:, None] * time + chosen) * heads + head[:, None])
-            usable.append(valid[utterance[:, None], chosen])
-        return torch.cat(rows), torch.cat(usable)
+            if valid is not None:
+                usable.append(valid[utterance[:, None], chosen])
+        return torch.cat(rows), torch.cat(usable) if usable else None
 
     @torch.no_grad()
     def _choose_each(
         self,
         query: Float[Tensor, "batch heads time head_dim"],
-        valid: Bool[Tensor, "batch time"],
-        keys: Bool[Tensor, "batch time"],
+        valid: Bool[Tensor, "batch time"] | None,
+        keys: Bool[Tensor, "batch time"] | None,
     ) -> Int[Tensor, "batch heads time count"]:
-        """Choose each query's keys by its own vectors."""
+        """Select each query's keys by its own vectors."""
         hashed = _Norms.of(query, valid)
+        keys = None if keys is None else keys[:, None, None]
         chosen = torch.empty(*query.shape[:3], self.keys, dtype=torch.long, device=query.device)
         for rows in self._chunks(query):
-            chosen[:, :, rows] = best_keys(self._scores_of(rows, hashed), keys[:, None, None], self.keys)
+            chosen[:, :, rows] = best_keys(self._scores_of(rows, hashed), keys, self.keys)
         return chosen
 
     def _chunks(self, query: Float[Tensor, "batch heads time head_dim"]) -> list[slice]:
-        """Cut the queries so that a chunk's scores of all keys stay small."""
+        """Return slices of queries whose scores of all keys stay small."""
         batch, heads, time, _ = query.shape
         return chunks_of(time, batch * heads * self.projections * time)
 
 
 class _Norms(NamedTuple):
-    """Queries in float32, with their norms and the largest of them over valid steps."""
+    """Queries in float32, with their norms and the largest norm over real frames."""
 
     query: Float[Tensor, "batch heads time head_dim"]
     norm: Float[Tensor, "batch heads 1 time"]
     largest: Float[Tensor, "batch heads 1 1"]
 
     @classmethod
-    def of(cls, query: Float[Tensor, "batch heads time head_dim"], valid: Bool[Tensor, "batch time"]) -> "_Norms":
+    def of(
+        cls, query: Float[Tensor, "batch heads time head_dim"], valid: Bool[Tensor, "batch time"] | None
+    ) -> "_Norms":
         plain = query.float()
         norm = torch.linalg.vector_norm(plain, dim=-1).clamp_min(SMALLEST_NORM)[:, :, None]
-        largest = norm.masked_fill(~valid[:, None, None], SMALLEST_NORM).amax(-1, keepdim=True)
-        return cls(plain, norm, largest)
-
-
-def hash_flops(
-    time: int, width: int, heads: int, *, hashes: str = "per-head", projections: int = 1, **options: Any
-) -> float:
-    """Count the products with hash vectors."""
-    return 2 * time * width * projections * (1 if hashes == "per-head" else time)
-
-
-def flops(
-    time: int,
-    width: int,
-    heads: int,
-    *,
-    hashes: str = "per-head",
-    projections: int = 1,
-    keys: int = 32,
-    labels: int = 2,
-    **options: Any,
-) -> float:
-    """Count a forward pass, with ``labels`` values of a hash in use. Blocks are padded by half of one for each set."""
-    if time <= keys:
-        return 2 * time * width**2 + 4 * time**2 * width
-    if hashes == "per-query":
-        attended = time if time <= STEPS_PER_KEY_TO_GATHER * keys else keys
-    elif labels == 2 and projections == 1:
-        attended = 2 * keys
-    else:
-        sets = min(labels**projections, time)
-        attended = keys * (1 + sets * (block_size(time, sets) - 1) / 2 / time)
-    chosen = hash_flops(time, width, heads, hashes=hashes, projections=projections)
-    return 2 * time * width**2 + chosen + 4 * time * attended * width
-
-
-def hash_card(
-    *,
-    name: str,
-    label: str,
-    citation: str,
-    options: Mapping[str, str] | None = None,
-    variants: Mapping[str, Mapping[str, Any]] | None = None,
-    flops: Callable[..., float] = flops,
-) -> Card:
-    """Make the card of a hashing mechanism, with what all have in common.
-
-    Args:
-        name: the mechanism's name.
-        label: the name that tables print.
-        citation: who gave it first.
-        options: the meaning of its own options.
-        variants: its own variants.
-        flops: its cost, where that is not the usual one.
-    """
-    return Card(
-        name=name,
-        label=label,
-        family="hashing",
-        citation=citation,
-        options={
-            "hashes": "'per-head', vectors that a head's queries share, or 'per-query', vectors of a position's own",
-            "projections": "how many hash vectors n rank the keys",
-            "keys": "how many keys K a query attends to",
-            **(options or {}),
-        },
-        variants={"per-query": {"hashes": "per-query"}, **(variants or {})},
-        fields=("Recommender systems",),
-        training_cost=f"O(T K d H), or O(T² d H) with vectors per query; hashing {HASH_COST}, without gradient",
-        inference_cost=f"O(T K d H); hashing {HASH_COST}",
-        flops=flops,
-        hash_flops=hash_flops,
-        shares_qk=True,
-        drawing=Drawing(mask=True, options={"keys": 8}),
-    )
+        real = norm if valid is None else norm.masked_fill(~valid[:, None, None], SMALLEST_NORM)
+        return cls(plain, norm, real.amax(-1, keepdim=True))

@@ -1,22 +1,22 @@
-"""Attention maps from a file, as a mechanism starts from them: read, checked, and brought to any length.
+"""Initial attention maps from a file: read, checked, and resampled to any length.
 
 The file is a safetensors file with one tensor ``maps`` of (heads, time, time) or (layers, heads, time, time): rows are
 queries, columns keys; rows are not negative and sum to 1. ``inattention analyze --derive-maps`` writes such files.
 
-**Another length.** Weights over time are of two kinds, which grow in different ways. What lies along the diagonal says
-how many *steps* away to look, and keeps its offset and width in steps; what varies slowly from query to query (a
-trend over the keys, stripes) says where in the *utterance* to look, and keeps its place as a share of the length.
-Each map is parted into the two:
+**Another length.** Weights over time are of two kinds, which scale in different ways. Weights along the diagonal select
+keys by their distance in *frames*, and keep offset and width in frames. Weights that vary slowly from query to query (a
+trend over the keys, stripes) select keys by their place in the *utterance*, and keep it as a share of the length. Each
+map is the sum of both:
 
 - a weight's *slow* part is its median over half of the queries, those around it, at most the weight itself. A band
-  along the diagonal passes a key within few queries, so the median does not see it; this holds for bands up to about
+  along the diagonal passes a key within few queries, so that the median ignores it; this holds for bands up to about
   a fifth of the length wide.
-- what is left, within half of the length on either side of the diagonal, is the *local* part.
+- the rest, within half of the length on either side of the diagonal, is the *local* part.
 
-A new row comes from the row at the same share of the length, but for an eighth of the rows at either end, which keep
-their distance from it in steps; between two rows it is interpolated. In it, the slow part is stretched over the keys
+A new row comes from the row at the same share of the length, except for an eighth of the rows at either end, which keep
+their distance from it in frames; between two rows it is interpolated. In it, the slow part is stretched over the keys
 (linear interpolation; averages where it shrinks), and the local part keeps each weight's j - i. The row's shares of
-the two are kept. Maps that already have the length wanted are not touched.
+the two are kept. Maps that already have the requested length are returned unchanged.
 """
 
 import hashlib
@@ -27,8 +27,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-# What every key counts in log-weights, over the length: it keeps every key in reach of the gradient, and spreads an
-# empty row evenly.
+# Weight of every key in log-weights, divided by the length: it gives every key a gradient, and makes an empty row
+# uniform.
 FLOOR = 1e-3
 
 TENSOR = "maps"
@@ -41,7 +41,7 @@ ROW_TOLERANCE = 5e-3
 
 
 def names_file(value: object) -> bool:
-    """Say whether an option's value names a file of maps and no way to start.
+    """Return whether an option's value names a file of maps.
 
     >>> names_file("runs/maps.safetensors"), names_file("logits")
     (True, False)
@@ -50,7 +50,7 @@ def names_file(value: object) -> bool:
 
 
 def digest(path: str) -> str:
-    """Give the SHA-256 of a file's bytes.
+    """Return the SHA-256 of a file's bytes.
 
     Raises:
         ValueError: if it cannot be read.
@@ -59,14 +59,14 @@ def digest(path: str) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); give a file of attention maps") from None
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); expected a file of attention maps") from None
 
 
 def read_maps(path: str | Path) -> Float[Tensor, "*layers heads time time"]:
-    """Read maps from a file; their rows are made to sum to 1 exactly.
+    """Read maps from a file, and scale their rows to sum to 1 exactly.
 
     Raises:
-        ValueError: naming the file, if there is none, or it does not hold maps.
+        ValueError: naming the file, if it does not exist or does not hold maps.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -93,15 +93,15 @@ def read_maps(path: str | Path) -> Float[Tensor, "*layers heads time time"]:
 
 
 def maps_for(path: str | Path, *, heads: int, layer: tuple[int, int] | None = None) -> Float[Tensor, "heads time time"]:
-    """Give the maps that a mechanism starts from, of the file's own length.
+    """Return the initial maps of a mechanism, in the file's own length.
 
     Args:
         path: the file.
         heads: of the mechanism.
-        layer: which of how many layers the mechanism serves; None for all of them, which takes the mean over layers.
+        layer: index of the mechanism's layer and number of layers; None if it serves all, for the mean over layers.
 
     Raises:
-        ValueError: if the file cannot be used, or is of another number of heads or layers.
+        ValueError: if the file cannot be used, or has another number of heads or layers.
     """
     maps = read_maps(path)
     if maps.shape[-3] != heads:
@@ -117,16 +117,16 @@ def maps_for(path: str | Path, *, heads: int, layer: tuple[int, int] | None = No
 
 
 def log_weights(maps: Float[Tensor, "*maps time time"], length: int) -> Float[Tensor, "*maps length length"]:
-    """Give maps of a length as logits whose softmax they are, but for a floor that keeps every key in reach."""
+    """Return the logarithm of resampled maps, with `FLOOR` added to every weight."""
     return (resample(maps, length) + FLOOR / length).log()
 
 
 def resample(maps: Float[Tensor, "*maps time time"], length: int) -> Float[Tensor, "*maps length length"]:
-    """Bring maps to another length, as the module's text says.
+    """Return maps resampled to another length; see the module's description.
 
     Args:
         maps: rows are not negative and sum to 1.
-        length: rows and columns wanted.
+        length: rows and columns of the result.
 
     Returns:
         Maps whose rows sum to 1.
@@ -149,7 +149,7 @@ def _resample(weights: Float[Tensor, "time time"], length: int) -> Float[Tensor,
     share = _between(local.sum(1, keepdim=True), rows)
     local = _along_diagonal(local, rows)
     mass = torch.stack([local.sum(1, keepdim=True), slow.sum(1, keepdim=True)])
-    # A part that is nowhere to be found in a row leaves it to the other.
+    # A part that a row does not have leaves its share to the other.
     share = torch.where(mass[0] <= 0, 0.0, torch.where(mass[1] <= 0, 1.0, share))
     scale = torch.stack([share, 1 - share]) / mass.where(mass > 0, 1.0)
     parts = scale[0] * local + scale[1] * slow
@@ -158,19 +158,19 @@ def _resample(weights: Float[Tensor, "time time"], length: int) -> Float[Tensor,
 
 
 def _local(weights: Float[Tensor, "time time"]) -> Float[Tensor, "time time"]:
-    """What stands out of the neighbouring queries' weights near the diagonal."""
+    """Return the local part: weights near the diagonal in excess of the neighbouring queries' median."""
     time = len(weights)
-    steps = torch.arange(time)
+    frames = torch.arange(time)
     window = min(time - 1, 2 * (time // 4))
-    first = (steps - window // 2).clamp(0, time - 1 - window)
+    first = (frames - window // 2).clamp(0, time - 1 - window)
     queries = first[:, None] + torch.linspace(0, window, min(MEDIAN_QUERIES, window + 1)).round().long()
     slow = torch.minimum(weights[queries].median(1).values, weights)
-    near = (steps - steps[:, None]).abs() <= time // 2
+    near = (frames - frames[:, None]).abs() <= time // 2
     return torch.where(near, weights - slow, 0.0)
 
 
 def _source_rows(time: int, length: int) -> Float[Tensor, " length"]:
-    """Say which row, or which place between two, each new row comes from."""
+    """Return the row, or the place between two rows, that each new row comes from."""
     kept = min(time, length) // 8
     rows = torch.arange(length, dtype=torch.float64)
     between = kept + (rows - kept) * (time - 1 - 2 * kept) / max(length - 1 - 2 * kept, 1)
@@ -179,7 +179,7 @@ def _source_rows(time: int, length: int) -> Float[Tensor, " length"]:
 
 
 def _between(values: Float[Tensor, "time keys"], rows: Float[Tensor, " length"]) -> Float[Tensor, "length keys"]:
-    """Interpolate between rows."""
+    """Return rows interpolated between their neighbours."""
     lower = rows.floor().long()
     return torch.lerp(values[lower], values[(lower + 1).clamp(max=len(values) - 1)], (rows - lower)[:, None])
 
@@ -187,12 +187,12 @@ def _between(values: Float[Tensor, "time keys"], rows: Float[Tensor, " length"])
 def _along_diagonal(
     local: Float[Tensor, "time time"], rows: Float[Tensor, " length"]
 ) -> Float[Tensor, "length length"]:
-    """Interpolate between rows at equal distance from the diagonal; nothing lies beyond a row's ends."""
+    """Return rows interpolated at equal distance from the diagonal; beyond a row's ends there is no weight."""
     time, length = len(local), len(rows)
     offsets = torch.arange(1 - length, length)
     keys = torch.arange(time)[:, None] + offsets
     inside = (keys >= 0) & (keys < time)
     at_offsets = torch.where(inside, local.gather(1, keys.clamp(0, time - 1)), 0.0)
     moved = _between(at_offsets, rows)
-    steps = torch.arange(length)
-    return moved.gather(1, steps - steps[:, None] + length - 1)
+    frames = torch.arange(length)
+    return moved.gather(1, frames - frames[:, None] + length - 1)

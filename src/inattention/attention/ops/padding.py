@@ -1,31 +1,67 @@
-"""Valid and invalid steps: the few operations on them that mechanisms share."""
+"""Padding masks. `valid` is True at real frames; None stands for "all frames are real" and costs nothing.
+
+Whether a mask is needed is decided once per forward pass, by `mask_or_none` at the encoder's entrance. Mechanisms only
+ask ``valid is None``: they never read a mask's contents on the host, which would stall an accelerator and break a
+traced graph.
+"""
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 
-def zero_invalid(x: Float[Tensor, "batch *rest"], valid: Bool[Tensor, "batch time"]) -> Float[Tensor, "batch *rest"]:
-    """Put zero where a step is invalid, whatever stands there: multiplying would keep NaN.
+def tracing() -> bool:
+    """Return whether `torch.compile`, `torch.export` or `torch.jit.trace` is recording: tensors have no contents then.
+
+    >>> tracing()
+    False
+    """
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def mask_or_none(valid: Bool[Tensor, "batch time"] | None) -> Bool[Tensor, "batch time"] | None:
+    """Return None in place of a mask that is True everywhere, at the price of reading it once.
+
+    A mask is kept as it is while `tracing`, since the graph must serve other masks too.
+
+    >>> mask_or_none(torch.ones(1, 2, dtype=torch.bool)) is None
+    True
+    """
+    if valid is None or tracing() or not bool(valid.all()):
+        return valid
+    return None
+
+
+def full_mask(
+    valid: Bool[Tensor, "batch time"] | None, hidden: Float[Tensor, "batch time width"]
+) -> Bool[Tensor, "batch time"]:
+    """Return the mask itself or, in place of None, one that is True everywhere."""
+    return torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device) if valid is None else valid
+
+
+def zero_invalid(
+    x: Float[Tensor, "batch *rest"], valid: Bool[Tensor, "batch time"] | None
+) -> Float[Tensor, "batch *rest"]:
+    """Return ``x`` with zeros at padding, whatever stands there: a product with the mask would keep NaN.
 
     Args:
-        x: (batch, time, ...) or, as values are, (batch, heads, time, head_dim).
-        valid: True where a step is real.
+        x: (batch, time, width) or, for values, (batch, heads, time, head_dim).
+        valid: True at real frames; None if all are.
 
     >>> x = torch.tensor([[[1.0], [float("nan")]]])
     >>> zero_invalid(x, torch.tensor([[True, False]])).flatten().tolist()
     [1.0, 0.0]
     """
-    if bool(valid.all()):
+    if valid is None:
         return x
-    steps = valid[:, :, None] if x.ndim == 3 else valid[:, None, :, None]
-    return torch.where(steps, x, 0.0)
+    frames = valid[:, :, None] if x.ndim == 3 else valid[:, None, :, None]
+    return torch.where(frames, x, 0.0)
 
 
 def masked_softmax(
-    scores: Float[Tensor, "*batch queries keys"], allowed: Bool[Tensor, "*batch queries keys"]
+    scores: Float[Tensor, "*batch queries keys"], allowed: Bool[Tensor, "*#batch #queries keys"]
 ) -> Float[Tensor, "*batch queries keys"]:
-    """Softmax over the allowed keys; a row with none is all zeros, and its gradient is zero.
+    """Return the softmax over the allowed keys; a row without any is all zeros, and so is its gradient.
 
     >>> masked_softmax(torch.zeros(1, 2), torch.tensor([[True, False]])).tolist()
     [[1.0, 0.0]]
@@ -35,14 +71,8 @@ def masked_softmax(
     return torch.where(allowed, scores.softmax(-1), 0.0)
 
 
-def split_heads(x: Float[Tensor, "batch time width"], heads: int) -> Float[Tensor, "batch heads time head_dim"]:
-    """Give each head its slice of the width, as a view."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
-def projection(width_in: int, width_out: int) -> nn.Linear:
-    """Make a linear map started as BERT's are: weights from N(0, 0.02), biases 0."""
-    linear = nn.Linear(width_in, width_out)
-    nn.init.normal_(linear.weight, std=0.02)
-    nn.init.zeros_(linear.bias)
-    return linear
+def softmax_over_valid(
+    scores: Float[Tensor, "batch heads queries time"], valid: Bool[Tensor, "batch time"] | None
+) -> Float[Tensor, "batch heads queries time"]:
+    """Return the softmax over real keys: `masked_softmax` with the padding mask."""
+    return scores.softmax(-1) if valid is None else masked_softmax(scores, valid[:, None, None, :])

@@ -62,6 +62,16 @@ def check_fractions(dev: float, test: float) -> None:
         raise CorpusError(f"dev and test must be above 0 and sum to at most 0.9, not {dev} and {test}")
 
 
+def check_all_fractions(train: float, dev: float, test: float) -> None:
+    """Raise if the fractions of all splits are not a partition.
+
+    Raises:
+        CorpusError: One is not above 0, or they do not sum to 1.
+    """
+    if min(train, dev, test) <= 0 or abs(train + dev + test - 1) > 1e-6:
+        raise CorpusError(f"train, dev and test must be above 0 and sum to 1, not {train}, {dev}, {test}")
+
+
 def split_within_speakers(members: Iterable[Member], *, dev: float, test: float, seed: int) -> Splits:
     """Split each speaker's recordings, so that each speaker is in all splits and no recording is in two.
 

@@ -1,24 +1,23 @@
-"""Which alignments are believed, and what is known about that rule."""
+"""The rule that decides which alignments are accepted, and its measured accuracy."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a rule may ask of an alignment.
+    """Measurements of an alignment.
 
     Attributes:
-        confidence: Mean over the frames of speech of the log-likelihood of the phone there, less that of the acoustic
-            model's likeliest state: 0 is best.
-        shortest: Share of phones that last the model's least, three frames: a text that is too long for the speech is
-            squeezed into it.
-        pauses: Share of the time between the first phone and the last that is silence or noise: a text that is too
-            short leaves speech over.
-        longest_seconds: Of the phones.
-        left_over: Share of the loud parts of the speech that lie in silences.
-        phones: How many, without silences.
+        confidence: Mean log-likelihood ratio, over the frames of speech, of the aligned phone to the acoustic model's
+            likeliest state: 0 is best.
+        shortest: Share of phones with the model's minimum duration, three frames: large if the text is too long for
+            the speech.
+        pauses: Share of silence and noise in the time between the first phone and the last: large if the text is too
+            short for the speech.
+        longest_seconds: Duration of the longest phone.
+        left_over: Share of the loud frames of the speech that lie in silences.
+        phones: Number of phones, without silences.
     """
 
     confidence: float
@@ -31,14 +30,14 @@ class Facts:
 
 @dataclass(frozen=True)
 class Rule:
-    """Bounds on the facts.
+    """Bounds on the measurements of an accepted alignment.
 
     Attributes:
-        confidence: At least.
-        shortest: At most.
-        pauses: At most.
-        longest_seconds: At most.
-        left_over: At most.
+        confidence: Minimum.
+        shortest: Maximum.
+        pauses: Maximum.
+        longest_seconds: Maximum.
+        left_over: Maximum.
     """
 
     confidence: float = -6.6
@@ -48,7 +47,7 @@ class Rule:
     left_over: float = 0.3
 
     def objection(self, facts: Facts) -> str | None:
-        """Why an alignment is not believed; None if it is."""
+        """Return why an alignment is not accepted; None if it is."""
         if not facts.confidence >= self.confidence:
             return "the speech does not sound like its text"
         if facts.shortest > self.shortest:
@@ -61,9 +60,6 @@ class Rule:
             return "its text is too short for the speech"
         return None
 
-
-ANY = Rule(-math.inf, 1.0, 1.0, math.inf, 1.0)
-"""Believes everything, for measuring."""
 
 RULE = Rule()
 

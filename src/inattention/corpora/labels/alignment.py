@@ -1,14 +1,14 @@
-"""Forced alignment: when each phone of known words is spoken, by pocketsphinx (extra `align`).
+"""Forced alignment: when each phone of a known text is spoken, by pocketsphinx (extra `align`).
 
     align(waveform, text) -> Aligned | Refused
 
-Two passes over the speech: words, with pauses and noises between them where there are any, then the phones of each
-word within its time. Speech is padded, brought to one loudness and laid over a faint noise: without a floor, speech
-of a narrow band or with digital silence in it is far from what the acoustic model knows. What fails is tried again with
-another floor and wider beams.
+Two passes over the speech: words first, with optional pauses and noises between them, then the phones of each word
+within its time. Speech is padded, scaled to one loudness, and mixed with faint noise: without a noise floor, speech
+with a narrow band or digital silence is far from what the acoustic model was trained on. An attempt that fails is
+repeated with another noise floor and wider beams.
 
-A result is accepted by a rule (`alignment_rule.RULE`) whose bounds were measured on speech whose phone times are known
-and on texts that do not match: see `benchmarks/alignment_accuracy.py`.
+A rule (`inattention.corpora.labels.acceptance.RULE`) decides which results are accepted. Its bounds were measured on
+speech with known phone times and on texts that do not match: see `benchmarks/alignment_accuracy.py`.
 """
 
 import math
@@ -22,18 +22,25 @@ import numpy as np
 from jaxtyping import Float
 
 from inattention.corpora.core.phones import ENGLISH_PHONES, SILENCE, UnknownPhoneError
-from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.acceptance import RULE, Facts, Rule
-from inattention.corpora.labels.spoken_words import EspeakPronouncer, spellings, words_of
+from inattention.corpora.labels.alignment_jobs import (
+    Aligned,
+    AlignmentResult,
+    PhoneInterval,
+    Refused,
+    require_pocketsphinx,
+)
+from inattention.corpora.labels.pronunciation import EspeakPronouncer, spellings
+from inattention.corpora.labels.spoken_words import words_of
 
 SAMPLING_RATE = 16_000
 FRAME_SECONDS = 0.01
-# Frame k of the acoustic model is a window of 25.6 ms from k * 10 ms on, so it stands for the time around its centre:
+# Frame k of the acoustic model is a window of 25.6 ms from k * 10 ms on, so it represents the time around its centre:
 # the border between frames k - 1 and k lies half a frame before the centre of frame k.
 BORDER_SECONDS = 0.0256 / 2 - FRAME_SECONDS / 2
 _PADDING_SECONDS = 0.2
-_LOUDNESS = 0.05  # root mean square that speech is brought to before it is heard
-_LOUD = 0.01  # 20 dB
+_LOUDNESS = 0.05  # root mean square of the speech that is decoded
+_LOUD = 0.01  # power relative to the loudest frames: 20 dB below
 _SHORTEST_FRAMES = 3  # a phone's three states, a frame each
 _FILLERS = frozenset(("SIL", "+NSN+", "+SPN+"))
 _SCORE = 1024 * math.log(1.0001)  # natural logarithm of a step of pocketsphinx's acoustic scores
@@ -41,40 +48,13 @@ _BEAMS = {"beam": -48, "pbeam": -48, "wbeam": -28, "lpbeam": -40, "lponlybeam": 
 
 
 @dataclass(frozen=True)
-class Phone:
-    """A phone of the inventory, from `start` to `end` seconds."""
-
-    symbol: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Aligned:
-    """Words found in speech.
+class Attempt:
+    """Settings of an attempt.
 
     Attributes:
-        phones: One after the other without gaps over the whole of the speech, silence included.
-        facts: What the rule saw.
-        attempt: Which attempt it was, counted from 1.
+        noise_floor: Level of the noise, relative to full scale.
+        wider: How much wider the beams are, in powers of ten.
     """
-
-    phones: tuple[Phone, ...]
-    facts: Facts
-    attempt: int
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Speech and text that were not aligned, why, and what the rule saw, if it came so far."""
-
-    reason: str
-    facts: Facts | None = None
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """How to try: the level of the noise floor (of full scale), and how much wider the beams are, in powers of ten."""
 
     noise_floor: float
     wider: int
@@ -85,15 +65,15 @@ ATTEMPTS = (Attempt(1e-3, 0), Attempt(3e-3, 60), Attempt(3e-4, 60))
 _Entry = tuple[str, int, int, int]  # a phone's name in pocketsphinx, its first frame, its frames, its score
 
 
-def align(waveform: Float[np.ndarray, " samples"], text: str) -> Aligned | Refused:
+def align(waveform: Float[np.ndarray, " samples"], text: str) -> AlignmentResult:
     """Find the phones of a text in speech.
 
     Args:
         waveform: One channel at `SAMPLING_RATE`, from -1 to 1.
-        text: What is said there, as written.
+        text: What is spoken there, as written.
 
     Returns:
-        The phones over the whole waveform, or the reason why there are none that can be believed.
+        The phones over the whole waveform, or the reason why no alignment was accepted.
 
     Raises:
         CorpusError: pocketsphinx is not installed.
@@ -107,11 +87,11 @@ def _aligner() -> "Aligner":
 
 
 class Aligner:
-    """An aligner with its models loaded, which takes about a second; for one thread.
+    """An aligner with loaded models; loading takes about a second. Not thread-safe.
 
     Args:
-        rule: Which alignments are believed.
-        attempts: How often and how it tries.
+        rule: Which alignments are accepted.
+        attempts: Settings of each attempt, in order.
 
     Raises:
         CorpusError: pocketsphinx is not installed.
@@ -122,13 +102,13 @@ class Aligner:
         self._attempts = attempts
         self._learned: dict[str, str] = {}
         self._finders: dict[int, Any] = {}
-        # Scores are relative to the likeliest of all states of the model, and not of those in play, in this one alone:
-        # it takes three times as long.
+        # Only here are scores relative to the likeliest of all the model's states, and not of the active ones alone:
+        # that takes three times as long.
         self._scorer = _decoder(compallsen=True)
         self._pronouncer = EspeakPronouncer()
 
-    def align(self, waveform: Float[np.ndarray, " samples"], text: str) -> Aligned | Refused:
-        """See the function `align`."""
+    def align(self, waveform: Float[np.ndarray, " samples"], text: str) -> AlignmentResult:
+        """Find the phones of a text in speech; see the function `align`."""
         try:
             words = [word for word in map(self._pronounceable, words_of(text)) if word]
         except UnknownPhoneError as error:
@@ -150,7 +130,7 @@ class Aligner:
         return refused
 
     def _pronounceable(self, word: str) -> str | None:
-        """What the dictionary calls the word, after learning it if it must; None for what cannot be said."""
+        """Return the word's entry in the dictionary, which is added if missing; None if it cannot be pronounced."""
         finder = self._finder(0)
         for spelling in spellings(word):
             if finder.lookup_word(spelling):
@@ -167,8 +147,8 @@ class Aligner:
     def _entries(
         self, waveform: Float[np.ndarray, " samples"], words: list[str], attempt: Attempt
     ) -> list[_Entry] | None:
-        """The phones and fillers found in the padded speech; None if there is no way through it."""
-        finder, pcm = self._finder(attempt.wider), _heard(waveform, attempt.noise_floor)
+        """Return the phones and fillers found in the padded speech; None if the search failed."""
+        finder, pcm = self._finder(attempt.wider), _prepared(waveform, attempt.noise_floor)
         try:
             finder.set_align_text(" ".join(words))
             _decode(finder, pcm)
@@ -192,8 +172,11 @@ class Aligner:
         return self._finders[wider]
 
 
-def left_over(waveform: Float[np.ndarray, " samples"], phones: Sequence[Phone]) -> float:
-    """Share of the loud parts of speech that lie in silences: frames of 10 ms less than 20 dB below the loudest few."""
+def left_over(waveform: Float[np.ndarray, " samples"], phones: Sequence[PhoneInterval]) -> float:
+    """Return the share of the loud frames of speech that lie in silences.
+
+    A frame lasts 10 ms; it is loud if it is less than 20 dB below the loudest 5 %.
+    """
     length = round(FRAME_SECONDS * SAMPLING_RATE)
     frames = waveform[: len(waveform) // length * length].reshape(-1, length)
     if not len(frames):
@@ -223,17 +206,14 @@ def _facts(entries: Sequence[_Entry], left_over: float) -> Facts:
 
 
 def _decoder(**options: Any) -> Any:
-    try:
-        from pocketsphinx import Decoder
-    except ImportError:
-        raise CorpusError(
-            "phones are found by pocketsphinx, which is not installed: pip install 'inattention[align]'"
-        ) from None
+    require_pocketsphinx("do without phones")
+    from pocketsphinx import Decoder
+
     return Decoder(lm=None, samprate=float(SAMPLING_RATE), bestpath=False, loglevel="FATAL", **options)
 
 
-def _heard(waveform: Float[np.ndarray, " samples"], noise_floor: float) -> bytes:
-    """What the decoder hears: one loudness, a noise that is the same each time, and room before and after."""
+def _prepared(waveform: Float[np.ndarray, " samples"], noise_floor: float) -> bytes:
+    """Return the samples to decode: at one loudness, padded, with noise that is the same each time."""
     level = math.sqrt(float(np.mean(np.square(waveform, dtype=np.float64)))) or 1.0
     padded = np.pad(waveform * (_LOUDNESS / level), round(_PADDING_SECONDS * SAMPLING_RATE))
     noise = np.random.default_rng(0).standard_normal(len(padded)) * noise_floor
@@ -242,7 +222,7 @@ def _heard(waveform: Float[np.ndarray, " samples"], noise_floor: float) -> bytes
 
 def _decode(decoder: Any, pcm: bytes) -> None:
     with warnings.catch_warnings():
-        # It is called unnecessary, but forgets the noise of what was heard before, which changes the outcome a little.
+        # Deprecated as unnecessary, but it resets the noise estimate of earlier audio, which changes results a little.
         warnings.simplefilter("ignore", DeprecationWarning)
         decoder.start_stream()
     decoder.start_utt()
@@ -252,20 +232,20 @@ def _decode(decoder: Any, pcm: bytes) -> None:
         decoder.end_utt()
 
 
-def _phones(entries: Sequence[_Entry], seconds: float) -> tuple[Phone, ...]:
-    """Entries as phones that fill so many seconds; what lies in the padding alone falls away."""
+def _phones(entries: Sequence[_Entry], seconds: float) -> tuple[PhoneInterval, ...]:
+    """Return entries as phones that fill the given seconds; entries within the padding are dropped."""
     starts = [first * FRAME_SECONDS + BORDER_SECONDS - _PADDING_SECONDS for _, first, _, _ in entries]
     starts[0] = 0.0
-    phones: list[Phone] = []
+    phones: list[PhoneInterval] = []
     for (name, *_), start, end in zip(entries, starts, [*starts[1:], seconds], strict=True):
         symbol = SILENCE if name in _FILLERS else name.lower()
         if symbol not in ENGLISH_PHONES:
-            raise UnknownPhoneError(f"pocketsphinx's phone {name!r} has no place among the English phones")
+            raise UnknownPhoneError(f"pocketsphinx's phone {name!r} is not among the English phones")
         start, end = (min(max(time, 0.0), seconds) for time in (start, end))
         if end <= start:
             continue
         if phones and symbol == SILENCE == phones[-1].symbol:
             start = phones.pop().start
-        phones.append(Phone(symbol, start, end))
-    phones[-1] = Phone(phones[-1].symbol, phones[-1].start, seconds)
+        phones.append(PhoneInterval(symbol, start, end))
+    phones[-1] = PhoneInterval(phones[-1].symbol, phones[-1].start, seconds)
     return tuple(phones)

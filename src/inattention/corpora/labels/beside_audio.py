@@ -1,11 +1,9 @@
-"""Phones that stand in a file beside the audio: a TextGrid, a CTM, or a text to be aligned."""
+"""Labels in files beside the audio: a TextGrid or a CTM with phones, or a text."""
 
-import importlib.util
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from inattention.corpora.core.cut_building import Phone
 from inattention.corpora.core.file_tree import Tree, read_text
@@ -14,7 +12,6 @@ from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.ctm import LARGEST as LARGEST_CTM
 from inattention.corpora.labels.ctm import parse_ctm
 from inattention.corpora.labels.textgrid import Tier, parse_textgrid
-from inattention.corpora.workers.pool import Failure, ask_all
 
 LABEL_SUFFIXES = (".textgrid", ".ctm")
 _USUAL_TIERS = ("phones", "phone", "phonemes", "phoneme", "segments", "mau")
@@ -22,19 +19,19 @@ _USUAL_TIERS = ("phones", "phone", "phonemes", "phoneme", "segments", "mau")
 
 @dataclass(frozen=True)
 class TierNames:
-    """Which tier of a TextGrid holds the phones.
+    """The tier of a TextGrid with the phones.
 
     Attributes:
-        wanted: Its name; the usual ones (`phones`, `MAU`, or `ann - phones` as aligners of dialogues write) if empty.
+        wanted: Its name; if empty, the usual names (`phones`, `MAU`, or `ann - phones` as in aligned dialogues).
     """
 
     wanted: str = ""
 
     def choose(self, tiers: Sequence[Tier]) -> Tier:
-        """Choose the tier.
+        """Return the tier.
 
         Raises:
-            CorpusError: There is none of that name, or more than one, or it holds points.
+            CorpusError: No tier or more than one has such a name, or it is a tier of points.
         """
         if self.wanted:
             found = [tier for tier in tiers if tier.name == self.wanted]
@@ -45,17 +42,17 @@ class TierNames:
             which = repr(self.wanted) if self.wanted else "phones"
             raise CorpusError(f"has {len(found)} tiers called {which} (its tiers: {names}): --tier names the right one")
         if found[0].points:
-            raise CorpusError(f"its tier {found[0].name!r} holds points and no intervals")
+            raise CorpusError(f"its tier {found[0].name!r} has points and no intervals")
         return found[0]
 
 
 class LabelReader:
-    """Finds and reads the labels that stand beside recordings.
+    """Finds and reads the labels beside recordings.
 
     Args:
         tree: All files.
-        tiers: Which tier of a TextGrid holds the phones.
-        english: Whether symbols are ARPAbet; else they are kept as they are, but for those of silence.
+        tiers: The tier of a TextGrid with the phones.
+        english: Read symbols as ARPAbet; otherwise they are kept, except for those of silence.
     """
 
     def __init__(self, tree: Tree, tiers: TierNames, *, english: bool) -> None:
@@ -67,19 +64,19 @@ class LabelReader:
                 self._beside[stem].setdefault(suffix.lower(), name)
 
     def beside(self, recording: str) -> str | None:
-        """Give the label file of a recording, if there is one; a TextGrid goes before a CTM."""
+        """Return the label file of a recording, if there is one; a TextGrid is preferred to a CTM."""
         found = self._beside.get(os.path.splitext(recording)[0], {})
         return next((found[suffix] for suffix in LABEL_SUFFIXES if suffix in found), None)
 
     def text_beside(self, recording: str) -> str | None:
-        """Give the text file of a recording, if there is one."""
+        """Return the text file of a recording, if there is one."""
         return self._beside.get(os.path.splitext(recording)[0], {}).get(".txt")
 
     def phones(self, label: str, recording: str) -> list[Phone]:
         """Read the phones of a recording.
 
         Raises:
-            CorpusError: The file is not as it should be; the message does not repeat its name.
+            CorpusError: The file is damaged or does not fit; the message does not repeat its name.
         """
         path = self._root / label
         text = read_text(path, LARGEST_CTM)
@@ -96,10 +93,10 @@ class LabelReader:
 
 
 def fold(phones: Sequence[Phone], *, english: bool) -> list[Phone]:
-    """Write silence in one way, and English phones as the inventory has them; sounds that are no phone leave a gap.
+    """Map symbols of silence to one, and with `english` ARPAbet to the inventory; other sounds leave a gap.
 
     Raises:
-        UnknownPhoneError: English is asked for, and a symbol is not ARPAbet.
+        UnknownPhoneError: `english` is set and a symbol is not ARPAbet.
 
     >>> fold([("", 0.0, 0.1), ("AH0", 0.1, 0.2), ("spn", 0.2, 0.3)], english=True)
     [('sil', 0.0, 0.1), ('ah', 0.1, 0.2)]
@@ -108,39 +105,3 @@ def fold(phones: Sequence[Phone], *, english: bool) -> list[Phone]:
         return [(SILENCE if s.strip().lower() in SILENCE_LABELS else s.strip(), a, b) for s, a, b in phones]
     folded = [(phone_of_arpabet(symbol), start, end) for symbol, start, end in phones]
     return [(symbol, start, end) for symbol, start, end in folded if symbol is not None]
-
-
-def align_texts(
-    jobs: Sequence[tuple[Path, str]], *, workers: int | None, progress: bool
-) -> Iterator[list[Phone] | str]:
-    """Find the phones of texts by forced alignment, in parallel: phones, or the reason why there are none.
-
-    Args:
-        jobs: An audio file and what is said in it.
-        workers: Processes; by default one a core.
-        progress: Show a bar.
-
-    Raises:
-        CorpusError: The aligner is not installed.
-    """
-    missing = [
-        name
-        for name in ("inattention.corpora.labels.alignment", "pocketsphinx")
-        if importlib.util.find_spec(name) is None
-    ]
-    if missing:
-        raise CorpusError(
-            f"forced alignment needs {missing[0]}, which is not installed: pip install 'inattention[align]', or leave "
-            "--align out"
-        )
-    asked = [{"path": os.fspath(path), "text": text} for path, text in jobs]
-    answers = ask_all(
-        "inattention.corpora.labels.alignment_worker",
-        asked,
-        workers=workers,
-        progress=progress,
-        total=len(asked),
-        what="aligning",
-    )
-    for answer in answers if asked else ():
-        yield answer.reason if isinstance(answer, Failure) else [(str(s), a, b) for s, a, b in answer["phones"]]

@@ -1,9 +1,8 @@
-"""The phone labels of LibriSpeech train-clean-100 that came with contrastive predictive coding (CPC).
+"""The phone labels of LibriSpeech train-clean-100 that were published with contrastive predictive coding (CPC).
 
-`converted_aligned_phones.txt` holds a line an utterance: its name and a class from 0 to 40 for each 10 ms. The classes
-have no names there. `train_split.txt` and `test_split.txt` name an utterance a line. Frames are turned into times
-here, once and for all: features with another shift that were paired with them by index would be labelled with
-nonsense, and no error.
+`converted_aligned_phones.txt` has one line per utterance: its name and a class from 0 to 40 for each 10 ms. The classes
+have no names there. `train_split.txt` and `test_split.txt` list one utterance per line. Frames are converted to times
+here: pairing them by index with features of another shift would silently give wrong labels.
 
 Source: Riviere, Joulin, Mazare, Dupoux, "Unsupervised pretraining transfers well across languages", ICASSP 2020.
 """
@@ -18,19 +17,19 @@ from inattention.corpora.errors import CorpusError
 FRAME_SECONDS = 0.01
 CLASSES = 41
 CPC_PHONES: tuple[str, ...] = tuple(str(number) for number in range(CLASSES))
-LONGEST_LINE = 2**20  # an hour and more
+LONGEST_LINE = 2**20  # more than an hour
 LABELS_FILE, TRAIN_FILE, TEST_FILE = "converted_aligned_phones.txt", "train_split.txt", "test_split.txt"
 
 
 class CpcError(CorpusError):
-    """What is wrong with a file of labels, and in which line."""
+    """An error in a file of labels; the message names the line."""
 
 
 def parse_cpc_line(line: str) -> tuple[str, list[Phone]]:
-    """Read an utterance's name and its phones, with equal neighbours joined, in seconds.
+    """Parse an utterance's name and its phones in seconds, with equal neighbours merged.
 
     Raises:
-        CpcError: There is no name or no label, or a label is no class.
+        CpcError: The line has no name or no labels, or a label is not a class.
 
     >>> parse_cpc_line("103-1240-0000 10 10 7")
     ('103-1240-0000', [('10', 0.0, 0.02), ('7', 0.02, 0.03)])
@@ -52,13 +51,13 @@ def parse_cpc_line(line: str) -> tuple[str, list[Phone]]:
 
 
 class CpcLabels:
-    """A file of labels, read an utterance at a time: all of them at once are gigabytes of Python.
+    """A file of labels, read one utterance at a time: all at once take gigabytes of memory.
 
     Args:
         path: `converted_aligned_phones.txt`, or a file like it.
 
     Raises:
-        CpcError: The file cannot be read, a line is no text or far too long, or it has no lines.
+        CpcError: The file cannot be read, is empty, or has a line that is not text or far too long.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +70,7 @@ class CpcLabels:
                 self._twice.add(name)
             self._places[name] = (number, place)
         if not self._places:
-            raise CpcError(f"{path} holds no labels")
+            raise CpcError(f"{path} has no labels")
 
     def __len__(self) -> int:
         return len(self._places)
@@ -83,7 +82,7 @@ class CpcLabels:
         """Read an utterance's phones, in seconds.
 
         Raises:
-            CpcError: It has none, or two lines, or its line is not as it should be.
+            CpcError: It has no line or two, or its line is damaged.
         """
         if name not in self._places:
             raise CpcError(f"{self._path.name} has no line for it")
@@ -99,16 +98,16 @@ class CpcLabels:
 
 
 def read_cpc_split(path: Path) -> set[str]:
-    """Read the names of a split.
+    """Read the utterances of a split.
 
     Raises:
-        CpcError: The file cannot be read, holds no names, or holds something other than a name a line.
+        CpcError: The file cannot be read, is empty, or has a line that is not one name.
     """
     names = set()
     for number, _, line in _lines(path):
         words = line.split()
         if len(words) != 1:
-            raise CpcError(f"{path}, line {number}: holds {len(words)} words, not one name")
+            raise CpcError(f"{path}, line {number}: has {len(words)} words, not one name")
         names.add(words[0])
     if not names:
         raise CpcError(f"{path} names no utterance")
@@ -116,7 +115,7 @@ def read_cpc_split(path: Path) -> set[str]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int, str]]:
-    """Give the lines that are not blank, with their numbers and where they begin."""
+    """Yield the lines that are not blank, with their numbers and byte offsets."""
     try:
         with path.open("rb") as file:
             number, end = 0, 0

@@ -1,4 +1,4 @@
-"""NIST's CTM: a line a token, as recording, channel, start, duration, token and perhaps a confidence; read strictly."""
+"""A strict parser of NIST's CTM: recording, channel, start, duration, token and optional confidence on each line."""
 
 import math
 from itertools import pairwise
@@ -10,14 +10,14 @@ LARGEST = 32 * 2**20
 
 
 class CtmError(CorpusError):
-    """What is wrong with a CTM file, and in which line."""
+    """An error in a CTM file; the message names the line or the recording."""
 
 
 def parse_ctm(text: str) -> dict[str, list[Phone]]:
-    r"""Read the tokens of each recording, as (token, start, end) in seconds, in order of time.
+    r"""Parse the tokens of each recording, as (token, start, end) in seconds, in order of time.
 
     Raises:
-        CtmError: A line has too few or too many fields, or a time that is none, or tokens overlap.
+        CtmError: A line has a wrong number of fields or a field that is not a number, or tokens overlap.
 
     >>> parse_ctm(";; a comment\na 1 0.00 0.50 sil\na 1 0.50 0.25 ah 0.9\n")
     {'a': [('sil', 0.0, 0.5), ('ah', 0.5, 0.75)]}

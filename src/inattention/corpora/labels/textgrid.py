@@ -1,8 +1,8 @@
-"""Praat's TextGrid, in its long and its short text form, read strictly.
+"""A strict parser of Praat's TextGrid, in its long and its short text form.
 
-Both forms are one: Praat reads the numbers, the quoted strings and the flags in angle brackets that stand free between
-blanks, in order, and skips all other words (`xmin =`, `intervals [1]:`) and what follows an exclamation mark. So does
-this parser; whatever then does not fit is an error that names its line. Time and memory grow with the text alone.
+Both forms share one grammar: Praat reads the free-standing numbers, quoted strings and flags in angle brackets in
+order, and skips all other words (`xmin =`, `intervals [1]:`) and what follows an exclamation mark. So does this parser;
+anything else that does not fit is an error that names its line. Time and memory are linear in the length of the text.
 """
 
 import math
@@ -20,15 +20,15 @@ _SAME_TIME = 1e-4  # seconds; writers round
 
 
 class TextGridError(CorpusError):
-    """What is wrong with a TextGrid, and in which line."""
+    """An error in a TextGrid; the message names the line."""
 
 
 @dataclass(frozen=True)
 class Tier:
-    """A tier of intervals, or of points, which last no time.
+    """A tier of intervals, or of points, whose intervals have no duration.
 
     Attributes:
-        name: As it stands in the file.
+        name: As in the file.
         intervals: (text, start, end) in seconds, in order.
         points: Whether it is a tier of points.
     """
@@ -39,10 +39,10 @@ class Tier:
 
 
 def parse_textgrid(data: bytes | str) -> tuple[Tier, ...]:
-    r"""Read all tiers of a TextGrid.
+    r"""Parse all tiers of a TextGrid.
 
     Raises:
-        TextGridError: It is none, or a number, a string or an interval is not as it should be.
+        TextGridError: The data is not a TextGrid, or a part of it is damaged.
 
     >>> parse_textgrid('"ooTextFile" "TextGrid" 0 1 <exists> 1 "IntervalTier" "phones" 0 1 1 0 1 "ah"')
     (Tier(name='phones', intervals=(('ah', 0.0, 1.0),), points=False),)
@@ -91,7 +91,7 @@ def _tier(tokens: "_Tokens", first: float, last: float) -> Tier:
 
 
 class _Tokens:
-    """The free-standing strings, numbers and flags of a text, one after the other, each with its line."""
+    """The free-standing strings, numbers and flags of a text, in order, with the line of the last one for messages."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -99,7 +99,7 @@ class _Tokens:
         self._place = 0
 
     def _next(self, what: str) -> tuple[str, str]:
-        """Give the kind and the value of the next token that counts."""
+        """Return the kind and the value of the next token."""
         for match in self._found:
             self._place = match.start()
             if match.group("string") is not None:
@@ -116,7 +116,7 @@ class _Tokens:
         raise self.error(f"it ends before {what}")
 
     def error(self, message: str) -> TextGridError:
-        """An error that names the line of the last token."""
+        """Return an error that names the line of the last token."""
         return TextGridError(f"line {self._text.count(chr(10), 0, self._place) + 1}: {message}")
 
     def _expect(self, kind: str, what: str) -> str:
@@ -126,36 +126,36 @@ class _Tokens:
         return value
 
     def string(self, what: str) -> str:
-        """The next token, which must be a string."""
+        """Return the next token, which must be a string."""
         return self._expect("string", what)
 
     def flag(self) -> str:
-        """The next token, which must be a flag such as <exists>."""
+        """Return the next token, which must be a flag such as <exists>."""
         return self._expect("flag", "<exists> or <absent>")
 
     def number(self, what: str) -> float:
-        """The next token, which must be a time."""
+        """Return the next token, which must be a time."""
         value = float(self._expect("number", what))
         if not math.isfinite(value) or value < 0:
             raise self.error(f"{what} is {value}")
         return value
 
     def count(self, what: str) -> int:
-        """The next token, which must be a whole number that the text can hold."""
+        """Return the next token, which must be a whole number that is plausible for the length of the text."""
         value = self.number(f"the number of {what}")
         if value != int(value) or value > len(self._text):
             raise self.error(f"there cannot be {value:g} {what}")
         return int(value)
 
     def span(self, what: str) -> tuple[float, float]:
-        """The next two tokens, a start and an end."""
+        """Return the next two tokens, a start and an end."""
         start, end = self.number(f"the start of {what}"), self.number(f"the end of {what}")
         if end < start:
             raise self.error(f"{what} ends at {end:g} s, before it starts at {start:g} s")
         return start, end
 
     def end(self, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
-        """Give the tiers if nothing is left."""
+        """Return the tiers if no token is left."""
         try:
             _, value = self._next("")
         except TextGridError as error:

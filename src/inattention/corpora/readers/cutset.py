@@ -1,16 +1,17 @@
-"""A lhotse CutSet (`cuts.jsonl`, `cuts.jsonl.gz`) or Shar folder that the user has.
+"""A user's lhotse CutSet (`cuts.jsonl`, `cuts.jsonl.gz`) or Shar folder.
 
-A manifest may come from a stranger: lhotse would run the commands and call the addresses that one can name. Only
-pieces of plain files are taken (`MonoCut`, `MultiCut`; sources of type `file`), or what stands in a Shar's own
-archives; everything else is left out with its reason, and no code is run.
+A manifest may come from a stranger: lhotse would run commands and open addresses that a manifest names. Only pieces of
+plain files are accepted (`MonoCut`, `MultiCut`; sources of type `file`), or audio in a Shar's own archives; everything
+else is skipped with its reason, and no code is run.
 
-With `path` alone, speakers' recordings are divided; with `dev` and `test` too, these three are the splits. Files of a
-CutSet stay where they are, unless `--copy` is given; audio in a Shar is unpacked into the corpus as it is. Cuts should
-have one supervision, or those of one speaker: its speaker is the cut's, and its alignment `phone` (or `phones`) the
-cut's phones.
+With `path` alone, each speaker's recordings are split; with `dev` and `test` too, these three are the splits. Files of
+a CutSet stay where they are unless `--copy` is given; audio in a Shar is unpacked into the corpus as it is. A cut
+should have one supervision, or several of one speaker: the corpus takes its speaker from there and its phones from the
+alignment `phone` (or `phones`).
 """
 
 import dataclasses
+import json
 import os
 import tarfile
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from inattention.corpora.core.recordings import as_json, checked_phones, copy_au
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
+from inattention.corpora.readers.stored_audio import audio_digest, store_audio
 from inattention.text import printable
 
 if TYPE_CHECKING:
@@ -41,14 +43,14 @@ LARGEST_MEMBER = 2**31
 
 @dataclass(frozen=True, kw_only=True)
 class CutSetConfig:
-    """Which cuts, and how they are divided.
+    """Settings of a corpus of lhotse cuts.
 
     Attributes:
         path: A .jsonl or .jsonl.gz of cuts, or a Shar folder.
-        dev: Another one for tuning; a fraction of each speaker's recordings is taken if left out.
-        test: Another one for the final measure.
-        dev_fraction: What is taken for tuning if there is no `dev`.
-        test_fraction: What is taken for the final measure if there is no `test`.
+        dev: Another one for tuning; by default a fraction of each speaker's recordings is used.
+        test: Another one for testing; likewise.
+        dev_fraction: Fraction for tuning if there is no `dev`.
+        test_fraction: Fraction for testing if there is no `test`.
         seed: Of the split.
         copy: Copy the audio into the corpus, which can then be moved.
     """
@@ -82,14 +84,7 @@ def prepare(
     workers: int | None = None,
     progress: bool = True,
 ) -> Corpus:
-    """Prepare a corpus of cuts, unless it stands there already.
-
-    Args:
-        config: Which cuts, and how they are divided.
-        folder: Where the corpus is to stand.
-        overwrite: Prepare it in any case, replacing the corpus that stands there.
-        workers: Processes that read headers; by default one a core. They do not change the outcome.
-        progress: Show a progress bar on stderr.
+    """Prepare a corpus of cuts; see `inattention.corpora.registry.Prepare`.
 
     Raises:
         CorpusError: There are no cuts there, a manifest is damaged, or the corpus cannot be written.
@@ -98,7 +93,7 @@ def prepare(
     sources = {split: path.expanduser().resolve() for split, path in given.items() if path is not None}
     for path in sources.values():
         if not path.exists():
-            raise CorpusError(f"there is no {path}: say with --path where the cuts are")
+            raise CorpusError(f"there is no {path}: --path, --dev and --test must be existing cuts")
     shar = [path.is_dir() for path in sources.values()]
     if any(shar) != all(shar):
         raise CorpusError("train, dev and test must all be manifests, or all be Shar folders")
@@ -132,14 +127,14 @@ def prepare(
 
 
 def _key(path: Path) -> str:
-    """Give what tells these cuts from others."""
+    """Return a digest of the cuts in a file or Shar folder."""
     if path.is_dir():
         return fingerprint(_shar_tree(path), contents=(".gz", ".jsonl"))
     return content_digest(path).hex()[:16]
 
 
 def _from_manifest(writer: CorpusWriter, path: Path) -> Iterator[tuple["Cut", str]]:
-    """Give the cuts of a manifest with their files, relative to the root of all; bad ones are counted."""
+    """Yield the cuts of a manifest with their files, relative to `/`; bad ones are counted."""
     for number, data in enumerate(json_lines(path), 1):
         try:
             cut = cut_from(data, None)
@@ -155,17 +150,17 @@ def _source(cut: Any) -> str:
 
 def _shar_tree(path: Path) -> Tree:
     tree = read_tree(path, (".gz", ".jsonl", ".tar"))
-    # Only cuts and recordings are looked at: arrays, images and the like may stand beside them.
+    # Only cuts and recordings are read; a Shar may also contain arrays, images and the like.
     tree.files = {name: size for name, size in tree.files.items() if name.split(".")[0] in ("cuts", "recording")}
     return tree
 
 
 def _from_shar(writer: CorpusWriter, folder: Path, split: str) -> Iterator[tuple["Cut", str]]:
-    """Give the cuts of a Shar, whose audio is unpacked into the corpus; bad ones are counted."""
+    """Yield the cuts of a Shar with their files, unpacked into the corpus; bad ones are counted."""
     tree = _shar_tree(folder)
     shards = {name.partition(".")[2].split(".")[0]: name for name in tree.files if name.startswith("cuts.")}
     if not shards:
-        raise CorpusError(f"{folder} is no Shar: it holds no cuts.000000.jsonl.gz")
+        raise CorpusError(f"{folder} is not a Shar folder: it has no cuts.000000.jsonl.gz")
     for number, name in shards.items():
         archive = f"recording.{number}.tar"
         if archive not in tree.files:
@@ -181,13 +176,11 @@ def _from_shar(writer: CorpusWriter, folder: Path, split: str) -> Iterator[tuple
                     except CorpusError as error:
                         writer.skip(item, str(error))
         except (tarfile.TarError, EOFError) as error:
-            writer.skip(printable(archive), f"is damaged ({error}): what comes after is left out")
+            writer.skip(printable(archive), f"is damaged ({error}): the rest of it is skipped")
 
 
 def _pairs(tar: tarfile.TarFile, archive: str) -> Iterator[tuple[Any, bytes]]:
-    """Give each recording's manifest and audio, which stand one after the other, the audio first."""
-    import json
-
+    """Yield each recording's manifest and audio, which alternate in the archive, the audio first."""
     audio: bytes | None = None
     for member in tar:
         if member.size > LARGEST_MEMBER:
@@ -206,28 +199,22 @@ def _pairs(tar: tarfile.TarFile, archive: str) -> Iterator[tuple[Any, bytes]]:
 
 
 def _unpacked(writer: CorpusWriter, data: Any, recording: Any, audio: bytes, *, target: str) -> tuple["Cut", str]:
-    """Write a recording's audio under a name of ours, and make its cut."""
-    import hashlib
-
+    """Store a recording's audio in the corpus; return its cut and the audio's path."""
     if not isinstance(recording, dict) or not audio:
-        raise CorpusError("there is no recording for it")
+        raise CorpusError("it has no recording")
     if not isinstance(data, dict) or not isinstance(data.get("recording"), dict):
-        raise CorpusError("this is no cut with a recording")
+        raise CorpusError("it is not a cut with a recording")
     if recording.get("id") != data["recording"].get("id"):
         raise CorpusError(f"its recording is {data['recording'].get('id')!r}, the archive has {recording.get('id')!r}")
     sources = recording.get("sources")
     channels = sources[0].get("channels") if isinstance(sources, list) and sources else None
-    # The name says nothing of what the archive calls it: that might lead anywhere.
-    path = f"{target}/{hashlib.sha256(audio).hexdigest()[:24]}"
+    # The name is a digest, not the archive's own, which might lead anywhere. It is needed in the cut, which is checked
+    # before anything is written.
+    path = f"{target}/{audio_digest(audio)}"
     source = {"type": "file", "channels": channels, "source": path}
     recording = {**recording, "sources": [source], "transforms": None}
     cut = cut_from({**data, "recording": recording}, None)
-    place = writer.folder / path
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if not place.exists():
-        temporary = place.with_name(place.name + ".tmp")
-        temporary.write_bytes(audio)
-        os.rename(temporary, place)
+    store_audio(writer.folder, path, audio)
     return cut, path
 
 
@@ -261,7 +248,7 @@ def _add_all(
 
 
 def _check(cut: Any, facts: Facts) -> None:
-    """Hold a cut against its file."""
+    """Raise if a cut does not fit its file."""
     if cut.recording.sampling_rate != facts.rate:
         raise CorpusError(f"its file has {facts.rate} Hz, its manifest says {cut.recording.sampling_rate} Hz")
     if cut.start + cut.duration > facts.seconds + 0.1:
@@ -279,7 +266,7 @@ def _speaker(cut: Any) -> str | None:
 
 
 def _phones(cut: Any) -> list[Phone]:
-    """Give the phones of all supervisions, in seconds from the beginning of the cut."""
+    """Return the phones of all supervisions, in seconds from the start of the cut."""
     items = [
         item for s in cut.supervisions for name in ("phone", "phones") for item in (s.alignment or {}).get(name, ())
     ]
@@ -287,7 +274,7 @@ def _phones(cut: Any) -> list[Phone]:
 
 
 def _remade(cut: Any, source: str, phones: list[Phone] | None) -> "Cut":
-    """Make the cut anew, with one supervision over the whole of it."""
+    """Return the cut with one supervision over the whole of it."""
     plain: Any = make_cut(
         cut.id,
         source,
@@ -299,7 +286,7 @@ def _remade(cut: Any, source: str, phones: list[Phone] | None) -> "Cut":
         language=next((s.language for s in cut.supervisions if isinstance(s.language, str)), None),
         phones=phones,
     )
-    # The piece and the channels are the user's.
+    # The times and channels are the user's.
     kept = dataclasses.replace(cut, supervisions=plain.supervisions, recording=plain.recording)
     kept.recording.sources[0].channels = cut.recording.sources[0].channels
     kept.recording.channel_ids = list(cut.recording.sources[0].channels)

@@ -1,10 +1,9 @@
-"""Any folder of recordings: who speaks is said by the folder's name, and phones by a file beside the audio, if any.
+"""Any folder of recordings: folders name the speakers, and files beside the audio may contain phones or texts.
 
-`ann/monday.flac` is a recording of *ann*; the folders above it are part of its id. Beside it may stand
-`monday.TextGrid` or `monday.ctm` with its phones, or `monday.txt` with what is said, from which phones can be found by
-forced alignment (`--align`, with the package's extra `align`). All audio is decoded once; what cannot be used is left
-out with its reason. Recordings longer than `longest_seconds` are divided into equal pieces, all on the same side of
-the split.
+`ann/monday.flac` is a recording of *ann*; the folders above it are part of its id. `monday.TextGrid` or `monday.ctm` in
+the same folder contains its phones, `monday.txt` its text, from which phones can be found by forced alignment
+(`--align`, extra `align`). All audio is decoded once; what cannot be used is skipped with its reason. Recordings longer
+than `longest_seconds` are divided into equal pieces, all in the same split.
 
 The audio stays where it is unless `--copy` is given.
 """
@@ -33,7 +32,8 @@ from inattention.corpora.core.recordings import (
 from inattention.corpora.core.splits import check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
-from inattention.corpora.labels.beside_audio import LABEL_SUFFIXES, LabelReader, TierNames, align_texts
+from inattention.corpora.labels.alignment_jobs import Refused, align_texts
+from inattention.corpora.labels.beside_audio import LABEL_SUFFIXES, LabelReader, TierNames
 from inattention.text import printable
 
 NAME = "folder"
@@ -45,21 +45,21 @@ _LARGEST_TEXT = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class FolderConfig:
-    """Which recordings, and how they are divided.
+    """Settings of a corpus of a folder of recordings.
 
     Attributes:
-        path: The folder; folders in it count, links are followed.
-        speaker_level: Which folder names the speaker: 1 is the one that holds the recording, 2 the one above it.
-        phone_set: `as-is` keeps the labels' own symbols; `english` takes ARPAbet, drops stress, and refuses others.
-        tier: The TextGrid's tier that holds the phones; the usual names if empty.
+        path: The folder; folders in it are included, links are followed.
+        speaker_level: Which folder names the speaker: 1 is the recording's own, 2 the one above it.
+        phone_set: `as-is` keeps the labels' own symbols; `english` reads ARPAbet, drops stress, and refuses others.
+        tier: The TextGrid's tier of phones; if empty, a tier with one of the usual names.
         align: Find phones by forced alignment where there is only a text.
         longest_seconds: Longer recordings are divided.
-        shortest_seconds: Shorter ones are left out.
+        shortest_seconds: Shorter ones are skipped.
         dev: Fraction of each speaker's recordings for tuning.
-        test: Fraction for the final measure.
+        test: Fraction for testing.
         seed: Of the split.
         copy: Copy the audio into the corpus, which can then be moved.
-        language: What is spoken, if all recordings are in one language.
+        language: The language spoken, if it is the same in all recordings.
     """
 
     path: Path = Path("recordings")
@@ -101,21 +101,14 @@ def prepare(
     workers: int | None = None,
     progress: bool = True,
 ) -> Corpus:
-    """Prepare a corpus of a folder of recordings, unless it stands there already.
-
-    Args:
-        config: Which recordings, and how they are divided.
-        folder: Where the corpus is to stand.
-        overwrite: Prepare it in any case, replacing the corpus that stands there.
-        workers: Processes that decode; by default one a core. They do not change the outcome.
-        progress: Show a progress bar on stderr.
+    """Prepare a corpus of a folder of recordings; see `inattention.corpora.registry.Prepare`.
 
     Raises:
         CorpusError: There is no such folder, nothing in it can be used, or the corpus cannot be written.
     """
     tree = read_tree(config.path, (*SUFFIXES, *LABEL_SUFFIXES, ".txt"))
     settings = dataclasses.asdict(config)
-    del settings["path"]  # the same recordings elsewhere are the same corpus
+    del settings["path"]  # the same recordings in another folder are the same corpus
     settings["files"] = fingerprint(tree, contents=(*LABEL_SUFFIXES, ".txt"))
     spec = CorpusSpec(
         name=NAME,
@@ -166,33 +159,44 @@ def _label(
     workers: int | None,
     progress: bool,
 ) -> None:
-    """Give each recording the phones and the text that stand beside it; what is wrong with them is counted."""
+    """Set the recordings' phones and texts from the files beside them; damaged files are counted."""
     reader = LabelReader(tree, TierNames(config.tier), english=config.phone_set == "english")
     for recording in recordings:
-        label = reader.beside(recording.name)
-        if label is not None:
-            try:
-                phones = reader.phones(label, recording.name)
-            except CorpusError as error:
-                writer.skip(printable(label), str(error))
-            else:
-                recording.phones = checked_phones(writer, printable(label), phones, recording.facts.seconds)
-        text = reader.text_beside(recording.name)
-        if text is not None:
-            try:
-                recording.text = " ".join(read_text(tree.root / text, _LARGEST_TEXT).split())
-            except CorpusError as error:
-                writer.skip(printable(text), str(error))
+        _read_labels(reader, tree, writer, recording)
     if config.align:
-        todo = [r for r in recordings if r.phones is None and r.text]
-        jobs = [(tree.root / r.name, r.text or "") for r in todo]
-        for recording, outcome in zip(todo, align_texts(jobs, workers=workers, progress=progress), strict=True):
-            if isinstance(outcome, str):
-                writer.skip(recording.item, f"its text could not be aligned: {outcome}")
-            else:
-                recording.phones = checked_phones(writer, recording.item, outcome, recording.facts.seconds)
+        _align(tree, writer, recordings, workers=workers, progress=progress)
     symbols = {symbol for r in recordings for symbol, _, _ in r.phones or ()}
     writer.phones = ENGLISH_PHONES if config.phone_set == "english" and symbols else inventory(symbols)
+
+
+def _read_labels(reader: LabelReader, tree: Tree, writer: CorpusWriter, recording: _Recording) -> None:
+    label, text = reader.beside(recording.name), reader.text_beside(recording.name)
+    if label is not None:
+        try:
+            phones = reader.phones(label, recording.name)
+        except CorpusError as error:
+            writer.skip(printable(label), str(error))
+        else:
+            recording.phones = checked_phones(writer, printable(label), phones, recording.facts.seconds)
+    if text is not None:
+        try:
+            recording.text = " ".join(read_text(tree.root / text, _LARGEST_TEXT).split())
+        except CorpusError as error:
+            writer.skip(printable(text), str(error))
+
+
+def _align(
+    tree: Tree, writer: CorpusWriter, recordings: list[_Recording], *, workers: int | None, progress: bool
+) -> None:
+    """Set the phones of recordings that have only a text."""
+    todo = [r for r in recordings if r.phones is None and r.text]
+    jobs = [(tree.root / r.name, r.text or "") for r in todo]
+    for recording, result in zip(todo, align_texts(jobs, workers=workers, progress=progress), strict=True):
+        if isinstance(result, Refused):
+            writer.skip(recording.item, f"its text could not be aligned: {result.reason}")
+        else:
+            phones: list[Phone] = list(result.phones)
+            recording.phones = checked_phones(writer, recording.item, phones, recording.facts.seconds)
 
 
 def _add(config: FolderConfig, tree: Tree, writer: CorpusWriter, recordings: list[_Recording]) -> None:
@@ -206,19 +210,17 @@ def _add(config: FolderConfig, tree: Tree, writer: CorpusWriter, recordings: lis
     writer.report("notes", {"recordings with phones": sum(r.phones is not None for r in recordings), **splits.notes()})
     seen: set[str] = set()
     for recording in recordings:
-        if recording.item in seen:  # two names that differ only in what cannot be printed
+        if recording.item in seen:  # two names that differ only in characters that cannot be printed
             writer.skip(recording.item, "another file's name is printed the same: rename one")
             continue
         seen.add(recording.item)
-        source = recording.name
-        if config.copy:
-            try:
-                source = copy_audio(writer, tree.root, recording.name)
-            except OSError as error:
-                if not os.access(tree.root / recording.name, os.R_OK):
-                    writer.skip(recording.item, f"cannot be copied ({error.strerror})")
-                    continue
+        try:
+            source = copy_audio(writer, tree.root, recording.name) if config.copy else recording.name
+        except OSError as error:
+            if os.access(tree.root / recording.name, os.R_OK):
                 raise
+            writer.skip(recording.item, f"cannot be copied ({error.strerror})")
+            continue
         add_recording(
             writer,
             name=recording.item,

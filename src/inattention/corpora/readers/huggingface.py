@@ -1,23 +1,24 @@
-"""An audio set for Hugging Face `datasets` (extra `hf`): one on the hub, or a local folder; streamed, row by row.
+"""An audio dataset of Hugging Face `datasets` (extra `hf`), from the hub or a local folder, streamed row by row.
 
-Each row's audio is kept in the corpus as the bytes that it is; nothing is decoded on the way and no code of the set is
-run (sets that need a script are refused by `datasets` itself). Rows are read here and not through lhotse's reader,
-which ends at the first row whose audio is broken or stands in a file of its own.
+Each row's audio is kept in the corpus as the bytes that it is; nothing is decoded on the way and no code of the dataset
+is run (`datasets` itself refuses datasets that need a script). lhotse's reader is not used because it stops at the
+first row whose audio is broken or in a file of its own.
 """
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.corpora.core.recordings import add_recording, as_json, inspect_files, members_of
 from inattention.corpora.core.splits import Splits, check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
+from inattention.corpora.readers.stored_audio import audio_digest, store_audio
 from inattention.text import printable
 
 if TYPE_CHECKING:
@@ -31,21 +32,21 @@ _PACKAGES = ("datasets", "lhotse", "soundfile")
 
 @dataclass(frozen=True, kw_only=True)
 class HuggingFaceConfig:
-    """Which set, which columns, and how it is divided.
+    """Settings of a corpus of a Hugging Face dataset.
 
     Attributes:
         dataset: Its name on the hub, or a local folder that `datasets` can load or has saved.
-        subset: The set's configuration, where it has several.
-        revision: Of the set on the hub; name a commit to be able to make the same corpus again.
-        train: The set's split to take for training.
-        dev: The set's split for tuning; a fraction of each speaker's rows of `train` is taken if empty.
-        test: The set's split for the final measure; likewise.
-        audio: The column with the audio.
-        speaker: The column that names the speaker; none if empty.
-        text: The column with what is said; none if empty.
-        most_rows: Rows of each split to take at most; all if 0.
-        dev_fraction: What is taken for tuning if there is no `dev`.
-        test_fraction: What is taken for the final measure if there is no `test`.
+        subset: The dataset's configuration, where it has several.
+        revision: Of the dataset on the hub; a commit makes the corpus reproducible.
+        train: The dataset's split for training.
+        dev: The dataset's split for tuning; if empty, a fraction of each speaker's rows of `train`.
+        test: The dataset's split for testing; likewise.
+        audio: The column of the audio.
+        speaker: The column of the speaker; none if empty.
+        text: The column of the text; none if empty.
+        most_rows: Rows of each split to read at most; all if 0.
+        dev_fraction: Fraction for tuning if there is no `dev`.
+        test_fraction: Fraction for testing if there is no `test`.
         longest_seconds: Longer recordings are divided.
         seed: Of the split.
     """
@@ -90,18 +91,11 @@ def prepare(
     workers: int | None = None,
     progress: bool = True,
 ) -> Corpus:
-    """Prepare a corpus of a set, unless it stands there already.
-
-    Args:
-        config: Which set, which columns, and how it is divided.
-        folder: Where the corpus is to stand.
-        overwrite: Prepare it in any case, replacing the corpus that stands there.
-        workers: Processes that read headers; by default one a core. They do not change the outcome.
-        progress: Show a progress bar on stderr.
+    """Prepare a corpus of a Hugging Face dataset; see `inattention.corpora.registry.Prepare`.
 
     Raises:
-        CorpusError: `datasets` is not installed, the set cannot be had or lacks a column, or the corpus cannot be
-            written.
+        CorpusError: `datasets` is not installed, the dataset cannot be loaded or lacks a column, or the corpus cannot
+            be written.
     """
     try:
         import datasets  # noqa: F401
@@ -121,33 +115,38 @@ def prepare(
         rows = [row for split, name in named.items() if name for row in _rows(config, writer, split, name)]
         names = dict.fromkeys(row.path for row in rows)
         facts = dict(inspect_files(writer, writer.folder, names, decode=False, workers=workers, progress=progress))
-        rows = [row for row in rows if row.path in facts]
-        longest = config.longest_seconds  # the same audio twice is one recording, hence the path
-        pieces = {r.name: members_of(r.name, r.speaker or "", r.path, facts[r.path], longest) for r in rows}
-        if config.dev:
-            splits = Splits({member.id: row.split for row in rows for member in pieces[row.name]})
-        else:
-            members = [member for own in pieces.values() for member in own]
-            fractions = {"dev": config.dev_fraction, "test": config.test_fraction}
-            splits = split_within_speakers(members, **fractions, seed=config.seed)
-        for row in rows:
-            add_recording(
-                writer,
-                name=row.name,
-                source=row.path,
-                facts=facts[row.path],
-                split_of=splits.of,
-                longest=longest,
-                speaker=row.speaker,
-                text=row.text,
-            )
-        writer.report("notes", splits.notes())
+        _add(config, writer, [row for row in rows if row.path in facts], facts)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
 
 
+def _add(config: HuggingFaceConfig, writer: CorpusWriter, rows: list[_Row], facts: dict[str, Facts]) -> None:
+    splits = _split(config, rows, facts)
+    for row in rows:
+        add_recording(
+            writer,
+            name=row.name,
+            source=row.path,
+            facts=facts[row.path],
+            split_of=splits.of,
+            longest=config.longest_seconds,
+            speaker=row.speaker,
+            text=row.text,
+        )
+    writer.report("notes", splits.notes())
+
+
+def _split(config: HuggingFaceConfig, rows: list[_Row], facts: dict[str, Facts]) -> Splits:
+    # The path identifies the recording: rows with the same audio share it.
+    pieces = [members_of(r.name, r.speaker or "", r.path, facts[r.path], config.longest_seconds) for r in rows]
+    if config.dev:
+        return Splits({member.id: row.split for row, own in zip(rows, pieces, strict=True) for member in own})
+    members = [member for own in pieces for member in own]
+    return split_within_speakers(members, dev=config.dev_fraction, test=config.test_fraction, seed=config.seed)
+
+
 def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str) -> Iterator[_Row]:
-    """Stream a split, keep each row's audio, and give the rest of it; bad rows are counted."""
+    """Stream a split, store each row's audio, and yield the rest of it; bad rows are counted."""
     from tqdm import tqdm
 
     stream = _open(config, name)
@@ -155,7 +154,7 @@ def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str
     for column in filter(None, (config.audio, config.speaker, config.text)):
         if column not in columns:
             raise CorpusError(f"{config.dataset} has no column {column!r} (it has: {', '.join(columns)})")
-    # Speakers that are classes are numbers in the rows, and have names in the set's description.
+    # A speaker column of classes contains numbers, whose names are in the dataset's features.
     named = getattr((stream.features or {}).get(config.speaker), "int2str", str)
     bar = tqdm(stream, desc=f"reading {name}", unit="row", delay=1.0, leave=False)
     for number, row in enumerate(bar):
@@ -179,7 +178,7 @@ def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str
 
 
 def _open(config: HuggingFaceConfig, split: str) -> "IterableDataset":
-    """Open a split as a stream whose audio is left as it is."""
+    """Open a split as a stream of undecoded audio."""
     from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
     local = Path(config.dataset)
@@ -200,7 +199,7 @@ def _open(config: HuggingFaceConfig, split: str) -> "IterableDataset":
 
 
 def _undecoded(stream: "IterableDataset", column: str) -> "IterableDataset":
-    """Have the audio as it is stored: its bytes, or where they are. The library's own audio type wants a decoder."""
+    """Read the audio as stored, its bytes or its path; the library's own audio type needs a decoder."""
     from datasets import Value
 
     if column not in (stream.column_names or []):
@@ -208,31 +207,26 @@ def _undecoded(stream: "IterableDataset", column: str) -> "IterableDataset":
     plain = stream.cast_column(column, {"bytes": Value("binary"), "path": Value("string")})
     try:
         next(iter(plain), None)
-    except AttributeError:  # a set of files, whose rows hold their paths
+    except AttributeError:  # a dataset of files, whose rows contain their paths
         return stream.cast_column(column, Value("string"))
     return plain
 
 
 def _keep(writer: CorpusWriter, split: str, audio: Any, local: Path) -> str:
-    """Keep a row's audio in the corpus, under a name of ours, and give its path there."""
+    """Store a row's audio in the corpus and return its path there."""
     if isinstance(audio, str):
         audio = {"path": audio}
     if not isinstance(audio, dict):
         raise CorpusError("has no audio")
     data = audio.get("bytes") or _read(audio.get("path"), local)
-    digest = hashlib.sha256(data).hexdigest()[:24]
+    digest = audio_digest(data)
     path = f"audio/{split}/{digest[:2]}/{digest}"
-    place = writer.folder / path
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if not place.exists():
-        temporary = place.with_name(place.name + ".tmp")
-        temporary.write_bytes(data)
-        os.rename(temporary, place)
+    store_audio(writer.folder, path, data)
     return path
 
 
 def _read(path: Any, local: Path) -> bytes:
-    """Read audio that a row names by a path: a file of the set itself, here or on the hub, and no other."""
+    """Read audio that a row names by a path, which must be a file of the dataset itself, local or on the hub."""
     if not isinstance(path, str) or not path:
         raise CorpusError("has no audio")
     try:

@@ -1,21 +1,21 @@
-"""LibriSpeech as OpenSLR ships it: any of its subsets, from the folder that holds them.
+"""LibriSpeech as OpenSLR publishes it: any of its subsets, from the folder that contains them.
 
     LibriSpeech/train-clean-100/103/1240/103-1240-0000.flac      subset / speaker / chapter
     LibriSpeech/train-clean-100/103/1240/103-1240.trans.txt
 
-The layout is walked here and not by lhotse's recipe, which keeps all of it in memory and ends at the first broken file.
+The layout is read here and not by lhotse's recipe, which keeps all of it in memory and stops at the first broken file.
 Only headers are read; `inattention corpus validate` decodes everything.
 
-Phones come from the labels that CPC published for train-clean-100 (`--phones cpc --labels FOLDER`, where FOLDER holds
-`converted_aligned_phones.txt` and the two lists), or from TextGrids of the Montreal Forced Aligner (`--phones mfa
---labels FOLDER`). Splits:
+Phones come from the labels that CPC published for train-clean-100 (`--phones cpc --labels FOLDER`, where FOLDER
+contains `converted_aligned_phones.txt` and the two lists), or from TextGrids of the Montreal Forced Aligner
+(`--phones mfa --labels FOLDER`). Splits:
 
 - `chapters` (default): each speaker is in all splits, and no chapter is in two; a speaker with one chapter is split by
   utterance, and counted.
 - `cpc`: the phone task as CPC published it. Its test list is test; dev is taken from its train list, by chapters; the
   two lists themselves share chapters.
 - `official`: LibriSpeech's own train, dev and test subsets, whose speakers differ: for phones and training.
-- `random`: utterances at random, as the paper has it for speakers; chapters then stand on both sides.
+- `random`: utterances at random, as in the paper's speaker task; chapters are then in several splits.
 
 The audio stays where it is unless `--copy` is given.
 """
@@ -23,10 +23,10 @@ The audio stays where it is unless `--copy` is given.
 import dataclasses
 import os
 import re
-from collections.abc import Callable
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.corpus import Corpus
@@ -62,16 +62,16 @@ _LARGEST_TRANSCRIPT = 16 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class LibriSpeechConfig:
-    """Which subsets, with which phones, and how they are divided.
+    """Settings of a LibriSpeech corpus.
 
     Attributes:
-        path: The folder `LibriSpeech`, or the one that holds it.
-        subsets: Such as train-clean-100; all that are there if left out.
-        phones: Where phones come from.
-        labels: The folder with CPC's files, or the one with the TextGrids.
-        split: How the utterances are divided.
+        path: The folder `LibriSpeech`, or the one above it.
+        subsets: Such as train-clean-100; by default all that are there.
+        phones: The source of the phones.
+        labels: The folder of CPC's files or of the TextGrids.
+        split: How to split the utterances.
         dev: Fraction for tuning.
-        test: Fraction for the final measure.
+        test: Fraction for testing.
         seed: Of the split.
         copy: Copy the audio into the corpus, which can then be moved.
     """
@@ -92,7 +92,7 @@ class LibriSpeechConfig:
         if unknown:
             raise CorpusError(f"LibriSpeech has no subset {unknown[0]!r}: choose from {', '.join(SUBSETS)}")
         if (self.phones != "none" or self.split == "cpc") and self.labels is None:
-            raise CorpusError("say with --labels where CPC's files or the TextGrids are")
+            raise CorpusError("--labels is needed: the folder of CPC's files or of the TextGrids")
 
 
 @dataclass(frozen=True)
@@ -117,24 +117,17 @@ def prepare(
     workers: int | None = None,
     progress: bool = True,
 ) -> Corpus:
-    """Prepare a corpus of LibriSpeech, unless it stands there already.
-
-    Args:
-        config: Which subsets, with which phones, and how they are divided.
-        folder: Where the corpus is to stand.
-        overwrite: Prepare it in any case, replacing the corpus that stands there.
-        workers: Processes that read headers; by default one a core. They do not change the outcome.
-        progress: Show a progress bar on stderr.
+    """Prepare a LibriSpeech corpus; see `inattention.corpora.registry.Prepare`.
 
     Raises:
-        CorpusError: There is no LibriSpeech there, labels are missing or broken, or the corpus cannot be written.
+        CorpusError: A subset is missing, labels are missing or damaged, or the corpus cannot be written.
     """
     tree = _subsets(config)
-    labels, label_key = _labels(config)
+    labels = _labels(config)
     settings = dataclasses.asdict(config)
     for name in ("path", "labels"):
-        del settings[name]  # the same files elsewhere are the same corpus
-    settings |= {"files": fingerprint(tree), "labels": label_key}
+        del settings[name]  # the same files in another folder are the same corpus
+    settings |= {"files": fingerprint(tree), "labels": labels.key if labels else _lists_key(config)}
     spec = CorpusSpec(
         name=NAME,
         config=as_json(settings),
@@ -149,36 +142,41 @@ def prepare(
         for item, reason in tree.bad:
             writer.skip(item, reason)
         utterances = _utterances(tree, writer, workers=workers, progress=progress)
-        texts = _transcripts(tree, writer, {utterance.name for utterance in utterances})
-        splits = _split(config, utterances)
-        labelled = 0
-        for utterance in utterances:
-            if utterance.name not in splits.of:
-                continue
-            phones = labels(writer, utterance) if labels else None
-            labelled += phones is not None
-            source = copy_audio(writer, tree.root, utterance.path) if config.copy else utterance.path
-            add_recording(
-                writer,
-                name=utterance.name,
-                source=source,
-                facts=utterance.facts,
-                split_of=splits.of,
-                longest=float("inf"),
-                speaker=utterance.speaker,
-                text=texts.get(utterance.name),
-                language="English",
-                phones=phones,
-            )
-        left_out = len(utterances) - len(splits.of)
-        notes = {"utterances with phones": labelled, "utterances in no list of the split": left_out, **splits.notes()}
-        writer.report("notes", {words: count for words, count in notes.items() if count})
+        _add(config, tree, writer, utterances, labels)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
 
 
+def _add(
+    config: LibriSpeechConfig, tree: Tree, writer: CorpusWriter, utterances: list[_Utterance], labels: "_Labels | None"
+) -> None:
+    texts = _transcripts(tree, writer, {utterance.name for utterance in utterances})
+    splits = _split(config, utterances)
+    labelled = 0
+    for utterance in utterances:
+        if utterance.name not in splits.of:
+            continue
+        phones = _phones(labels, writer, utterance) if labels else None
+        labelled += phones is not None
+        add_recording(
+            writer,
+            name=utterance.name,
+            source=copy_audio(writer, tree.root, utterance.path) if config.copy else utterance.path,
+            facts=utterance.facts,
+            split_of=splits.of,
+            longest=float("inf"),
+            speaker=utterance.speaker,
+            text=texts.get(utterance.name),
+            language="English",
+            phones=phones,
+        )
+    unlisted = len(utterances) - len(splits.of)
+    notes = {"utterances with phones": labelled, "utterances in no list of the split": unlisted, **splits.notes()}
+    writer.report("notes", {words: count for words, count in notes.items() if count})
+
+
 def _subsets(config: LibriSpeechConfig) -> Tree:
-    """List the files of the subsets that are wanted."""
+    """Return the files of the selected subsets."""
     root = config.path.expanduser()
     if not any((root / subset).is_dir() for subset in SUBSETS) and (root / "LibriSpeech").is_dir():
         root = root / "LibriSpeech"
@@ -188,7 +186,7 @@ def _subsets(config: LibriSpeechConfig) -> Tree:
     if missing or not there:
         raise CorpusError(
             f"{root} has no {missing[0] if missing else 'subset of LibriSpeech'} (it has: "
-            f"{', '.join(there) or 'none'}): say with --path where LibriSpeech was unpacked"
+            f"{', '.join(there) or 'none'}): --path must be the folder where LibriSpeech was unpacked"
         )
     whole = Tree(root.resolve())
     for subset in wanted:
@@ -207,7 +205,7 @@ def _utterances(tree: Tree, writer: CorpusWriter, *, workers: int | None, progre
             continue
         match = _NAME.fullmatch(os.path.basename(path))
         if match is None:
-            writer.skip(printable(path), "is not called as LibriSpeech's utterances are (speaker-chapter-number.flac)")
+            writer.skip(printable(path), "is not named like LibriSpeech's utterances (speaker-chapter-number.flac)")
         elif match[0].lower() in seen:
             writer.skip(printable(path), "another utterance has the same name")
         else:
@@ -228,7 +226,7 @@ def _utterances(tree: Tree, writer: CorpusWriter, *, workers: int | None, progre
 
 
 def _transcripts(tree: Tree, writer: CorpusWriter, names: set[str]) -> dict[str, str]:
-    """Read what is said; a line without its audio is counted."""
+    """Return the text of each utterance; lines of transcripts without audio are counted."""
     texts: dict[str, str] = {}
     audio = {os.path.splitext(os.path.basename(path))[0] for path in tree.files if path.lower().endswith(".flac")}
     for path in tree.files:
@@ -244,7 +242,7 @@ def _transcripts(tree: Tree, writer: CorpusWriter, names: set[str]) -> dict[str,
             if name in names:
                 texts[name] = text.strip()
             elif name and name not in audio:
-                writer.skip(printable(name[:80]), f"{printable(path)} has its words, but there is no such audio")
+                writer.skip(printable(name[:80]), f"{printable(path)} has its text, but there is no such audio")
     return texts
 
 
@@ -260,8 +258,8 @@ def _split(config: LibriSpeechConfig, utterances: list[_Utterance]) -> Splits:
     train, test = (read_cpc_split(config.labels / name) for name in (TRAIN_FILE, TEST_FILE))
     shared = train & test
     if shared:
-        raise CorpusError(f"{min(shared)} stands in {TRAIN_FILE} and in {TEST_FILE} of {config.labels}")
-    # Dev comes out of train: test is for the end. What would be test within train stays there.
+        raise CorpusError(f"{min(shared)} is in both {TRAIN_FILE} and {TEST_FILE} of {config.labels}")
+    # Dev is taken from the train list alone, as the test list is test.
     parts = split_within_speakers(
         [member for member in members if member.id in train], dev=config.dev, test=0.0, seed=config.seed
     )
@@ -269,56 +267,71 @@ def _split(config: LibriSpeechConfig, utterances: list[_Utterance]) -> Splits:
     return parts
 
 
-def _labels(config: LibriSpeechConfig) -> tuple[Callable[[CorpusWriter, _Utterance], list[Phone] | None] | None, str]:
-    """Give what reads an utterance's phones, and what tells these labels from others."""
+@runtime_checkable
+class _Labels(Protocol):
+    """Phone labels of utterances; `key` distinguishes them from other labels."""
+
+    key: str
+
+    def phones(self, utterance: str) -> list[Phone] | None:
+        """Return an utterance's phones; None if it has none.
+
+        Raises:
+            CorpusError: They are damaged.
+        """
+        ...
+
+
+def _labels(config: LibriSpeechConfig) -> _Labels | None:
     if config.labels is None or config.phones == "none":
-        return None, _lists_key(config)
+        return None
     folder = config.labels.expanduser().resolve()
-    if config.phones == "cpc":
-        labels = CpcLabels(folder / LABELS_FILE)
-        return lambda writer, utterance: _cpc_phones(labels, writer, utterance), (
-            content_digest(folder / LABELS_FILE).hex()[:16] + _lists_key(config)
-        )
-    tree = read_tree(folder, (".textgrid",))
-    if not tree.files:
-        raise CorpusError(f"there is no TextGrid in {folder}")
-    by_name: dict[str, list[str]] = {}
-    for path in tree.files:
-        by_name.setdefault(os.path.splitext(os.path.basename(path))[0], []).append(path)
-    return lambda writer, utterance: _mfa_phones(folder, by_name, writer, utterance), (
-        fingerprint(tree, contents=(".textgrid",))
-    )
+    return _CpcLabels(folder, _lists_key(config)) if config.phones == "cpc" else _MfaLabels(folder)
 
 
 def _lists_key(config: LibriSpeechConfig) -> str:
+    """Return a digest of the lists that define the split `cpc`; empty for other splits."""
     if config.split != "cpc" or config.labels is None:
         return ""
     return "".join(content_digest(config.labels / name).hex()[:16] for name in (TRAIN_FILE, TEST_FILE))
 
 
-def _cpc_phones(labels: CpcLabels, writer: CorpusWriter, utterance: _Utterance) -> list[Phone] | None:
-    if utterance.name not in labels:  # CPC labelled train-clean-100 alone, and not all of that
-        return None
+class _CpcLabels:
+    def __init__(self, folder: Path, lists_key: str) -> None:
+        self._labels = CpcLabels(folder / LABELS_FILE)
+        self.key = content_digest(folder / LABELS_FILE).hex()[:16] + lists_key
+
+    def phones(self, utterance: str) -> list[Phone] | None:
+        # CPC labelled train-clean-100 alone, and not all of it.
+        return self._labels.phones(utterance) if utterance in self._labels else None
+
+
+class _MfaLabels:
+    def __init__(self, folder: Path) -> None:
+        tree = read_tree(folder, (".textgrid",))
+        if not tree.files:
+            raise CorpusError(f"there is no TextGrid in {folder}")
+        self._folder = folder
+        self._paths: dict[str, list[str]] = defaultdict(list)
+        for path in tree.files:
+            self._paths[os.path.splitext(os.path.basename(path))[0]].append(path)
+        self.key = fingerprint(tree, contents=(".textgrid",))
+
+    def phones(self, utterance: str) -> list[Phone] | None:
+        paths = self._paths.get(utterance, [])
+        if not paths:
+            return None
+        if len(paths) > 1:
+            raise CorpusError(f"there are {len(paths)} TextGrids of that name: {', '.join(map(printable, paths[:2]))}")
+        tiers = parse_textgrid(read_text(self._folder / paths[0], LARGEST))
+        return fold(TierNames().choose(tiers).intervals, english=True)
+
+
+def _phones(labels: _Labels, writer: CorpusWriter, utterance: _Utterance) -> list[Phone] | None:
+    """Return an utterance's phones if they fit its audio; damaged ones are counted."""
     try:
         phones = labels.phones(utterance.name)
     except CorpusError as error:
-        writer.skip(utterance.name, f"its phones are left out: {error}")
+        writer.skip(utterance.name, f"its phones are skipped: {error}")
         return None
-    return checked_phones(writer, utterance.name, phones, utterance.facts.seconds)
-
-
-def _mfa_phones(
-    folder: Path, by_name: dict[str, list[str]], writer: CorpusWriter, utterance: _Utterance
-) -> list[Phone] | None:
-    paths = by_name.get(utterance.name, [])
-    if not paths:
-        return None
-    try:
-        if len(paths) > 1:
-            raise CorpusError(f"there are {len(paths)} TextGrids of that name: {', '.join(map(printable, paths[:2]))}")
-        tiers = parse_textgrid(read_text(folder / paths[0], LARGEST))
-        phones = fold(TierNames().choose(tiers).intervals, english=True)
-    except CorpusError as error:
-        writer.skip(utterance.name, f"its phones are left out: {error}")
-        return None
-    return checked_phones(writer, utterance.name, phones, utterance.facts.seconds)
+    return None if phones is None else checked_phones(writer, utterance.name, phones, utterance.facts.seconds)

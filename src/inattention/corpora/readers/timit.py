@@ -1,9 +1,9 @@
-"""TIMIT, with its phones: 61 symbols folded to 39 classes, and the usual core test set.
+"""TIMIT with its phones: 61 symbols folded to 39 classes, and the usual core test set.
 
-Files are found in any case of letters, in `TRAIN/DR1/FCJF0/SX127.WAV` or with the folder `data` or `timit` above.
-Speakers of the core test set (24) and of the development set (50) are those of lhotse's recipe; the splits' speakers
-differ, so there is no speaker task, unless `--split speakers` divides each speaker's sentences. The two sentences that
-everybody reads (SA) are left out, as is usual, for they would stand in all splits.
+Files are found in upper or lower case, in `TRAIN/DR1/FCJF0/SX127.WAV` or with a folder `data` or `timit` above. The
+speakers of the core test set (24) and of the development set (50) are those of lhotse's recipe. The splits' speakers
+differ, so there is no speaker task unless `--split speakers` splits each speaker's sentences. The two sentences that
+everybody reads (SA) are skipped, as usual, for they would be in all splits.
 
 The fold is that of Lee and Hon, "Speaker-independent phone recognition using hidden Markov models", IEEE Transactions
 on Acoustics, Speech, and Signal Processing 37 (1989): closures, pauses and epenthetic silence are `sil`, and the
@@ -11,12 +11,12 @@ glottal stop `q` is dropped, which leaves a gap.
 """
 
 import dataclasses
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
 from inattention.corpora.core.file_tree import Tree, fingerprint, read_text, read_tree
@@ -35,7 +35,7 @@ _CAVEATS = {
     "core": "Read English sentences; the speakers of the splits differ: no speaker task.",
     "speakers": "Read English sentences, ten a speaker; the same texts are read by several speakers.",
 }
-# Classes by what they hold besides themselves; everything else stands for itself.
+# The symbols that each class contains besides its own; all other classes contain only their own.
 _FOLDED = {
     "aa": "ao",
     "ah": "ax ax-h",
@@ -62,14 +62,14 @@ _CLASS = {phone: phone for phone in TIMIT_PHONES} | {
 
 @dataclass(frozen=True, kw_only=True)
 class TimitConfig:
-    """Where TIMIT is, and how it is divided.
+    """Settings of a TIMIT corpus.
 
     Attributes:
-        path: The folder that holds TRAIN and TEST, or one above it.
-        split: `core`, the core test set and its development set; `speakers`, each speaker's sentences.
-        dev: Fraction for tuning, where speakers are divided.
-        test: Fraction for the final measure, where speakers are divided.
-        seed: Of the split, where speakers are divided.
+        path: The folder that contains TRAIN and TEST, or one above it.
+        split: `core`, the core test set and its development set, or `speakers`, a split of each speaker's sentences.
+        dev: Fraction for tuning, with `speakers`.
+        test: Fraction for testing, with `speakers`.
+        seed: Of the split, with `speakers`.
         copy: Copy the audio into the corpus, which can then be moved.
     """
 
@@ -92,21 +92,14 @@ def prepare(
     workers: int | None = None,
     progress: bool = True,
 ) -> Corpus:
-    """Prepare a corpus of TIMIT, unless it stands there already.
-
-    Args:
-        config: Where TIMIT is, and how it is divided.
-        folder: Where the corpus is to stand.
-        overwrite: Prepare it in any case, replacing the corpus that stands there.
-        workers: Processes that read headers; by default one a core. They do not change the outcome.
-        progress: Show a progress bar on stderr.
+    """Prepare a TIMIT corpus; see `inattention.corpora.registry.Prepare`.
 
     Raises:
-        CorpusError: There is no TIMIT there, or the corpus cannot be written.
+        CorpusError: TIMIT was not found, or the corpus cannot be written.
     """
     tree = read_tree(config.path, (".wav", ".phn", ".txt"))
     settings = dataclasses.asdict(config)
-    del settings["path"]  # the same files elsewhere are the same corpus
+    del settings["path"]  # the same files in another folder are the same corpus
     settings["files"] = fingerprint(tree, contents=(".phn",))
     spec = CorpusSpec(
         name=NAME,
@@ -121,93 +114,103 @@ def prepare(
     def fill(writer: CorpusWriter) -> None:
         for item, reason in tree.bad:
             writer.skip(item, reason)
-        sentences = _sentences(tree)
-        if not sentences:
-            raise CorpusError(f"there is no TIMIT in {tree.root}: no TRAIN or TEST with dialects and speakers in it")
-        found = list(inspect_files(writer, tree.root, sentences, decode=False, workers=workers, progress=progress))
-        members = [Member(*sentences[path][1:3], sentences[path][1], facts.seconds) for path, facts in found]
-        splits = _split(config, {sentences[path][1]: sentences[path] for path, _ in found}, members)
-        beside = {os.path.splitext(path)[0].lower() + os.path.splitext(path)[1].lower(): path for path in tree.files}
-        for path, facts in found:
-            _, name, speaker = sentences[path]
-            if name not in splits.of:
-                continue
-            phones = _phones(writer, tree, beside, path, facts.rate)
-            add_recording(
-                writer,
-                name=name,
-                source=copy_audio(writer, tree.root, path) if config.copy else path,
-                facts=facts,
-                split_of=splits.of,
-                longest=float("inf"),
-                speaker=speaker,
-                text=_text(tree, beside, path),
-                language="English",
-                phones=checked_phones(writer, name, phones, facts.seconds) if phones else None,
-            )
-        writer.report("notes", {"sentences in no split": len(found) - len(splits.of), **splits.notes()})
+        _add(config, tree, writer, workers=workers, progress=progress)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
 
 
-def _sentences(tree: Tree) -> dict[str, tuple[str, str, str]]:
-    """Find the sentences by their files; where a copy holds SI1.WAV.wav beside SI1.WAV, one of the two is taken."""
-    found: dict[str, tuple[str, str, str]] = {}
+@dataclass(frozen=True)
+class _Sentence:
+    part: str  # train or test
+    name: str
+    speaker: str
+
+
+def _add(config: TimitConfig, tree: Tree, writer: CorpusWriter, *, workers: int | None, progress: bool) -> None:
+    sentences = _sentences(tree)
+    if not sentences:
+        raise CorpusError(f"there is no TIMIT in {tree.root}: no TRAIN or TEST with dialects and speakers in it")
+    facts = dict(inspect_files(writer, tree.root, sentences, decode=False, workers=workers, progress=progress))
+    splits = _split(config, {path: sentences[path] for path in facts}, facts)
+    beside = {path.lower(): path for path in tree.files}
+    for path, known in facts.items():
+        sentence = sentences[path]
+        if sentence.name not in splits.of:
+            continue
+        phones = _phones(writer, tree, beside, path, known.rate)
+        add_recording(
+            writer,
+            name=sentence.name,
+            source=copy_audio(writer, tree.root, path) if config.copy else path,
+            facts=known,
+            split_of=splits.of,
+            longest=float("inf"),
+            speaker=sentence.speaker,
+            text=_text(tree, beside, path),
+            language="English",
+            phones=checked_phones(writer, sentence.name, phones, known.seconds) if phones else None,
+        )
+    writer.report("notes", {"sentences in no split": len(facts) - len(splits.of), **splits.notes()})
+
+
+def _sentences(tree: Tree) -> dict[str, _Sentence]:
+    """Return the sentences by their files; of SI1.WAV and SI1.WAV.wav in one folder only the first counts."""
+    found: dict[str, _Sentence] = {}
     seen: set[str] = set()
     for path in tree.files:
         sentence = _sentence(path)
-        if sentence is not None and sentence[1] not in seen:
-            seen.add(sentence[1])
+        if sentence is not None and sentence.name not in seen:
+            seen.add(sentence.name)
             found[path] = sentence
     return found
 
 
-def _sentence(path: str) -> tuple[str, str, str] | None:
-    """Give the part (train or test), the id and the speaker of a sentence; None for anything else, and for SA."""
+def _sentence(path: str) -> _Sentence | None:
+    """Return the sentence of a file; None for sentences SA and for anything else."""
     parts = path.lower().split("/")
     if len(parts) < 4 or parts[-4] not in ("train", "test") or not parts[-1].endswith(".wav"):
         return None
     if parts[-1].startswith("sa"):
         return None
-    sentence = parts[-1].removesuffix(".wav").removesuffix(".wav")
-    return parts[-4], f"{parts[-2]}-{sentence}", parts[-2]
+    return _Sentence(parts[-4], f"{parts[-2]}-{_stem(parts[-1])}", parts[-2])
 
 
-def _split(config: TimitConfig, sentences: dict[str, tuple[str, str, str]], members: list[Member]) -> Splits:
+def _split(config: TimitConfig, sentences: dict[str, _Sentence], facts: dict[str, Facts]) -> Splits:
     if config.split == "speakers":
+        members = [Member(s.name, s.speaker, s.name, facts[path].seconds) for path, s in sentences.items()]
         return split_within_speakers(members, dev=config.dev, test=config.test, seed=config.seed)
     from lhotse.recipes.timit import get_speakers
 
     dev, core = get_speakers()
     splits = Splits()
-    for name, (part, _, speaker) in sentences.items():
-        if part == "train":
-            splits.of[name] = "train"
-        elif speaker in core:
-            splits.of[name] = "test"
-        elif speaker in dev:
-            splits.of[name] = "dev"
+    for sentence in sentences.values():
+        if sentence.part == "train":
+            splits.of[sentence.name] = "train"
+        elif sentence.speaker in core:
+            splits.of[sentence.name] = "test"
+        elif sentence.speaker in dev:
+            splits.of[sentence.name] = "dev"
     return splits
 
 
 def _phones(writer: CorpusWriter, tree: Tree, beside: dict[str, str], path: str, rate: int) -> list[Phone] | None:
-    """Read a sentence's phones; if they cannot be read, they are left out and counted."""
+    """Return a sentence's phones; None if they cannot be read, which is counted."""
     label = beside.get(_stem(path) + ".phn")
     if label is None:
-        writer.skip(printable(path), "its phones are left out: there is no .PHN beside it")
+        writer.skip(printable(path), "its phones are skipped: there is no .PHN beside it")
         return None
     try:
         return list(fold_phn(read_text(tree.root / label, _LARGEST_LABELS), rate))
     except CorpusError as error:
-        writer.skip(printable(label), f"its phones are left out: {error}")
+        writer.skip(printable(label), f"its phones are skipped: {error}")
         return None
 
 
 def fold_phn(text: str, rate: int) -> Iterator[Phone]:
-    r"""Read a .PHN file (first sample, end, symbol), folded to 39 classes, in seconds.
+    r"""Parse a .PHN file (first sample, end, symbol); yield phones folded to 39 classes, in seconds.
 
     Raises:
-        CorpusError: A line is not as it should be, or its symbol is none of TIMIT's.
+        CorpusError: A line is damaged, or its symbol is not one of TIMIT's.
 
     >>> list(fold_phn("0 8000 h#\n8000 12000 ix\n12000 13000 q", 16000))
     [('sil', 0.0, 0.5), ('ih', 0.5, 0.75)]
@@ -229,7 +232,7 @@ def fold_phn(text: str, rate: int) -> Iterator[Phone]:
 
 
 def _text(tree: Tree, beside: dict[str, str], path: str) -> str | None:
-    """Read what is said: the third word of the .TXT and all after it."""
+    """Return the text of a sentence: the third word of its .TXT and all after it."""
     name = beside.get(_stem(path) + ".txt")
     if name is None:
         return None
@@ -241,5 +244,5 @@ def _text(tree: Tree, beside: dict[str, str], path: str) -> str | None:
 
 
 def _stem(path: str) -> str:
-    """Give a path without its suffix, or two of them, in lower case."""
+    """Return a path in lower case without its suffix `.wav`, or two of them."""
     return path.lower().removesuffix(".wav").removesuffix(".wav")

@@ -101,7 +101,7 @@ def ask_all(
 
 
 def run_jobs(
-    module: str, jobs: list[dict[str, Any]], store: ResultStore, *, workers: int, progress: bool, unit: str
+    module: str, jobs: list[dict[str, Any]], store: ResultStore, *, workers: int | None, progress: bool, unit: str
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Return each job with its result, in the order of the jobs, and end at the first failure.
 
@@ -111,12 +111,12 @@ def run_jobs(
         module: The module of the workers.
         jobs: JSON, each with an `id` of its own that is a valid file name.
         store: Keeps finished results.
-        workers: Number of processes, at most.
+        workers: Number of processes, at most; one per core by default.
         progress: Show a progress bar on stderr if the work lasts.
         unit: What the bar calls a job.
 
     Raises:
-        CorpusError: A job failed, or no worker can be started.
+        CorpusError: A job failed, `workers` is not positive, or no worker can be started.
     """
 
     def result_of(job: dict[str, Any]) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def run_jobs(
         return result
 
     with (
-        WorkerPool(module, max(1, min(workers, len(jobs)))) as pool,
+        WorkerPool(module, min(cores() if workers is None else workers, max(1, len(jobs)))) as pool,
         progress_bar(len(jobs), desc=None, unit=unit, show=progress) as bar,
     ):
         for job, result in zip(jobs, pool.map(result_of, jobs), strict=True):

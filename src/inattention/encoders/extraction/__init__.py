@@ -1,1 +1,1 @@
-"""Features of recordings of any length and rate, for a file or a folder."""
+"""Extraction of features from all recordings of a folder."""

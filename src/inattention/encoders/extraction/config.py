@@ -1,4 +1,4 @@
-"""The settings of an extraction over a folder, in a module that is light enough for the command line's help."""
+"""Settings of an extraction over a folder, without heavy imports so that the command line can show them."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,14 +6,14 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionConfig:
-    """How the features of a folder of recordings are extracted.
+    """Settings of an extraction over a folder of recordings.
 
     Attributes:
-        layer: which hidden state: 0 is the embedded input, 1 the first layer, -1 the last.
+        layer: hidden state to extract: 0 is the embedded input, 1 the first layer, -1 the last.
         format: safetensors (NAME.safetensors, with the tensors features and times) or npy (NAME.npy, NAME.times.npy).
-        batch_seconds: seconds of audio that go through the encoder at once.
-        device: cpu, cuda, ...; auto takes a GPU if there is one.
-        overwrite: extract everything anew, whatever stands in the output folder.
+        batch_seconds: seconds of audio encoded at once.
+        device: cpu, cuda, ...; auto selects a GPU if there is one.
+        overwrite: extract everything again and replace the contents of the output folder.
 
     >>> ExtractionConfig(layer=3).format
     'safetensors'

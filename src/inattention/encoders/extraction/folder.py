@@ -1,7 +1,7 @@
-"""The folder that features are extracted to: where each recording's go, what is done already, and writing them whole.
+"""The output folder of an extraction: file names, the index of finished recordings, and atomic writes.
 
-The output mirrors the input's tree. The name of a recording is kept with its suffix, so that `a.wav` and `a.flac` have
-features of their own. An index beside them (`extraction.json`) says what they were made with and from.
+The output mirrors the tree of the input. The name of a recording is kept with its suffix, so that `a.wav` and `a.flac`
+have features of their own. An index beside them (`extraction.json`) records model, settings and finished recordings.
 """
 
 import errno
@@ -11,12 +11,12 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import safetensors.numpy
@@ -24,19 +24,19 @@ from jaxtyping import Float
 
 INDEX_FILE = "extraction.json"
 
-# The index is written no more often than this, and takes no more of the time than a twentieth.
+# Shortest time between two writes of the index, and the largest share of the time that writing it takes.
 INDEX_SECONDS, INDEX_SHARE = 5.0, 0.05
 
-# What the file system may have against one name, and not against the next.
+# Errors of the file system that concern one name and not the next.
 BAD_NAME = {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.ELOOP}
 
 
 class ExtractionError(ValueError):
-    """Why features cannot be extracted at all; the message says what, where, and what to do."""
+    """No features can be extracted; the message states what is wrong, where, and what to do."""
 
 
 class NameRefused(ValueError):
-    """A recording whose features cannot stand under its name in the output folder."""
+    """The features of a recording cannot be stored under its name."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Recording:
     """A file of the input.
 
     Attributes:
-        name: its path below the input folder, with slashes.
-        path: where it is.
-        size: bytes.
-        modified: when it was changed last, in nanoseconds.
+        name: path below the input folder, with slashes.
+        path: full path.
+        size: in bytes.
+        modified: time of the last change, in nanoseconds.
     """
 
     name: str
@@ -58,12 +58,12 @@ class Recording:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What features in one folder have in common. A difference in any of them makes an extraction another one.
+    """Settings that all features of a folder share; an extraction with others must not continue in it.
 
     Attributes:
-        model: fingerprint of the model's settings and weights.
-        layer: which hidden state, counted from 0.
-        format: how they are stored.
+        model: fingerprint of the model's config and weights.
+        layer: hidden state, from 0.
+        format: file format of the features.
         input: the folder of recordings.
     """
 
@@ -72,26 +72,58 @@ class Settings:
     format: Literal["safetensors", "npy"]
     input: str
 
+    def differences(self, other: "Settings", model_name: str) -> list[str]:
+        """Return in words where another extraction differs from this one.
 
-class ExtractionFolder:
-    """The output folder, held by one process at a time; features are done when the index says so and they stand there.
+        Args:
+            other: the settings that a folder was begun with.
+            model_name: name of its model.
+        """
+        words = {
+            "model": f"another model ({model_name})",
+            "layer": f"layer {other.layer}, not {self.layer}",
+            "format": f"the format {other.format}, not {self.format}",
+            "input": f"another folder ({other.input})",
+        }
+        return [text for name, text in words.items() if getattr(other, name) != getattr(self, name)]
 
-    Args:
-        folder: made if need be.
-        settings: what all its features have in common.
-        about: what else the index should say.
-        overwrite: begin anew, whatever stands there.
 
-    Raises:
-        ExtractionError: on entering, if the folder cannot be written, is in use, or holds something else.
+@dataclass(frozen=True)
+class Finished:
+    """Index entry of a recording whose features were written.
+
+    Attributes:
+        size: of the recording, in bytes.
+        modified: time of its last change, in nanoseconds.
+        steps: number of frames of its features.
     """
 
-    def __init__(self, folder: Path, settings: Settings, about: Mapping[str, Any], *, overwrite: bool) -> None:
+    size: int
+    modified: int
+    steps: int
+
+
+class ExtractionFolder:
+    """The output folder, locked by one process at a time.
+
+    A recording is finished if the index lists it and its files exist.
+
+    Args:
+        folder: created if it does not exist.
+        settings: settings that all features share.
+        about: further entries of the index.
+        overwrite: start again and replace what the folder contains.
+
+    Raises:
+        ExtractionError: on entering, if the folder cannot be written, is in use, or contains something else.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, about: Mapping[str, object], *, overwrite: bool) -> None:
         self.folder = folder
         self.settings = settings
         self.about = dict(about)
         self.overwrite = overwrite
-        self._done: dict[str, dict[str, Any]] = {}
+        self._done: dict[str, Finished] = {}
         self._bad: dict[str, str] = {}
         self._next_index = 0.0
 
@@ -117,15 +149,15 @@ class ExtractionFolder:
         try:
             self._write_index()
         except ExtractionError:
-            if kind is None:  # else what went wrong before is the one to tell
+            if kind is None:  # else the first error is the one to report
                 raise
         finally:
-            os.close(self._lock)  # gives up the lock too, as the end of a killed process does
+            os.close(self._lock)  # also releases the lock, as the end of a killed process does
 
     def has(self, recording: Recording) -> bool:
-        """Say whether a recording's features stand here, and it has not been changed since."""
-        entry = self._done.get(recording.name, {})
-        same = (entry.get("size"), entry.get("modified")) == (recording.size, recording.modified)
+        """Return whether a recording's features exist and the recording has not changed since."""
+        done = self._done.get(recording.name)
+        same = done is not None and (done.size, done.modified) == (recording.size, recording.modified)
         return same and all(os.path.isfile(self.folder / name) for name in self._outputs(recording))
 
     def write(
@@ -135,10 +167,16 @@ class ExtractionFolder:
         times: Float[np.ndarray, " time"],
         metadata: Mapping[str, str],
     ) -> None:
-        """Write a recording's features, whole or not at all.
+        """Write the features of a recording atomically.
+
+        Args:
+            recording: the recording.
+            features: its features.
+            times: centre of each frame in seconds.
+            metadata: metadata of the safetensors file.
 
         Raises:
-            NameRefused: if its name leads out of the folder, or cannot be a file there.
+            NameRefused: if the name leads out of the folder, or cannot be a file name there.
             ExtractionError: if the disk is full or the folder cannot be written for another reason.
         """
         if self.settings.format == "safetensors":
@@ -150,26 +188,28 @@ class ExtractionFolder:
                 self._replace(self._inside(name), content)
         except OSError as error:
             if error.errno in BAD_NAME:
-                raise NameRefused(f"{recording.name}: cannot be the name of its features ({error.strerror})") from error
+                raise NameRefused(
+                    f"{recording.name}: its features cannot be stored under this name ({error.strerror})"
+                ) from error
             raise self._no_room(error) from error
         self._bad.pop(recording.name, None)
-        self._done[recording.name] = {"size": recording.size, "modified": recording.modified, "steps": len(features)}
+        self._done[recording.name] = Finished(recording.size, recording.modified, steps=len(features))
         if monotonic() >= self._next_index:
             self._write_index()
 
     def refuse(self, name: str, reason: str) -> None:
-        """Note a recording that cannot be used."""
+        """Record in the index that a recording cannot be used."""
         self._done.pop(name, None)
         self._bad[name] = reason
 
     def _outputs(self, recording: Recording) -> tuple[str, ...]:
-        """The files of a recording's features, the one that completes them last."""
+        """Return the file names of a recording's features; the last one completes them."""
         if self.settings.format == "safetensors":
             return (f"{recording.name}.safetensors",)
         return f"{recording.name}.times.npy", f"{recording.name}.npy"
 
     def _inside(self, name: str) -> Path:
-        """Make the subfolder that a file goes to; links that stand in the output folder must not lead out of it."""
+        """Create the parent folder of a file and return its path; links must not lead out of the output folder."""
         target = self.folder / name
         root, parent = os.path.realpath(self.folder), os.path.realpath(target.parent)
         if os.path.commonpath([root, parent]) != root:
@@ -178,12 +218,12 @@ class ExtractionFolder:
         return Path(parent, target.name)
 
     def _replace(self, target: Path, content: bytes) -> None:
-        # A name of its own length could be too long; the same at each try, so that none is left behind.
+        # A suffix could make the name too long. The same name at each try, so that no file is left behind.
         digest = hashlib.blake2b(os.fsencode(target.name), digest_size=8).hexdigest()
         temporary = target.with_name(f".{digest}.writing")
         try:
             temporary.unlink(missing_ok=True)
-            with temporary.open("xb") as file:  # never through a link that stands there
+            with temporary.open("xb") as file:  # never through an existing link
                 file.write(content)
             os.replace(temporary, target)
         except BaseException:
@@ -191,42 +231,37 @@ class ExtractionFolder:
                 temporary.unlink()
             raise
 
-    def _known(self) -> dict[str, dict[str, Any]]:
-        """Read what is done from the index, if it is one of the same settings."""
+    def _known(self) -> dict[str, Finished]:
+        """Read the finished recordings from the index, if it has the same settings."""
         index = self.folder / INDEX_FILE
         if not index.is_file():
             if any(not entry.name.endswith(".writing") for entry in self.folder.iterdir()):
                 raise ExtractionError(
-                    f"{self.folder}: holds something that is no extraction; choose another folder, or --overwrite"
+                    f"{self.folder}: contains files that are no extraction; choose another folder, or --overwrite"
                 )
             return {}
         try:
             data = json.loads(index.read_text(encoding="utf-8"))
             settings = Settings(**data["settings"])
-            done = {str(name): dict(entry) for name, entry in data["files"].items()}
+            done = {str(name): Finished(**entry) for name, entry in data["files"].items()}
             model_name = str(data["model_name"])
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
             raise ExtractionError(
                 f"{index}: cannot be read ({error}); choose another folder, or --overwrite"
             ) from error
-        said = {
-            "model": f"another model ({model_name})",
-            "layer": f"layer {settings.layer}, not {self.settings.layer}",
-            "format": f"the format {settings.format}, not {self.settings.format}",
-            "input": f"another folder ({settings.input})",
-        }
-        other = [words for key, words in said.items() if getattr(settings, key) != getattr(self.settings, key)]
-        if other:
+        if differences := self.settings.differences(settings, model_name):
             raise ExtractionError(
-                f"{self.folder}: holds features of {' and '.join(other)}; choose another folder, or --overwrite"
+                f"{self.folder}: contains features of {' and '.join(differences)}; "
+                "choose another folder, or --overwrite"
             )
         return done
 
     def _write_index(self) -> None:
         began = monotonic()
-        data = {**self.about, "settings": asdict(self.settings), "files": self._done, "bad_files": self._bad}
+        files = {name: vars(done) for name, done in self._done.items()}
+        data = {**self.about, "settings": vars(self.settings), "files": files, "bad_files": self._bad}
         try:
-            # In ASCII, as a name need not be valid Unicode.
+            # In ASCII, because a name may be invalid Unicode.
             self._replace(self.folder / INDEX_FILE, (json.dumps(data, indent=1) + "\n").encode("ascii"))
         except OSError as error:
             raise self._no_room(error) from error
@@ -235,8 +270,8 @@ class ExtractionFolder:
 
     def _no_room(self, error: OSError) -> ExtractionError:
         return ExtractionError(
-            f"{self.folder}: cannot be written to ({error.strerror}); what is done is kept, and the same command goes "
-            "on from there"
+            f"{self.folder}: cannot be written to ({error.strerror}); finished files are kept, and the same command "
+            "continues from there"
         )
 
 
@@ -244,7 +279,7 @@ def _take(lock: int, folder: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise ExtractionError(f"{folder}: another process extracts to it; wait for it") from None
+        raise ExtractionError(f"{folder}: another process extracts to it; wait until it ends") from None
     except OSError:  # a file system without locks
         return
 

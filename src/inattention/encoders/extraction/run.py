@@ -1,7 +1,7 @@
-"""Features of every recording in a folder, with their times: batched by length, resumable, past any bad file.
+"""Extraction of features from every recording in a folder: batched by length, resumable, tolerant of bad files.
 
-Recordings are read ahead by threads while the encoder works. A window of them is sorted by length, so that those in
-a batch are of like lengths; the window, and so memory, is the same for ten files and for a million.
+Threads read recordings ahead while the encoder works. A window of them is sorted by length, so that the recordings of a
+batch have similar lengths; memory is bounded by the window, not by the number of files.
 """
 
 import hashlib
@@ -9,13 +9,15 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,16 +28,48 @@ from inattention.encoders.extraction.folder import ExtractionError, ExtractionFo
 from inattention.model.chunks import encode
 from inattention.model.transformer import AudioTransformer, Extracted, features_of_file
 from inattention.provenance import provenance
+from inattention.text import printable
 
-# Batches whose recordings are sorted by length together.
+# Number of batches whose recordings are sorted by length together.
 WINDOW_BATCHES = 8
 
 
-class _Read(NamedTuple):
-    """A recording as the model's input."""
+@dataclass(frozen=True)
+class ExtractionSummary:
+    """Outcome of an extraction.
 
-    recording: Recording
-    steps: Tensor
+    Attributes:
+        files: number of audio files found.
+        extracted: number of files extracted by this call.
+        done_before: number of files that an earlier call had extracted.
+        bad_files: reason by name of each file that could not be used.
+        audio_seconds: duration of the audio extracted by this call.
+        wall_seconds: time that it took.
+        out: the output folder.
+    """
+
+    files: int
+    extracted: int
+    done_before: int
+    bad_files: Mapping[str, str]
+    audio_seconds: float
+    wall_seconds: float
+    out: Path
+
+    @property
+    def bad(self) -> int:
+        """Number of files that could not be used."""
+        return len(self.bad_files)
+
+    @property
+    def audio_hours(self) -> float:
+        """Duration of the audio extracted by this call, in hours."""
+        return self.audio_seconds / 3600
+
+    @property
+    def audio_seconds_per_second(self) -> float:
+        """Seconds of audio extracted per second."""
+        return self.audio_seconds / self.wall_seconds
 
 
 def extract_folder(
@@ -49,61 +83,47 @@ def extract_folder(
     device: str = "auto",
     overwrite: bool = False,
     progress: bool = True,
-) -> dict[str, Any]:
+) -> ExtractionSummary:
     """Extract the features of every audio file below a folder.
 
-    Started again, it goes on with what is not done or was changed. A file that cannot be used is reported on stderr
-    with the reason, skipped and counted.
+    A second call continues with files that are new, changed or missing. A file that cannot be used is reported on
+    stderr with the reason, skipped and counted.
 
     Args:
         model: a model's folder or hub name.
-        folder: where the recordings are; links to folders are not followed.
-        out: where the features go, under the names of the recordings with their suffixes and one more.
-        layer: which hidden state: 0 is the embedded input, 1 the first layer, -1 the last.
+        folder: folder of recordings; links to folders are not followed.
+        out: output folder; features are named after their recordings, suffix included, with a further suffix.
+        layer: hidden state to extract: 0 is the embedded input, 1 the first layer, -1 the last.
         format: ``safetensors`` (tensors ``features`` of (time, width) and ``times`` in seconds, with metadata), or
             ``npy`` (two files, the times in ``NAME.times.npy``).
-        batch_seconds: seconds of audio that go through the encoder at once.
-        device: where the model runs; ``auto`` takes a GPU if there is one.
-        overwrite: extract everything anew, whatever stands in ``out``.
+        batch_seconds: seconds of audio encoded at once.
+        device: device of the model; ``auto`` selects a GPU if there is one.
+        overwrite: extract everything again and replace the contents of ``out``.
         progress: show a bar on stderr.
 
-    Returns:
-        How many ``files`` were found, ``extracted`` now, ``done_before`` and ``bad``; ``bad_files``, reasons by name;
-        ``audio_seconds`` and ``wall_seconds`` of those extracted now, ``audio_hours``, and
-        ``audio_seconds_per_second``; and ``out``.
-
     Raises:
-        ExtractionError: if there is nothing to extract, ``out`` holds something else (another model's features, say)
-            or cannot be written, or the device cannot be used.
+        ExtractionError: if there is nothing to extract, ``out`` contains something else (another model's features,
+            for example) or cannot be written, or the device cannot be used.
         ModelFolderError: if the model cannot be loaded.
-        ValueError: for an option that cannot be, such as a layer that the model does not have.
+        ValueError: for an invalid option, such as a layer that the model does not have.
     """
     ExtractionConfig(layer=layer, format=format, batch_seconds=batch_seconds, device=device, overwrite=overwrite)
     paths = audio_files(folder)
     if not paths:
-        raise ExtractionError(f"{folder}: holds no audio files")
+        raise ExtractionError(f"{folder}: contains no audio files")
     encoder = _on_device(AudioTransformer.from_pretrained(model), device)
-    config = encoder.config
-    if not -config.layers - 1 <= layer <= config.layers:
-        raise ValueError(f"there is no layer {layer}: {model} has hidden states 0 to {config.layers}, -1 is the last")
     settings = Settings(
+        layer=_number_of(layer, encoder, model),
         model=fingerprint(encoder),
-        layer=layer % (config.layers + 1),
         format=format,
         input=os.path.realpath(folder),
     )
-    about = {
-        "model_name": printable(model),
-        "step_seconds": config.features.step_seconds,
-        "first_center_seconds": config.features.first_center_seconds,
-        "made_with": provenance(),
-    }
-    with ExtractionFolder(Path(out), settings, about, overwrite=overwrite) as output:
-        return _Run(encoder, printable(model), Path(folder), output, batch_seconds, progress).run(paths)
+    with ExtractionFolder(Path(out), settings, _about(encoder, model), overwrite=overwrite) as output:
+        return _Extraction(encoder, printable(model), Path(folder), output, batch_seconds, progress).run(paths)
 
 
 def fingerprint(model: AudioTransformer) -> str:
-    """Give a digest of a model's settings and weights: another model has another one, wherever it is kept."""
+    """Return a digest of a model's config and weights, independent of where the model is stored."""
     digest = hashlib.blake2b(json.dumps(model.config.to_dict(), sort_keys=True).encode(), digest_size=16)
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -111,17 +131,15 @@ def fingerprint(model: AudioTransformer) -> str:
     return digest.hexdigest()
 
 
-def printable(text: str) -> str:
-    r"""Escape what would break a line, a terminal or an encoding.
+class _Read(NamedTuple):
+    """A recording as the model's input."""
 
-    >>> printable("a\nb ü") == r"a\nb ü"
-    True
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    recording: Recording
+    features: Float[Tensor, "time size"]
 
 
-class _Run:
-    """One pass over the files that are left to do."""
+class _Extraction:
+    """One pass over the files that are not finished."""
 
     def __init__(
         self,
@@ -134,14 +152,14 @@ class _Run:
     ) -> None:
         self.model, self.model_name, self.folder, self.output = model, model_name, folder, output
         self.progress = progress
-        features = model.config.features
-        self.budget = max(1, int(batch_seconds / features.step_seconds))
+        self.config = model.config.features
+        self.budget = max(1, int(batch_seconds / self.config.step_seconds))  # frames of a batch, padding included
         self.steps = self.extracted = 0
         self.bad: dict[str, str] = {}
 
-    def run(self, paths: list[Path]) -> dict[str, Any]:
+    def run(self, paths: list[Path]) -> ExtractionSummary:
         began = perf_counter()
-        todo = list(self._left(paths))
+        todo = list(self._unfinished(paths))
         done_before = len(paths) - len(todo) - len(self.bad)
         hidden = not (self.progress and todo)
         with tqdm(total=len(todo), desc="extract", unit="file", disable=hidden, file=sys.stderr) as bar:
@@ -150,30 +168,26 @@ class _Run:
                     self._encode(batch)
                     bar.update(len(batch))
                     bar.set_postfix_str(f"{self._seconds / (perf_counter() - began):.0f} s of audio a second")
-        wall = perf_counter() - began
-        return {
-            "files": len(paths),
-            "extracted": self.extracted,
-            "done_before": done_before,
-            "bad": len(self.bad),
-            "bad_files": self.bad,
-            "audio_seconds": self._seconds,
-            "audio_hours": self._seconds / 3600,
-            "wall_seconds": wall,
-            "audio_seconds_per_second": self._seconds / wall,
-            "out": str(self.output.folder),
-        }
+        return ExtractionSummary(
+            files=len(paths),
+            extracted=self.extracted,
+            done_before=done_before,
+            bad_files=self.bad,
+            audio_seconds=self._seconds,
+            wall_seconds=perf_counter() - began,
+            out=self.output.folder,
+        )
 
     @property
     def _seconds(self) -> float:
-        return self.steps * self.model.config.features.step_seconds
+        return self.steps * self.config.step_seconds
 
-    def _left(self, paths: Iterable[Path]) -> Iterator[Recording]:
+    def _unfinished(self, paths: Iterable[Path]) -> Iterator[Recording]:
         for path in paths:
             name = path.relative_to(self.folder).as_posix()
             try:
                 state = path.stat()
-            except OSError as error:  # it was there a moment ago
+            except OSError as error:  # deleted since the folder was listed
                 self._refuse(name, f"{path}: cannot be read ({error.strerror})")
                 continue
             recording = Recording(name, path, state.st_size, state.st_mtime_ns)
@@ -181,55 +195,57 @@ class _Run:
                 yield recording
 
     def _windows(self, todo: Iterable[Recording], bar: tqdm) -> Iterator[list[_Read]]:
-        """Read recordings, some minutes at a time, each window sorted by length."""
+        """Yield recordings in windows of some minutes, each sorted by length."""
         window: list[_Read] = []
         steps = 0
-        for recording, future in _read_ahead(todo, self.model.config.features):
+        for recording, future in _read_ahead(todo, self.config):
             try:
                 window.append(_Read(recording, future.result()))
             except AudioError as error:
                 self._refuse(recording.name, str(error))
                 bar.update()
                 continue
-            steps += len(window[-1].steps)
+            steps += len(window[-1].features)
             if steps >= WINDOW_BATCHES * self.budget:
-                yield sorted(window, key=lambda read: len(read.steps))
+                yield sorted(window, key=lambda read: len(read.features))
                 window, steps = [], 0
         if window:
-            yield sorted(window, key=lambda read: len(read.steps))
+            yield sorted(window, key=lambda read: len(read.features))
 
     def _encode(self, batch: list[_Read]) -> None:
-        """Encode recordings of like lengths, and write their features."""
-        config = self.model.config
-        chunk = min(max(len(read.steps) for read in batch), config.max_length)
+        """Encode recordings of similar lengths and write their features."""
+        chunk = min(max(len(read.features) for read in batch), self.model.config.max_length)
         values = encode(
-            self.model,
-            [read.steps for read in batch],
+            self.model.encoder,
+            [read.features for read in batch],
             layer=self.output.settings.layer,
             batch_size=max(1, self.budget // chunk),
         )
         for read, hidden in zip(batch, values, strict=True):
-            name = read.recording.name
             if not bool(hidden.isfinite().all()):
-                self._refuse(name, f"{read.recording.path}: the model makes NaN or infinite features of it")
+                reason = f"{read.recording.path}: the model's features of it are NaN or infinite"
+                self._refuse(read.recording.name, reason)
                 continue
-            features = config.features
-            made = Extracted(hidden.float().cpu(), features.step_seconds, features.first_center_seconds)
-            metadata = {
-                "step_seconds": repr(features.step_seconds),
-                "first_center_seconds": repr(features.first_center_seconds),
-                "layer": str(self.output.settings.layer),
-                "model": self.model_name,
-                "model_fingerprint": self.output.settings.model,
-                "source": printable(name),
-            }
             try:
-                self.output.write(read.recording, made.values.numpy(), made.times.numpy(), metadata)
+                self._write(read.recording, hidden)
             except NameRefused as error:
-                self._refuse(name, str(error))
+                self._refuse(read.recording.name, str(error))
                 continue
             self.extracted += 1
             self.steps += len(hidden)
+
+    def _write(self, recording: Recording, hidden: Float[Tensor, "time width"]) -> None:
+        config = self.config
+        extracted = Extracted(hidden.float().cpu(), config.step_seconds, config.first_center_seconds)
+        metadata = {
+            "step_seconds": repr(config.step_seconds),
+            "first_center_seconds": repr(config.first_center_seconds),
+            "layer": str(self.output.settings.layer),
+            "model": self.model_name,
+            "model_fingerprint": self.output.settings.model,
+            "source": printable(recording.name),
+        }
+        self.output.write(recording, extracted.values.numpy(), extracted.times.numpy(), metadata)
 
     def _refuse(self, name: str, reason: str) -> None:
         self.bad[name] = printable(reason)
@@ -238,7 +254,7 @@ class _Run:
 
 
 def _read_ahead(todo: Iterable[Recording], config: FeatureConfig) -> Iterator[tuple[Recording, Future[Tensor]]]:
-    """Read recordings on threads, in order, a few ahead of the one that is asked for."""
+    """Read recordings on threads, in order, a few ahead of the one that is needed."""
     threads = max(1, min(4, (os.cpu_count() or 1) // 2))
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[tuple[Recording, Future[Tensor]]] = deque()
@@ -249,21 +265,21 @@ def _read_ahead(todo: Iterable[Recording], config: FeatureConfig) -> Iterator[tu
         yield from waiting
 
 
-def _read(recording: Recording, config: FeatureConfig) -> Tensor:
+def _read(recording: Recording, config: FeatureConfig) -> Float[Tensor, "time size"]:
     try:
         return features_of_file(recording.path, config)
     except AudioError:
         raise
-    except (RuntimeError, MemoryError, OSError) as error:  # a recording too long for this machine's memory, say
+    except (RuntimeError, MemoryError, OSError) as error:  # such as a recording too long for the memory
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise AudioError(f"{recording.path}: cannot be read ({reason})") from error
 
 
 def _batches(window: list[_Read], budget: int) -> Iterator[list[_Read]]:
-    """Cut a window, sorted by length, into batches of at most so many steps with padding."""
+    """Split a window, sorted by length, into batches of at most this many frames, padding included."""
     batch: list[_Read] = []
     for read in window:
-        if batch and (len(batch) + 1) * len(read.steps) > budget:
+        if batch and (len(batch) + 1) * len(read.features) > budget:
             yield batch
             batch = []
         batch.append(read)
@@ -271,9 +287,27 @@ def _batches(window: list[_Read], budget: int) -> Iterator[list[_Read]]:
         yield batch
 
 
+def _number_of(layer: int, encoder: AudioTransformer, model: str) -> int:
+    """Return the number of a hidden state, counted from 0."""
+    layers = encoder.config.layers
+    if not -layers - 1 <= layer <= layers:
+        raise ValueError(f"there is no layer {layer}: {model} has hidden states 0 to {layers}, -1 is the last")
+    return layer % (layers + 1)
+
+
+def _about(encoder: AudioTransformer, model: str) -> dict[str, object]:
+    """Return what the index records about the model."""
+    return {
+        "model_name": printable(model),
+        "step_seconds": encoder.config.features.step_seconds,
+        "first_center_seconds": encoder.config.features.first_center_seconds,
+        "made_with": provenance(),
+    }
+
+
 def _on_device(model: AudioTransformer, device: str) -> AudioTransformer:
     name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     try:
         return model.to(name)
-    except (RuntimeError, AssertionError) as error:  # PyTorch's ways to say that there is no such device
+    except (RuntimeError, AssertionError) as error:  # PyTorch raises either if there is no such device
         raise ExtractionError(f"device {name!r} cannot be used ({str(error).splitlines()[0]})") from error

@@ -109,7 +109,8 @@ def _baseline(job: Job) -> dict[str, Any]:
 
 
 def _probe(job: Job, model: Path | None) -> dict[str, Any]:
-    from inattention.encoders.ours import EncoderSource, MelSource
+    from inattention.encoders.mel import MelSource
+    from inattention.encoders.ours import EncoderSource
     from inattention.probing.run import probe
     from inattention.probing.training import device_of
 

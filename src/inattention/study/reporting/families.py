@@ -7,6 +7,7 @@ information.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from inattention.plotting import PALETTE
 from inattention.study.planning.rows import StudyRow
 
 
@@ -30,19 +31,19 @@ class Family:
 
 
 FAMILIES = (
-    Family("mel", "Mel features, no model", "#2b2e35", "#f0f1f3", "P"),
-    Family("query-key", "Query-key", "#1a4d9e", "#5a9bd8", "o"),
-    Family("sparse", "Sparse", "#c96a0a", "#e3a63c", "s"),
-    Family("hashing", "Hashing", "#8f1230", "#f4436c", "^"),
-    Family("synthesizer", "Synthesizer", "#239a5c", "#42dd9a", "D"),
-    Family("toeplitz", "Toeplitz", "#9440d8", "#dcb2fa", "v"),
-    Family("fixed", "Fixed patterns", "#8a5a2b", "#cda277", ">"),
-    Family("linear", "Linear time", "#00798c", "#408098", "<"),
+    Family("mel", "Mel features, no model", *PALETTE["black"], "P"),
+    Family("query-key", "Query-key", *PALETTE["blue"], "o"),
+    Family("sparse", "Sparse", *PALETTE["orange"], "s"),
+    Family("hashing", "Hashing", *PALETTE["red"], "^"),
+    Family("synthesizer", "Synthesizer", *PALETTE["green"], "D"),
+    Family("toeplitz", "Toeplitz", *PALETTE["purple"], "v"),
+    Family("fixed", "Fixed patterns", *PALETTE["brown"], ">"),
+    Family("linear", "Linear time", *PALETTE["teal"], "<"),
 )
-CONTROL = Family("control", "Control", "#85878e", "#8d929b", "X")
+CONTROL = Family("control", "Control", *PALETTE["grey"], "X")
 _FURTHER = (
-    ("#5f6b00", "#c6cf4a", "p"),
-    ("#b0307f", "#f29ad0", "h"),
+    (*PALETTE["olive"], "p"),
+    (*PALETTE["pink"], "h"),
 )
 
 

@@ -12,6 +12,7 @@ from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.espeak import reader as espeak
 from inattention.corpora.readers.espeak.reader import EspeakConfig, prepare
 from inattention.corpora.readers.espeak.voices import VOICES
+from inattention.corpora.workers import pool
 from inattention.corpora.workers.pool import Worker
 
 SMALL = EspeakConfig(hours=0.01, voices=4, seed=5)
@@ -182,20 +183,14 @@ def test_a_voice_that_says_nothing_right_is_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(espeak, "sentences", lambda seed: ("" if n % 4 == 2 else s for n, s in enumerate(good(seed))))
     corpus = prepare(SMALL, tmp_path / "mute", workers=1, progress=False)
     assert corpus.speakers == ("lee_en-us", "plain_en-us", "reed_en-us")
-    assert ["zac_en-us", "only 0 of its utterances came out, too few for three splits: left out"] in corpus.info[
+    assert ["zac_en-us", "only 0 of its utterances came out, too few for three splits: skipped"] in corpus.info[
         "bad_items"
     ]["items"]
 
 
 def test_a_worker_that_dies_is_an_error_and_not_a_hang(tmp_path, monkeypatch):
-    ask = Worker.ask
-
-    def kill_and_ask(self, job, *limit):
-        self._process = self._start()
-        self._process.kill()
-        return ask(self, job, *limit)
-
-    monkeypatch.setattr(Worker, "ask", kill_and_ask)
+    exchange = pool._exchange
+    monkeypatch.setattr(pool, "_exchange", lambda process, job: process.kill() or exchange(process, job))
     with pytest.raises(CorpusError, match=r"the worker process of .* died"):
         prepare(SMALL, tmp_path / "dead", workers=2, progress=False)
     assert not (tmp_path / "dead").exists()

@@ -132,5 +132,5 @@ def test_random_bytes_and_hostile_counts_are_a_dialogue_or_an_error(data, change
 def test_counts_below_nothing_are_an_error():
     hostile = bytearray(TALK)
     struct.pack_into(">h", hostile, 20 + 6, -5)
-    with pytest.raises(CorpusError, match="to hold -5 lines"):
+    with pytest.raises(CorpusError, match="claims to have -5 lines"):
         dialogue("BOB2.DOG", bytes(hostile))

@@ -1,8 +1,10 @@
+"""The game's lines become a corpus; whatever is wrong with one line costs that line."""
+
 import json
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
-import numpy as np
 import pytest
 import soundfile
 
@@ -11,8 +13,7 @@ from inattention.corpora.core.corpus import SPLITS
 from inattention.corpora.core.description import describe
 from inattention.corpora.core.phones import ENGLISH_PHONES
 from inattention.corpora.errors import CorpusError
-from inattention.corpora.readers.queen import reader as queen
-from inattention.corpora.readers.queen.reader import QueenConfig, find_archive, prepare, split_lines
+from inattention.corpora.readers.queen.reader import QueenConfig, prepare
 from inattention.corpora.workers.pool import Worker
 
 from . import queen_archive as made
@@ -155,68 +156,18 @@ def test_a_run_that_was_interrupted_does_the_rest_and_ends_alike(prepared, confi
 def test_a_moved_archive_gives_the_same_corpus(prepared, config, archive, tmp_path, capsys):
     moved = tmp_path / "queen.1c"
     moved.write_bytes(archive.read_bytes())
-    again = prepare(queen.dataclasses.replace(config, archive=tmp_path), prepared.folder, progress=False)
+    again = prepare(replace(config, archive=tmp_path), prepared.folder, progress=False)
     assert again.key == prepared.key
     assert "nothing to do" in capsys.readouterr().err
     assert str(archive) not in json.dumps(prepared.info)
 
 
 def test_without_phones_and_untold_lines_nothing_is_aligned(config, tmp_path):
-    plain = queen.dataclasses.replace(config, phones=False, untold=False)
+    plain = replace(config, phones=False, untold=False)
     corpus = prepare(plain, tmp_path / "plain", workers=1, progress=False)
     assert corpus.phones == ()
     assert "alignment" not in corpus.info
     assert len(all_cuts(corpus)) == 17
-
-
-def test_a_missing_archive_is_told(tmp_path):
-    with pytest.raises(CorpusError, match=r"there is no such file; give the path of the game's queen\.1c"):
-        find_archive(tmp_path / "nowhere.1c")
-    with pytest.raises(CorpusError, match=r"queen\.1c"):
-        find_archive(tmp_path)
-
-
-@pytest.fixture
-def bare(tmp_path, monkeypatch):
-    """A machine where the game is not installed and nothing is cached."""
-    monkeypatch.setattr(queen, "_INSTALLED", tmp_path / "not-installed")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path
-
-
-def test_without_apt_the_user_is_asked_for_the_archive(bare, monkeypatch):
-    monkeypatch.setattr(queen.shutil, "which", lambda _: None)
-    with pytest.raises(CorpusError, match=r"apt-get is missing\): give the path of your copy with --archive"):
-        find_archive(None)
-
-
-def test_apt_that_fails_says_why(bare, monkeypatch):
-    tools = bare / "bin"
-    tools.mkdir()
-    for tool in ("apt-get", "dpkg-deb"):
-        (tools / tool).write_text("#!/bin/sh\necho 'E: no network here' >&2\nexit 100\n")
-        (tools / tool).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:/bin:/usr/bin")
-    with pytest.raises(CorpusError, match=r"apt-get download .* failed \(E: no network here\): give the path"):
-        find_archive(None)
-    assert not list((bare / "cache").rglob("queen.1c"))
-
-
-def test_what_apt_brings_is_unpacked_once_and_kept(bare, archive, monkeypatch):
-    tools = bare / "bin"
-    tools.mkdir()
-    (tools / "apt-get").write_text("#!/bin/sh\n: > game.deb\n")
-    (tools / "dpkg-deb").write_text(f"#!/bin/sh\nmkdir -p $3/usr/share\ncp '{archive}' $3/usr/share/queen.1c\n")
-    for tool in tools.iterdir():
-        tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:/bin:/usr/bin")
-    path = find_archive(None)
-    assert path.read_bytes() == archive.read_bytes()
-    assert path.is_relative_to(bare / "cache")
-    assert [item.name for item in path.parent.iterdir()] == ["queen.1c"]
-    for tool in tools.iterdir():
-        tool.unlink()
-    assert find_archive(None) == path
 
 
 @pytest.mark.parametrize(
@@ -230,21 +181,3 @@ def test_what_apt_brings_is_unpacked_once_and_kept(bare, archive, monkeypatch):
 def test_impossible_settings_are_refused(options, message):
     with pytest.raises(CorpusError, match=message):
         QueenConfig(**options)
-
-
-def test_lines_are_shared_out_by_speaker_and_by_mark():
-    draw = np.random.default_rng(0)
-    lines = [(f"{n:04d}", f"speaker-{n % 7}", (f"text {draw.integers(600)}", f"audio {n}")) for n in range(1000)]
-    shares = {"train": 0.8, "dev": 0.1, "test": 0.1}
-    splits = split_lines(lines, shares, 3)
-    sides = {}
-    for name, _, marks in lines:
-        for mark in marks:
-            sides.setdefault(mark, set()).add(splits[name])
-    assert all(len(side) == 1 for side in sides.values())
-    count = Counter((speaker, splits[name]) for name, speaker, _ in lines)
-    of = Counter(speaker for _, speaker, _ in lines)
-    for (speaker, split), lines_there in count.items():
-        assert abs(lines_there / of[speaker] - shares[split]) < 0.03
-    assert split_lines(lines[::-1], shares, 3) == splits
-    assert split_lines(lines, shares, 4) != splits

@@ -1,9 +1,9 @@
-"""Plain English sentences without end, none said twice: what a synthetic voice is given to read.
+"""An endless stream of plain English sentences, no two alike, for synthetic voices to read.
 
 A small grammar over several hundred words: frames (`"{name} {past} the {adjective} {thing} ..."`) whose slots are
-filled at random from word lists. The lists hold more of English's rare phones (the vowels of *book* and *boy*, the
-consonants of *measure*, *thumb* and *young*) than running text does, so that each phone is met often enough to learn.
-The sentences are meant to sound varied, not to mean much. Most take 2 to 5 seconds to say.
+filled at random from word lists. The lists contain English's rare phones (the vowels of *book* and *boy*, the
+consonants of *measure*, *thumb* and *young*) more often than running text does, so that each phone is frequent enough
+to learn. The sentences are meant to sound varied, not to make much sense. Most last 2 to 5 seconds.
 """
 
 import random
@@ -142,25 +142,19 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 def sentences(seed: int) -> Iterator[str]:
-    """Sentences without end, no two alike; the same ones in the same order for the same seed.
+    """Yield sentences without end, no two alike; the same seed gives the same sentences in the same order.
 
     >>> stream = sentences(seed=0)
     >>> next(stream) != next(stream)
     True
     """
     generator = random.Random(seed)
-    said: set[str] = set()
+    seen: set[str] = set()
     while True:
         sentence = _sentence(generator)
-        if sentence not in said:
-            said.add(sentence)
+        if sentence not in seen:
+            seen.add(sentence)
             yield sentence
-
-
-def vocabulary() -> frozenset[str]:
-    """Every word that may be said, lower case."""
-    texts = (*_FRAMES, *(entry for entries in _ENTRIES.values() for entry in entries), "hundred and")
-    return frozenset(word for text in texts for word in re.findall(r"[a-z]+", _SLOT.sub(" ", text).lower()))
 
 
 def _sentence(generator: random.Random) -> str:
@@ -181,5 +175,5 @@ def _fill(generator: random.Random, slot: str) -> str:
 
 
 def _pick(generator: random.Random, choices: tuple[str, ...]) -> str:
-    # Python promises the same `random()` for the same seed in every version; it promises that of nothing else.
+    # Of all of Python's generator only `random()` is guaranteed to give the same values in every version.
     return choices[int(generator.random() * len(choices))]

@@ -1,17 +1,17 @@
-"""The voices of eSpeak NG that serve as speakers, in the order in which they are taken.
+"""The voices of eSpeak NG that serve as speakers, in the order in which they are used.
 
 A speaker is an accent and a *variant*: eSpeak's name for a timbre with its own formants, pitch and voice quality.
-The list was made by measuring all 104 variants that come with eSpeak NG 1.52 on the same sentences:
+The list is the result of measuring all 104 variants of eSpeak NG 1.52 on the same sentences:
 
-- nine are left out because the same sentence does not give the same samples twice: Alicia, Demonic, f2, f3, f5, sandro,
-  victor, whisper, whisperf;
-- four because their echo fills the pauses, so that silence is not silent: RicishayMax, RicishayMax2, RicishayMax3,
-  announcer;
-- three because they are another voice over again: fast (the default), adam (klatt6), steph2 (steph3);
-- the others stand so that each differs as much as possible from all before it (mean and deviation of the log-mel
-  spectrum and median pitch), with mild echoes and robots last. Any first N are thus about as diverse as N can be.
+- Nine are skipped because the same sentence does not give the same samples twice: Alicia, Demonic, f2, f3, f5, sandro,
+  victor, whisper, whisperf.
+- Four are skipped because their echo fills the pauses, so that silence is not silent: RicishayMax, RicishayMax2,
+  RicishayMax3, announcer.
+- Three are skipped as duplicates of another voice: fast (the default), adam (klatt6), steph2 (steph3).
+- The others are ordered so that each differs as much as possible from all before it (mean and deviation of the log-mel
+  spectrum and median pitch), with mild echoes and robots last. Any first N are therefore about as diverse as N can be.
 
-Further speakers are the first few timbres again in other accents of English.
+Further speakers are the first few timbres in other accents of English.
 """
 
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Voice:
-    """An eSpeak accent with a variant; the empty variant is the accent's plain voice."""
+    """An eSpeak accent with a variant; an empty variant is the accent's plain voice."""
 
     accent: str
     variant: str
 
     @property
     def espeak_name(self) -> str:
-        """What eSpeak calls it: `en-us+f4`."""
+        """The voice's name in eSpeak, such as `en-us+f4`."""
         return f"{self.accent}+{self.variant}" if self.variant else self.accent
 
     @property
     def speaker(self) -> str:
-        """A name fit for files: `f4_en-us`."""
+        """A name that is safe in file names, such as `f4_en-us`."""
         return f"{self.variant.lower().replace(' ', '-') or 'plain'}_{self.accent}"
 
 

@@ -1,23 +1,24 @@
-"""The process that speaks: reads jobs on stdin, writes audio files, answers on stdout, one line of JSON each.
+"""The process that speaks and writes audio files.
 
-Run by `inattention.corpora.workers.pool`. A job is a voice with its sentences; it speaks them one after the other until
-the voice's share of seconds is filled as nearly as whole utterances can.
+Each job is a voice with its sentences; they are spoken in order until the voice's share of seconds is filled as closely
+as whole utterances allow.
 """
 
 import hashlib
-import json
-import math
-import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 from jaxtyping import Float, Int16
-from scipy.signal import resample_poly
 
+from inattention.audio.decoding import resample_array
 from inattention.corpora.core.phones import SILENCE, STOPS, UnknownPhoneError, phone_of_espeak
-from inattention.corpora.readers.espeak.engine import EspeakEngine, EspeakError, Speech
+from inattention.corpora.espeak_library import EspeakError, Speech
+from inattention.corpora.readers.espeak.engine import EspeakEngine
+from inattention.corpora.readers.espeak.jobs import Segment, SpeakJob, SpokenVoice, Utterance
+from inattention.corpora.workers.serving import serve
 
 _PAUSE_SECONDS = (0.1, 0.3)  # before and after each utterance
 _SHORTEST_CLOSURE_SECONDS = 0.005
@@ -26,96 +27,87 @@ _CLOSURE_LEVEL = 0.01  # of the utterance's peak
 
 def main() -> None:
     """Answer jobs until there are no more."""
-    engine: EspeakEngine | None = None
-    for line in sys.stdin:
-        try:
-            engine = engine or EspeakEngine()
-            answer = speak_job(engine, json.loads(line))
-        except (EspeakError, OSError, soundfile.SoundFileError) as error:
-            answer = {"error": str(error)}
-        print(json.dumps(answer), flush=True)
+    serve(answer, (EspeakError, OSError, soundfile.SoundFileError))
 
 
-def speak_job(engine: EspeakEngine, job: dict[str, Any]) -> dict[str, Any]:
-    """Speak a voice's sentences, write them, and tell their phones.
+def answer(job: dict[str, Any]) -> dict[str, Any]:
+    """Speak a voice's sentences; see `SpeakJob` and `SpokenVoice`."""
+    return speak_job(_engine(), SpeakJob(**job)).to_json()
 
-    Returns:
-        `utterances`, each with id, text, number of samples and phones as (phone, first sample, end); `bad`, pairs of
-        an item and the reason why it was left out.
-    """
-    folder = Path(job["audio"])
+
+@cache
+def _engine() -> EspeakEngine:
+    return EspeakEngine()
+
+
+def speak_job(engine: EspeakEngine, job: SpeakJob) -> SpokenVoice:
+    """Speak a voice's sentences and write their audio."""
+    folder = Path(job.audio)
     folder.mkdir(parents=True, exist_ok=True)
-    rate = job["sampling_rate"]
-    utterances: list[dict[str, Any]] = []
+    rate = job.sampling_rate
+    utterances: list[Utterance] = []
     bad: list[tuple[str, str]] = []
     seconds = 0.0
-    for number, text in enumerate(job["texts"]):
-        name = f"{job['prefix']}-{number:05d}"
+    for number, text in enumerate(job.texts):
+        name = f"{job.prefix}-{number:05d}"
         try:
             samples, phones = speak_utterance(engine, job, name, text)
         except (EspeakError, UnknownPhoneError) as error:
             bad.append((name, f"{error} (text: {text!r})"))
             continue
-        # Taken as long as that brings the voice nearer to its share, so that shares are met on average.
-        if len(utterances) >= job["at_least"] and seconds + len(samples) / rate / 2 > job["seconds"]:
+        # An utterance is added as long as that brings the voice nearer to its share: shares are met on average.
+        if len(utterances) >= job.at_least and seconds + len(samples) / rate / 2 > job.seconds:
             break
         soundfile.write(folder / f"{name}.flac", samples, rate, subtype="PCM_16")
-        utterances.append({"id": name, "text": text, "samples": len(samples), "phones": phones})
+        utterances.append(Utterance(name, text, len(samples), tuple(phones)))
         seconds += len(samples) / rate
-    return {"utterances": utterances, "bad": bad}
+    return SpokenVoice(tuple(utterances), tuple(bad))
 
 
 def speak_utterance(
-    engine: EspeakEngine, job: dict[str, Any], name: str, text: str
-) -> tuple[Int16[np.ndarray, "samples"], list[tuple[str, int, int]]]:
-    """An utterance as it is written, with a pause at both ends, and its phones without gaps: (phone, first, end).
+    engine: EspeakEngine, job: SpeakJob, name: str, text: str
+) -> tuple[Int16[np.ndarray, "samples"], list[Segment]]:
+    """Return an utterance's samples, with a pause at both ends, and its phones without gaps.
 
     Raises:
-        EspeakError: eSpeak could not say it.
-        UnknownPhoneError: It holds a phoneme that the inventory has no place for.
+        EspeakError: eSpeak could not speak it.
+        UnknownPhoneError: It contains a phoneme that is not in the inventory.
     """
-    # Seeded by name, so that an utterance depends on no other one.
-    seed = hashlib.sha256(f"{job['seed']} {name}".encode()).digest()
+    # Seeded by name, so that an utterance does not depend on any other.
+    seed = hashlib.sha256(f"{job.seed} {name}".encode()).digest()
     generator = np.random.default_rng(int.from_bytes(seed[:16], "little"))
     tempo, pitch = generator.uniform(-1, 1, 2)
     pauses = generator.uniform(*_PAUSE_SECONDS, 2)
     speech = engine.speak(
         text,
-        voice=job["voice"],
-        rate=round(job["words_per_minute"] * (1 + job["rate_spread"] * tempo)),
-        pitch=round(50 + job["pitch_spread"] * pitch),
+        voice=job.voice,
+        rate=round(job.words_per_minute * (1 + job.rate_spread * tempo)),
+        pitch=round(50 + job.pitch_spread * pitch),
     )
     if all(phone_of_espeak(mnemonic) == SILENCE for mnemonic, _ in speech.events):
         raise EspeakError("eSpeak said nothing")
     wave = np.frombuffer(speech.pcm, np.int16).astype(np.float64) / 32768
-    rate = job["sampling_rate"]
+    rate = job.sampling_rate
     before, after = (round(pause * rate) for pause in pauses)
-    resampled = np.pad(resample(wave, engine.sampling_rate, rate), (before, after))
-    noise = generator.standard_normal(len(resampled)) * 10 ** (job["noise_dbfs"] / 20)
+    resampled = np.pad(resample_array(wave, engine.sampling_rate, rate), (before, after))
+    noise = generator.standard_normal(len(resampled)) * 10 ** (job.noise_dbfs / 20)
     samples = np.round(np.clip(resampled + noise, -1, 1) * 32767).astype(np.int16)
     scale = rate / engine.sampling_rate
     spoken = [
         (phone, before + round(first * scale), before + round(end * scale))
         for phone, first, end in label(speech, wave, engine.sampling_rate)
     ]
-    phones = _merged([(SILENCE, 0, before), *spoken, (SILENCE, spoken[-1][2], len(samples))])
-    return samples, phones
+    return samples, _merged([(SILENCE, 0, before), *spoken, (SILENCE, spoken[-1][2], len(samples))])
 
 
-def resample(wave: Float[np.ndarray, "samples"], old_rate: int, new_rate: int) -> Float[np.ndarray, "resampled"]:
-    """The same wave at another rate."""
-    common = math.gcd(old_rate, new_rate)
-    return resample_poly(wave, new_rate // common, old_rate // common)
+def label(speech: Speech, wave: Float[np.ndarray, "samples"], rate: int) -> list[Segment]:
+    """Return the phones of what eSpeak spoke, each with its first sample and its end, without gaps.
 
-
-def label(speech: Speech, wave: Float[np.ndarray, "samples"], rate: int) -> list[tuple[str, int, int]]:
-    """The phones of what eSpeak said, each with its first sample and its end, without gaps.
-
-    eSpeak announces a stop when it bursts, and counts the closure before it to the phone before. A closure is part of
-    the stop: where a stop follows another phone and the signal is silent just before, the stop begins with the silence.
+    eSpeak reports a stop at its burst and counts the closure to the phone before. The closure is part of the stop:
+    where a stop follows another phone and the signal is silent just before, the stop starts with that silence.
 
     Raises:
-        UnknownPhoneError: A phoneme has no place in the inventory.
+        UnknownPhoneError: A phoneme is not in the inventory.
     """
     phones = [phone_of_espeak(mnemonic) for mnemonic, _ in speech.events]
     ends = [first for _, first in speech.events[1:]] + [len(wave)]
@@ -133,9 +125,9 @@ def label(speech: Speech, wave: Float[np.ndarray, "samples"], rate: int) -> list
     return segments
 
 
-def _merged(segments: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
-    """Without empty segments, and with neighbouring silences made one."""
-    merged: list[tuple[str, int, int]] = []
+def _merged(segments: list[Segment]) -> list[Segment]:
+    """Drop empty segments and merge adjacent silences."""
+    merged: list[Segment] = []
     for phone, first, end in segments:
         if end == first:
             continue

@@ -1,19 +1,20 @@
-"""The files of *Flight of the Amazon Queen*: the index of `queen.1c`, and the lines of its dialogue files.
+"""The file formats of *Flight of the Amazon Queen*: the archive `queen.1c` and its dialogue files.
 
-Nothing that the archive says of itself is believed: every offset, length and count is held against the bytes that are
-there. The format is documented by ScummVM's `queen` engine; all numbers are big-endian.
+Nothing in the archive is trusted: every offset, length and count is checked against the bytes that are there. The
+format is documented by ScummVM's `queen` engine; all numbers are big-endian.
 
-An archive begins with `QTBL`, the game's version (5 characters and a zero), 2 unused bytes, a byte for the compression
+An archive starts with `QTBL`, the game's version (5 characters and a zero), 2 unused bytes, a byte for the compression
 of its sounds, and the number of entries; each entry is a name of 12 characters, a byte, an offset and a size.
 
-A dialogue file (`.DOG`) holds what Joe, the hero, and one other character say to each other. After a header of 20 bytes
-that every file of its time has, it gives the levels of its tree, a number of no use here, the dialogue's *key*, and the
-number of Joe's lines and of the other's; then, from byte 22, where the other's lines begin, where the rest begins, and
-where the answers stand that are given when the two meet again. Joe's lines follow the tree, whose levels take 96 bytes
-each. A line is 2 unused bytes, its number, a length and so many characters, filled up to a multiple of 4.
+A dialogue file (`.DOG`) contains what Joe, the hero, and one other character say to each other. A header of 20 bytes,
+common to all files of the game, is followed by the number of levels of the dialogue's tree, an unused number, the
+dialogue's *key*, and the numbers of Joe's lines and of the other's; then, from byte 22 on, the offsets of the other's
+lines, of the rest, and of the answers for a later meeting. Joe's lines follow the tree, whose levels take 96 bytes
+each. A line is 2 unused bytes, its number, a length and that many characters, padded to a multiple of 4.
 
-A line is spoken in pieces, which end at commands: an asterisk with two characters that move somebody. The sound of a
-piece is called by the dialogue's key, the line's number, `J` for Joe or `P` for the other, and the piece's number.
+A line is spoken in pieces, which end at commands: an asterisk with two characters that move a figure. The name of a
+piece's sound consists of the dialogue's key, the line's number, `J` for Joe or `P` for the other, and the piece's
+number.
 """
 
 import re
@@ -34,13 +35,13 @@ _DIALOGUE_HEADER_BYTES = 20
 _DIALOGUE_HEAD = struct.Struct(">5h12x3H4x")
 _LEVEL_BYTES = 96
 _FIRST_MEETING, _LATER_MEETING = "SSSS", "XXXX"
-_MOVE = "XY"  # a command that is followed by a place, such as "00(237,112)"
+_MOVE = "XY"  # a command with a place after it, such as "00(237,112)"
 _MOVE_CHARACTERS = 11
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a file stands in the archive: a name of capital letters and digits, with a suffix."""
+    """A file in the archive: its name, of capital letters and digits with a suffix, and where its bytes are."""
 
     name: str
     offset: int
@@ -49,7 +50,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Piece:
-    """Something that is said: the name of its sound, who says it, and the words."""
+    """A spoken piece of a line: the name of its sound, the character, and the text."""
 
     sound: str
     character: str
@@ -57,15 +58,15 @@ class Piece:
 
 
 class Archive:
-    """The archive in a file.
+    """The index of an archive.
 
     Attributes:
-        path: Where it is.
-        entries: Its sound files and all others, by name.
+        path: The archive.
+        entries: All usable files in it, by name.
         bad: Entries that cannot be used, each with the reason.
 
     Raises:
-        CorpusError: It is no such archive, its index is cut off, or its sounds are not compressed.
+        CorpusError: The file is not such an archive, its index is truncated, or its sounds are not compressed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -84,10 +85,10 @@ class Archive:
             self._add(raw, offset, length, _HEADER.size + len(index), size)
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file.
+        """Return the bytes of a file.
 
         Raises:
-            CorpusError: There is none of that name, or the archive has become shorter.
+            CorpusError: There is no file of that name, or the archive has become shorter.
         """
         entry = self.entries.get(name)
         if entry is None:
@@ -108,20 +109,20 @@ class Archive:
     def _add(self, raw: bytes, offset: int, length: int, first: int, size: int) -> None:
         name = raw.rstrip(b"\0").decode("latin-1").upper()
         if not _NAME.fullmatch(name):
-            self.bad.append((ascii(name), "no name for a file"))
+            self.bad.append((ascii(name), "is not a file name"))
         elif offset < first or offset + length > size:
             self.bad.append((name, f"its bytes {offset} to {offset + length} are not in the archive ({size} bytes)"))
         elif name in self.entries:
-            self.bad.append((name, "stands in the index twice; the first is taken"))
+            self.bad.append((name, "is in the index twice; the first one is used"))
         else:
             self.entries[name] = Entry(name, offset, length)
 
 
 def read_part(path: Path, offset: int, size: int) -> bytes:
-    """Some bytes of a file.
+    """Return `size` bytes of a file from `offset` on.
 
     Raises:
-        CorpusError: It cannot be read, or ends before them.
+        CorpusError: The file cannot be read, or ends before them.
     """
     try:
         with path.open("rb") as file:
@@ -135,14 +136,14 @@ def read_part(path: Path, offset: int, size: int) -> bytes:
 
 
 def dialogue(name: str, data: bytes) -> dict[str, Piece]:
-    """What is said in a dialogue file, by the names of the sounds; those that a line does not have are listed too.
+    """Parse a dialogue file: its pieces by the names of their sounds, which need not all exist.
 
     Args:
-        name: Of the file, such as `TAM1.DOG`: without digits and suffix it names the character.
+        name: The file's name, such as `TAM1.DOG`: without digits and suffix it names the character.
         data: Its bytes.
 
     Raises:
-        CorpusError: It is damaged; the message says where.
+        CorpusError: The file is damaged; the message says where.
     """
     reader = _Reader(name, data)
     levels, _, key, joe_lines, other_lines, other_start, _, again_start = reader.unpack(0, _DIALOGUE_HEAD)
@@ -153,7 +154,7 @@ def dialogue(name: str, data: bytes) -> dict[str, Piece]:
         for count, text in enumerate(_pieces(line), 1):
             sound = f"{key:2d}{number}{who}{count:X}.SB".replace(" ", "0").upper()
             character = "joe" if who == "J" else other
-            # Of two lines with one number the game takes the first.
+            # Of two lines with the same number the game uses the first.
             pieces.setdefault(sound, Piece(sound, character, text))
 
     for number, line in reader.lines(32 + abs(levels) * _LEVEL_BYTES, joe_lines):
@@ -169,7 +170,7 @@ def dialogue(name: str, data: bytes) -> dict[str, Piece]:
 
 
 class _Reader:
-    """The bytes of a dialogue file after its header, which cannot be read past their end."""
+    """The bytes of a dialogue file after its header, read with bounds checks."""
 
     def __init__(self, name: str, data: bytes) -> None:
         self._name = name
@@ -180,7 +181,7 @@ class _Reader:
         return form.unpack_from(self._data, offset)
 
     def string(self, offset: int, align: int) -> tuple[str, int]:
-        """The string at `offset`, and where the next thing begins: a string that is not empty is filled up."""
+        """Return the string at `offset` and the offset after it, which is padded unless the string is empty."""
         self._check(offset, 1)
         length, first = self._data[offset], offset + 1
         if not length:
@@ -189,9 +190,9 @@ class _Reader:
         return self._data[first : first + length].decode("latin-1"), -(-(first + length) // align) * align
 
     def lines(self, offset: int, count: int) -> Iterator[tuple[int, str]]:
-        """So many lines from `offset` on: number and words."""
+        """Yield the number and the text of `count` lines from `offset` on."""
         if count < 0:
-            raise CorpusError(f"{self._name} is damaged: it is to hold {count} lines")
+            raise CorpusError(f"{self._name} is damaged: it claims to have {count} lines")
         for _ in range(count):
             self._check(offset, 4)
             (number,) = struct.unpack_from(">2xh", self._data, offset)
@@ -201,11 +202,11 @@ class _Reader:
     def _check(self, offset: int, size: int) -> None:
         if offset + size > len(self._data):
             where = offset + _DIALOGUE_HEADER_BYTES
-            raise CorpusError(f"{self._name} is damaged: it ends before byte {where + size}, where a line goes on")
+            raise CorpusError(f"{self._name} is damaged: it ends before byte {where + size}, in the middle of a line")
 
 
 def _pieces(line: str) -> Iterator[str]:
-    """A line cut at its commands."""
+    """Yield the parts of a line between its commands."""
     start = at = 0
     while (at := line.find("*", at)) >= 0:
         yield line[start:at]
