@@ -284,9 +284,7 @@ def test_unreadable_lines_and_results_of_earlier_settings_are_listed(tmp_path: P
     (folder / "results.jsonl").write_text("\n".join([json.dumps(head), *lines[1:]]) + "\n")
     text = text_of(folder)
     assert re.search(r"Unreadable: results\.jsonl, line \d+: .*; the line is skipped and stays in the file", text)
-    assert re.search(
-        r"Not shown: \d results of earlier settings in the same file \(rows that the study no longer has: qk", text
-    )
+    assert re.search(r"also holds \d+ results that this study does not ask for: rows qk, patterned@untrained", text)
 
 
 @pytest.mark.parametrize("kept", [(), ("pretrain",), ("probe",), ("time",), ("pretrain", "probe", "floor")])
@@ -315,7 +313,7 @@ def test_a_broken_file_of_maps_costs_the_picture_and_not_the_report(tmp_path: Pa
     folder = fake_study(tmp_path, rows=FEW)
     for maps in folder.glob("steps/*/maps.safetensors"):
         maps.write_bytes(b"broken")
-    assert "does not hold attention maps" in text_of(folder)
+    assert "does not contain attention maps" in text_of(folder)
 
 
 def test_figures_of_rows_that_are_gone_are_taken_away(tmp_path: Path) -> None:
