@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from inattention.analysis.capture import capture
 from inattention.analysis.config import AnalysisConfig
 from inattention.analysis.measures import CATEGORIES, MEASURES
-from inattention.analysis.run import run_analyze, start_of
+from inattention.analysis.run import analyze, start_of
 from inattention.cli import main
 from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.open import open_source
@@ -102,14 +102,11 @@ def test_the_start_of_a_run_is_the_model_that_it_started_from(model: Path, corpu
         assert one.equal(other), name
 
 
-def test_a_model_without_a_run_has_no_before(
-    corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_without_a_run_has_no_before(corpus: Corpus, tmp_path: Path) -> None:
     small_model(attention="patterned").save_pretrained(tmp_path / "model")
-    done = run_analyze(str(tmp_path / "model"), corpus.folder, tmp_path / "out", CONFIG, progress=False)
-    printed = capsys.readouterr().out
-    assert "input dependence of heads: mean 0.00, from 0.00 to 0.00" in printed
-    assert "no maps before pre-training" in printed
+    done = analyze(str(tmp_path / "model"), corpus.folder, tmp_path / "out", CONFIG, progress=False)
+    assert "input dependence of heads: mean 0.00, from 0.00 to 0.00" in done.summary()
+    assert "no maps before pre-training" in done.summary()
     assert done.atlas == tmp_path / "out" / "atlas.html"
     assert not (done.folder / "figures" / "maps-before-after.svg").exists()
 

@@ -49,6 +49,16 @@ def test_what_is_wrong_with_open_audio_keeps_its_own_words(ramp: Path):
         raise RuntimeError("lost\nsync")
 
 
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100])
+def test_resampling_keeps_a_tone_and_its_time(rate: int):
+    old_rate, seconds = 22_050, 0.5
+    old = np.sin(2 * np.pi * 440 * np.arange(int(old_rate * seconds)) / old_rate)
+    new = resample_array(old, old_rate, rate)
+    assert len(new) == pytest.approx(rate * seconds, abs=1)
+    middle = np.arange(rate // 10, rate // 3)
+    np.testing.assert_allclose(new[middle], np.sin(2 * np.pi * 440 * middle / rate), atol=0.01)
+
+
 def test_resampling_to_the_same_rate_changes_nothing():
     wave = np.random.default_rng(0).standard_normal(99)
     assert resample_array(wave, RATE, RATE) is wave
@@ -62,13 +72,3 @@ def test_workers_that_decode_load_neither_pytorch_nor_lhotse():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100])
-def test_resampling_keeps_a_tone_and_its_time(rate: int):
-    own_rate, seconds = 22_050, 0.5
-    old = np.sin(2 * np.pi * 440 * np.arange(int(own_rate * seconds)) / own_rate)
-    new = resample_array(old, own_rate, rate)
-    assert len(new) == pytest.approx(rate * seconds, abs=1)
-    middle = np.arange(rate // 10, rate // 3)
-    np.testing.assert_allclose(new[middle], np.sin(2 * np.pi * 440 * middle / rate), atol=0.01)

@@ -41,7 +41,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 def outcomes(study: Path) -> dict[str, dict]:
-    """What came out of each step, without what depends on the clock."""
+    """Return what came out of each job, without what depends on the clock."""
     found = {}
     for path in sorted((study / "steps").glob("*/outcome.json")):
         if not path.parent.name.startswith("time-"):
@@ -51,7 +51,7 @@ def outcomes(study: Path) -> dict[str, dict]:
 
 
 def owner(lock: Path) -> int | None:
-    """Give the process of a Ray worker that has a file open."""
+    """Return the process of a Ray worker that has a file open; None if there is none."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if not (folder / "cmdline").read_bytes().startswith(b"ray::"):
@@ -64,7 +64,7 @@ def owner(lock: Path) -> int | None:
 
 
 def kill_the_worker_in_mid_run(study: Path, killed: list[int]) -> None:
-    """Wait until a pre-training step has saved a checkpoint, and kill the process that does it."""
+    """Wait until a pre-training has saved a checkpoint, and kill its process."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and not killed:
         for checkpoint in study.glob("steps/pretrain-*/checkpoint.ckpt"):

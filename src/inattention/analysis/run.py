@@ -86,10 +86,8 @@ def default_folder(model: str) -> Path:
     return Path(model) / DEFAULT_FOLDER if Path(model).is_dir() else Path("runs") / f"atlas-{Path(model).name}"
 
 
-def run_analyze(
-    model: str, corpus: Path, out: Path | None, config: AnalysisConfig, *, progress: bool = True
-) -> Analysis:
-    """Analyze an encoder's attention, write all files, and print a summary.
+def analyze(model: str, corpus: Path, out: Path | None, config: AnalysisConfig, *, progress: bool = True) -> Analysis:
+    """Analyze an encoder's attention and write all files.
 
     Args:
         model: folder or hub name of one of our encoders or of a Hugging Face encoder.
@@ -116,7 +114,6 @@ def run_analyze(
     made = Made(model, _label(source), opened.name, record, provenance(), opened.info.get("caveat", ""))
     analysis = Analysis(out or default_folder(model), captured, tuple(notes))
     _write(analysis, drawn, made)
-    print(analysis.summary())
     return analysis
 
 

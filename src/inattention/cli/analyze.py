@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from inattention.cli.options import flat, parse
+
+if TYPE_CHECKING:
+    from inattention.analysis.config import AnalysisConfig
 
 
 def run(arguments: list[str]) -> int:
@@ -33,9 +36,11 @@ def run(arguments: list[str]) -> int:
         settings: flat(AnalysisConfig) = field(default_factory=AnalysisConfig)  # ty: ignore[invalid-type-form]
 
     options = parse(Analyze, "analyze", arguments)
-    from inattention.analysis.run import run_analyze
+    from inattention.analysis.run import analyze
 
-    run_analyze(options.model, options.corpus, options.out, options.settings)
+    if options.derive_maps is not None:
+        check_maps_name(options.derive_maps)
+    print(analyze(options.model, options.corpus, options.out, options.settings).summary())
     study = Path(options.model).absolute().parent
     if options.out is None and (study / "results.jsonl").is_file():
         from inattention.study import store
@@ -43,7 +48,43 @@ def run(arguments: list[str]) -> int:
 
         print(f"the study's report links to it: {write_report(build_report(store.load(study)))}")
     if options.derive_maps is not None:
-        from inattention.conversion.derive import run_derive
-
-        run_derive(options.model, options.corpus, options.derive_maps, options.settings)
+        derive(options.model, options.corpus, options.derive_maps, options.settings)
     return 0
+
+
+def derive(model: str, corpus: Path, out: Path, config: "AnalysisConfig") -> None:
+    """Derive input-independent maps from an encoder's attention, write them, and print their errors.
+
+    Args:
+        model: folder or hub name of an encoder, ours or a Hugging Face one.
+        corpus: folder of a prepared corpus.
+        out: the safetensors file.
+        config: number of utterances (of the training split, and of dev to compare on), their crops, and the seed.
+
+    Raises:
+        ValueError: if the model or the corpus cannot be used, or the file name does not end like a safetensors file.
+    """
+    from inattention.conversion.derive import derive_maps, write_maps
+    from inattention.corpora.core.corpus import open_corpus
+    from inattention.encoders.open import open_source
+
+    check_maps_name(out)
+    derived = derive_maps(
+        open_source(model),
+        open_corpus(corpus),
+        utterances=config.utterances or None,
+        held_out=config.utterances or None,
+        crop_steps=config.crop_steps or None,
+        seed=config.seed,
+        progress=True,
+    )
+    write_maps(derived, out)
+    print(f"{derived.table()}\nmaps: {out}; an encoder starts from them as patterned@init={out}")
+
+
+def check_maps_name(out: Path) -> None:
+    """Raise ValueError if a file of maps has a name that no row could refer to."""
+    from inattention.attention.ops.map_files import SUFFIX, names_file
+
+    if not names_file(str(out)):
+        raise ValueError(f"{out}: the name of a file of maps must end in {SUFFIX}")

@@ -24,11 +24,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from inattention.analysis.config import AnalysisConfig
-from inattention.attention.ops.map_files import SUFFIX, TENSOR, names_file
+from inattention.attention.ops.map_files import TENSOR
 from inattention.conversion.least_squares import least_squares
 from inattention.conversion.moments import Moments, moments_of
-from inattention.corpora.core.corpus import Corpus, open_corpus
+from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.base import MapSource
 from inattention.encoders.crops import (
     SECONDS_BEFORE_PROGRESS,
@@ -39,7 +38,7 @@ from inattention.encoders.crops import (
     crop_batches,
     no_crops,
 )
-from inattention.encoders.open import as_source, open_source
+from inattention.encoders.open import as_source
 from inattention.files import write_bytes
 
 if TYPE_CHECKING:
@@ -181,34 +180,6 @@ def derive_maps(
         raise CropError(f"at least two utterances of dev must have the {steps} frames of a crop; {len(unseen)} have")
     choice, errors = (moments_over(unseen[half::2], "dev") for half in (0, 1))
     return solve(fit, choice, errors, step_seconds=source.step_seconds, progress=progress)
-
-
-def run_derive(model: str, corpus: Path, out: Path, config: AnalysisConfig) -> Derived:
-    """Derive maps, write them, and print their errors: the work of ``inattention analyze --derive-maps``.
-
-    Args:
-        model: folder or hub name of an encoder, ours or a Hugging Face one.
-        corpus: folder of a prepared corpus.
-        out: the file.
-        config: number of utterances (of the training split, and of dev to compare on), their crops, and the seed.
-
-    Raises:
-        ValueError: if the model or the corpus cannot be used, or the file name does not end like a safetensors file.
-    """
-    if not names_file(str(out)):
-        raise ValueError(f"{out}: the name of a file of maps must end in {SUFFIX}")
-    derived = derive_maps(
-        open_source(model),
-        open_corpus(corpus),
-        utterances=config.utterances or None,
-        held_out=config.utterances or None,
-        crop_steps=config.crop_steps or None,
-        seed=config.seed,
-        progress=True,
-    )
-    write_maps(derived, out)
-    print(f"{derived.table()}\nmaps: {out}; an encoder starts from them as patterned@init={out}")
-    return derived
 
 
 def solve(
