@@ -1,4 +1,4 @@
-"""Claims of the benchmarks with their measurements and verdicts."""
+"""Claims about speed and their measurements."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ class Checked:
     """A claim with its measurement.
 
     Attributes:
-        what: the claim.
-        at_most: largest value with which it is met.
-        measured: median; None where nothing could be measured.
-        spread: quartiles, or another note on the measurement.
-        counted: the same by counted operations, where these exist.
+        what: the claim, in words.
+        at_most: the largest value that meets it.
+        measured: the median, or None where nothing could be measured.
+        spread: its quartiles, or another remark.
+        counted: the same by counted operations, where they exist.
     """
 
     what: str
@@ -29,14 +29,14 @@ class Checked:
 
     @property
     def verdict(self) -> str:
-        """Return whether the claim is met."""
+        """Whether the claim is met, in words."""
         if self.measured is None:
             return "not measured"
         return "met" if self.measured <= self.at_most else "NOT met"
 
 
 def table(checked: Sequence[Checked], unit: str) -> str:
-    """Return claims as a text table, with counts of their verdicts."""
+    """Format claims as a table, with counts of the verdicts."""
     cells = [["claim", "at most", unit, "quartiles", "by operations", "verdict"]]
     for it in checked:
         measured = "-" if it.measured is None else f"{it.measured:.3f}"
@@ -47,11 +47,11 @@ def table(checked: Sequence[Checked], unit: str) -> str:
 
 
 def registered(rows: Iterable[str]) -> tuple[str, ...]:
-    """Return the canonical names of rows whose mechanism is registered; others are skipped with a message."""
+    """Return the canonical names of rows whose mechanism is registered; print a note on each other row."""
     known = []
     for row in rows:
         if row.split("@")[0] in mechanisms():
             known.append(parse_row(row).name)
         else:
-            print(f"{row}: skipped, its mechanism is not registered")
+            print(f"{row}: there is no such mechanism here; skipped")
     return tuple(known)

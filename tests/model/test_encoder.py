@@ -98,7 +98,7 @@ def test_positions_are_interleaved_sines_and_cosines():
 
 
 def seen_from(model: AudioTransformer, step: int, valid: Tensor) -> Tensor:
-    """Say which steps of which utterance change one step of the first utterance."""
+    """Return which frames of which utterance change one frame of the first utterance."""
     features = small_input(*valid.shape).requires_grad_()
     output = model(features, valid).last_hidden_state[0, step]
     (output * torch.randn(output.shape, generator=torch.Generator().manual_seed(3))).sum().backward()

@@ -188,14 +188,8 @@ def test_a_voice_that_says_nothing_right_is_left_out(tmp_path, monkeypatch):
 
 
 def test_a_worker_that_dies_is_an_error_and_not_a_hang(tmp_path, monkeypatch):
-    start = Worker._start
-
-    def start_and_kill(self):
-        process = start(self)
-        process.kill()
-        return process
-
-    monkeypatch.setattr(Worker, "_start", start_and_kill)
+    exchange = pool._exchange
+    monkeypatch.setattr(pool, "_exchange", lambda process, job: process.kill() or exchange(process, job))
     with pytest.raises(CorpusError, match=r"the worker process of .* died"):
         prepare(SMALL, tmp_path / "dead", workers=2, progress=False)
     assert not (tmp_path / "dead").exists()
