@@ -131,7 +131,6 @@ def _failure(title: str, error: str, records: Sequence[Record]) -> Failure:
 def _corpus() -> dict[str, Any]:
     return {
         "name": "made-up",
-        "key": "0123456789abcdef",
         "caveat": "MADE UP: these numbers come from a random generator, for a test of the report, and mean nothing.",
         "splits": {
             "train": {"cuts": 180, "hours": 0.2, "speakers": 16},

@@ -136,9 +136,9 @@ def _loss(of: Measurements) -> list[Markup]:
         return [text, Markup(what).format(ends, len(losses))]
     if len(below) == len(losses):
         return [text + Markup(" All trained rows are below it, by their 95 % intervals.")]
-    what = (
-        "{} of {} trained rows {} below it, by their 95 % intervals; no other row is shown to use more than neighbours."
-    )
+    if not below:
+        return [text, Markup("No row is below it, by its 95 % interval: none is shown to use more than neighbours.")]
+    what = "{} of {} trained rows {} below it, by 95 % intervals; the others are not shown to use more than neighbours."
     return [text, Markup(what).format(len(below), len(losses), "is" if len(below) == 1 else "are")]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from inattention.study.comparison import RowComparison
 from inattention.study.planning.config import StudyConfig
@@ -28,7 +28,7 @@ def leaks(config: StudyConfig) -> bool:
 
 def missing_results(results: StudyResults, comparison: RowComparison) -> list[Markup]:
     """Return all that the study asks for and that is missing, and what else its file holds."""
-    return [*_jobs(results), *_counts(comparison), *_speech(results), *_file(results)]
+    return [*_jobs(results), *_counts(results, comparison), *_speech(results), *_file(results)]
 
 
 def _jobs(results: StudyResults) -> Iterator[Markup]:
@@ -41,9 +41,11 @@ def _jobs(results: StudyResults) -> Iterator[Markup]:
             yield Markup("Missing: {}{}").format(what, Markup(" of {}").format(names) if names else "")
 
 
-def _counts(comparison: RowComparison) -> Iterator[Markup]:
-    if comparison.unpaired:
-        rows = listing([code(row) for row in comparison.unpaired])
+def _counts(results: StudyResults, comparison: RowComparison) -> Iterator[Markup]:
+    unpaired = comparison.unpaired
+    if unpaired:
+        every = len(unpaired) == len({row for row, _ in results.probes})
+        rows = Markup("all rows") if every else listing([code(row) for row in unpaired])
         what = "Not measured per utterance: the probes of {} stored no counts per test utterance, so that differences "
         again = "cannot be paired. Run the study again in an empty folder to store them."
         yield Markup(what + again).format(rows)
@@ -67,16 +69,5 @@ def _file(results: StudyResults) -> Iterator[Markup]:
     for problem in results.problems:
         where = f"{problem.path.name}, line {problem.line}"
         yield Markup("Unreadable: {}: {}; the line is skipped and stays in the file").format(where, problem.reason)
-    others = results.others
-    if others:
-        parts = [
-            Markup("{} {}").format(what, listing([code(str(it)) for it in names]))
-            for what, names in (
-                ("rows that the study no longer has:", others.rows),
-                ("seeds that it no longer has:", others.seeds),
-                ("other settings or another corpus of", others.changed),
-            )
-            if names
-        ]
-        of = Markup(" ({})").format(Markup("; ").join(parts)) if parts else ""
-        yield Markup("Not shown: {} of earlier settings in the same file{}").format(counted(others.count, "result"), of)
+    if results.others:
+        yield escape(results.others)

@@ -1,7 +1,7 @@
-"""What the paper reports, to stand beside our numbers: its Table 1 (time) and Table 2 (accuracy).
+"""The paper's results, shown beside ours: its Table 1 (time) and Table 2 (accuracy).
 
 Wu et al. 2021: encoders pre-trained for 500,000 steps on LibriSpeech train-clean-360, timed on the authors' GPU at
-500 steps; the unit and the count behind the times are not stated. Neither the speech nor the machine is ours, so only
+500 frames; the unit of the times and what they count are not stated. Speech and machine differ from ours, so that only
 the order of rows and the ratios of times can be compared.
 """
 
@@ -18,7 +18,7 @@ class PaperRow:
     """One row of the paper's tables.
 
     Attributes:
-        time: at 500 steps, in an unstated unit; None for Mel.
+        time: at 500 frames, in an unstated unit; None for Mel.
         accuracy: by task.
     """
 
@@ -58,7 +58,7 @@ PAPER = {
 
 
 def paper_row(row: str) -> PaperRow | None:
-    """Return the paper's results of a row; None if the paper does not have the row.
+    """Return the paper's results for a row of ours; None where it has none.
 
     >>> paper_row("patterned@logits").accuracy["speaker-frame"], paper_row("patterned")
     (0.9855, None)
