@@ -28,7 +28,7 @@ class Prepare(Protocol):
             config: The reader's settings.
             folder: The folder of the corpus.
             overwrite: Prepare the corpus in any case, and replace one that is in `folder`.
-            workers: Processes; by default one a core. The corpus does not depend on their number.
+            workers: Processes; by default one per core. The corpus does not depend on their number.
             progress: Show a progress bar on stderr.
 
         Raises:

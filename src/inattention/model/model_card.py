@@ -29,7 +29,7 @@ features.times  # time of each frame's centre in seconds
 | its options | {{ options or "defaults" }} |
 | layers | {{ config.layers }}, {{ sharing }} |
 | width, heads, feed-forward | {{ config.width }}, {{ config.heads }}, {{ config.feed_forward }} |
-| input | {{ config.input_size }} numbers a frame: {{ input }} |
+| input | {{ config.input_size }} numbers per frame: {{ input }} |
 | longest input | {{ config.max_length }} frames ({{ longest }} s); longer audio is encoded in overlapping chunks |
 | parameters | {{ parameters }} |
 """

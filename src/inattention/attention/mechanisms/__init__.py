@@ -1,1 +1,1 @@
-"""The attention mechanisms, one a file; `inattention.attention.registry` imports every module of this package."""
+"""The attention mechanisms, one per file; `inattention.attention.registry` imports every module of this package."""

@@ -9,7 +9,7 @@ and, since the products can be taken in any order,
 
     output_i = phi(q_i)' (sum over j of phi(k_j) v_j') / phi(q_i)' (sum over j of phi(k_j)):
 
-two sums over time, of d x d and d numbers a head, serve all queries.
+two sums over time, of d x d and d numbers per head, serve all queries.
 
 elu(x) + 1 is exp(x) below 0 and vanishes for very negative x: a query all of whose features vanish would have an empty
 row. The authors add 1e-6 to the denominator, and rows sum to less than 1; here 1e-6 is added to each feature instead.

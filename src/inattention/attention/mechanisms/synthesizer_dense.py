@@ -92,7 +92,7 @@ class RowNetwork(nn.Module):
     )
 )
 class DenseSynthesizer(AttentionMechanism):
-    """One map an utterance, for all heads, each row made from its own frame.
+    """One map per utterance, for all heads, each row made from its own frame.
 
     >>> attention = DenseSynthesizer(width=8, heads=2, max_length=10)
     >>> hidden, valid = torch.randn(1, 5, 8), torch.ones(1, 5, dtype=torch.bool)

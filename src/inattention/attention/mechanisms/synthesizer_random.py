@@ -1,4 +1,4 @@
-"""`synthesizer-random`: one learned map a head, the same for every input (Tay et al. 2020; paper, section 3.4.2)."""
+"""`synthesizer-random`: one learned map per head, the same for every input (Tay et al. 2020; paper, section 3.4.2)."""
 
 import torch
 from jaxtyping import Float

@@ -54,7 +54,7 @@ def _flops(time: int, width: int, heads: int, *, form: Form = "bumps", floor: fl
         family="toeplitz",
         citation="this project, after You et al. 2020, Hard-Coded Gaussian Attention for Neural Machine Translation",
         options={
-            "form": "'bumps': a Gaussian a head, for input of any length; 'table': free logits, one for each j - i "
+            "form": "'bumps': one Gaussian per head, for input of any length; 'table': free logits, one for each j - i "
             "under max_length, which it needs and which is the longest input",
             "floor": "uniform weight of every key, relative to a Gaussian of height 1",
         },
@@ -68,7 +68,7 @@ def _flops(time: int, width: int, heads: int, *, form: Form = "bumps", floor: fl
     )
 )
 class Toeplitz(FixedMaps):
-    """One Gaussian over j - i a head, or a free function of j - i.
+    """One Gaussian over j - i per head, or a free function of j - i.
 
     The card's `needs_max_length` holds for all options, so a table checks max_length itself and reports it as
     `longest`.

@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 
 @dataclass(frozen=True)
 class Bands:
-    """Banded Toeplitz matrices, one a head.
+    """Banded Toeplitz matrices, one per head.
 
     Attributes:
         taps: (heads, reach): the weight of the key ``lowest + k`` frames after its query.

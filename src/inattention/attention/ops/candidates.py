@@ -4,7 +4,7 @@ Which way is fast depends on how many queries have the same set of candidates:
 
 - `attend_in_halves`: two sets a head, as one hash bit gives. Fused attention over both, with one masked.
 - `attend_in_blocks`: some sets a head. Queries are sorted by set into blocks; one product serves a block.
-- `attend_each`: a set a query. Its keys and values are gathered.
+- `attend_each`: one set per query. Its keys and values are gathered.
 
 A *row* is the place of a (batch, time, head) in a tensor of (batch * time * heads, head_dim), as projections leave it.
 """

@@ -102,7 +102,7 @@ def align_texts(jobs: Sequence[tuple[Path, str]], *, workers: int | None, progre
 
     Args:
         jobs: Audio files, each with what is spoken there.
-        workers: Processes; by default one a core.
+        workers: Processes; by default one per core.
         progress: Show a progress bar on stderr.
 
     Raises:

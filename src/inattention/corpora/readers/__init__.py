@@ -1,1 +1,1 @@
-"""Readers of published corpora and of folders of recordings, one a file or folder."""
+"""Readers of published corpora and of folders of recordings, one per file or folder."""

@@ -13,7 +13,7 @@ _ABSENT = {"-": "not applicable"}
 
 
 def table1_csv(tables: Tables) -> str:
-    """Return Table 1 as CSV: for each row a line a setting, or one line if it was never timed.
+    """Return Table 1 as CSV: for each row one line per setting, or one line if it was never timed.
 
     Times are in seconds. ``*_low`` and ``*_high`` are quartiles over rounds; ``*_ratio_95_low`` and ``_high`` are the
     95 % interval of the ratio to ``qk`` in the same rounds.
@@ -50,7 +50,7 @@ def table1_csv(tables: Tables) -> str:
 
 
 def table2_csv(tables: Tables) -> str:
-    """Return Table 2 as CSV: a line a row; accuracies are fractions."""
+    """Return Table 2 as CSV: one line per row; accuracies are fractions."""
     lines = []
     for row in tables.accuracy:
         line: dict[str, object] = {

@@ -49,7 +49,7 @@ def initialisations(of: Measurements) -> list[Claim]:
         ("patterned", HAND_MADE, "Are hand-made maps better as log-weights or as logits?"),
         ("qk@identity", "qk", "Is query-key attention better from the identity or from its usual initialisation?"),
         ("patterned", "qk@identity", "Are hand-made maps better than query-key attention from the identity?"),
-        ("toeplitz", "qk@identity", "Is one Gaussian a head better than query-key attention from the identity?"),
+        ("toeplitz", "qk@identity", "Is one Gaussian per head better than query-key attention from the identity?"),
     ):
         found = of.by_task([one], [other])
         if found:

@@ -1,4 +1,4 @@
-"""Figure of accuracies: a line a row, with its interval. The same results give the same bytes."""
+"""Figure of accuracies: one line per row, with its interval. The same results give the same bytes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
