@@ -77,4 +77,4 @@ def as_text() -> str:
     widths = [max(len(row[i]) for row in cells) for i in range(len(titles))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     rows = [f"  {row}" for it in data for row in it["rows"]]
-    return "\n".join([*lines, "", "T steps, d features per head, H heads. Variants that rows can name:", *rows])
+    return "\n".join([*lines, "", "T frames, d features per head, H heads. Variants that rows can name:", *rows])
