@@ -9,8 +9,12 @@ import pytest
 from markupsafe import Markup
 
 from inattention.study import store
+from inattention.study.comparison import RowComparison, measured_rows
 from inattention.study.reporting.claims.claim import Claim
+from inattention.study.reporting.claims.judge import judge_claims
+from inattention.study.reporting.measurements import Measurements
 from inattention.study.reporting.report import build_report, write_report
+from inattention.study.reporting.tables import build_tables
 from study.fake import fake_study, put_accuracy, rewrite
 
 HASHING = ("sign-alsh", "xbox", "xbox-qnf", "simple-lsh", "simple-alsh")
@@ -36,9 +40,15 @@ def study_with(folder: Path, accuracy: Accuracy, *, seeds: tuple[int, ...] = (0,
     return rewrite(fake_study(folder, rows=ROWS, seeds=seeds), change)
 
 
+def judged(folder: Path) -> list[Claim]:
+    """The claims of a study, without the figures of its report, which take most of the time."""
+    results = store.load(folder)
+    comparison = RowComparison(measured_rows(results))
+    return judge_claims(Measurements(results, build_tables(results, comparison), comparison))
+
+
 def claims_of(folder: Path) -> dict[str, Claim]:
-    claims = build_report(store.load(folder)).claims
-    return {str(Markup(claim.text).striptags()): claim for claim in claims}
+    return {str(Markup(claim.text).striptags()): claim for claim in judged(folder)}
 
 
 def verdicts(folder: Path) -> dict[str, str | None]:
@@ -185,7 +195,7 @@ def test_memory_is_compared_with_query_key_attention_where_all_layers_were_measu
     found = {}
     for layers in (6, 2):
         folder = fake_study(tmp_path / str(layers), rows=("qk", "patterned@logits"))
-        claims = build_report(store.load(rewrite(folder, change))).claims
+        claims = judged(rewrite(folder, change))
         found[layers] = {claim.text.split("at ")[1]: claim.verdict for claim in claims if "memory" in claim.text}
     own, long = "the study's own size (", "500 frames ("
     assert {name.split("at most")[0]: it for name, it in found[6].items()} == {own: "holds", long: "does not hold"}
