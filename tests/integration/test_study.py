@@ -21,7 +21,7 @@ from inattention.probing.config import ProbeConfig
 from inattention.study.execution.run import run_study
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.plan import make_plan
-from inattention.study.reporting.report import write_report
+from inattention.study.reporting.report import build_report, write_report
 from inattention.study.store import load
 from inattention.timing.config import TimingConfig
 from speech import make_corpus
@@ -48,7 +48,7 @@ def study(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = run_study(replace(SMALL, corpus=corpus.folder), folder, jobs=2, progress=False)
     assert not results.failures
     assert not results.missing
-    assert write_report(folder) == folder / "report.html"
+    assert write_report(build_report(results)) == folder / "report.html"
     return folder
 
 
@@ -111,7 +111,8 @@ def test_a_narrower_study_and_back_loses_nothing_and_redoes_nothing(
     narrow = run_study(replace(config, rows=("qk",)), folder, jobs=1, progress=False)
     assert narrow.pretraining.keys() == {("qk", 0)}
     assert narrow.others.rows
-    assert "patterned@logits" not in write_report(folder).read_text().partition("<body")[2].partition("claims")[0]
+    page = write_report(build_report(narrow)).read_text().partition("<body")[2]
+    assert "patterned@logits" not in page.partition("claims")[0]
     again = run_study(whole.config, folder, jobs=1, progress=False)
     lines = [json.loads(line) for line in (folder / "results.jsonl").read_bytes().removeprefix(before).splitlines()]
     assert {line["kind"] for line in lines} == {"study"}
@@ -167,7 +168,7 @@ def test_a_row_may_have_settings_a_learning_rate_and_seeds_of_its_own(corpus: Co
     model = AudioTransformer.from_pretrained(tmp_path / "none@model.maps=per-layer@training.steps=2-0")
     assert model.config.maps == "per-layer"
     assert {it["row"] for it in lines(tmp_path) if it["kind"] == "time"} == {"none", "qk@identity"}
-    report = write_report(tmp_path).read_text()
+    report = write_report(build_report(results)).read_text()
     assert "Not there:" not in report
     assert "one seed" in report
 
@@ -177,7 +178,7 @@ def test_a_study_that_is_not_timed_has_all_else_and_lacks_nothing(corpus: Corpus
     results = run_study(config, tmp_path, jobs=1, progress=False)
     assert not results.failures
     assert {line["kind"] for line in lines(tmp_path)} == {"study", "floor", "pretrain", "probe"}
-    assert "Not there" not in write_report(tmp_path).read_text()
+    assert "Not there" not in write_report(build_report(results)).read_text()
 
 
 def test_one_failed_row_costs_no_other_and_says_so(corpus: Corpus, tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_one_failed_row_costs_no_other_and_says_so(corpus: Corpus, tmp_path: Pat
     assert {failure.job.title for failure in results.failures} == {"pretrain uniform-0", "probe uniform-0"}
     assert load(tmp_path).failures == results.failures
     assert ("mel", 0) in results.probes
-    assert "uniform" in write_report(tmp_path).read_text()
+    assert "uniform" in write_report(build_report(results)).read_text()
     (tmp_path / job.id.folder).unlink()
     assert not run_study(config, tmp_path, jobs=1, progress=False).failures
 
