@@ -42,7 +42,7 @@ class Options:
     """Measure encoders side by side, and check the claims about their speed.
 
     Attributes:
-        rows: rows to measure beside qk and none.
+        rows: rows to measure in addition to qk and none.
         lengths: frames of an utterance; training is measured up to 1000 only.
         batched: measure patterned at 500 frames in batches of 8 too.
         threads: threads of PyTorch.
@@ -109,7 +109,7 @@ def check(
     if one and other:
         found = ratio_quartiles(one.round_seconds, other.round_seconds)
         yield Checked(
-            f"{row} / {against}, {mode}, {length} steps, batch {batch}",
+            f"{row} / {against}, {mode}, {length} frames, batch {batch}",
             at_most,
             found.median,
             f"{found.low:.3f}-{found.high:.3f}",

@@ -82,7 +82,7 @@ def exponent_claims(exponents: Sequence[MixingExponent]) -> list[Checked]:
         row = parse_row(it.row)
         at_most = AT_MOST.get(card(row.mechanism).family)
         if at_most and not row.options:
-            what = f"time of {it.row}, {it.lengths[0]} to {it.lengths[-1]} steps"
+            what = f"time of {it.row}, {it.lengths[0]} to {it.lengths[-1]} frames"
             spread = f"{it.exponent_low:.2f}-{it.exponent_high:.2f}"
             checked.append(
                 Checked(what, at_most, it.exponent, spread, "-" if it.theory is None else f"{it.theory:.2f}")
@@ -103,7 +103,7 @@ def memory_claims(row: Row, length: int, config: TimingConfig) -> list[Checked]:
         peak = peak_bytes(task)
         found.append(
             Checked(
-                f"memory of {row.name}, {mode}, {length} steps", MEMORY_AT_MOST, peak / whole, f"{peak / 1e6:.0f} MB"
+                f"memory of {row.name}, {mode}, {length} frames", MEMORY_AT_MOST, peak / whole, f"{peak / 1e6:.0f} MB"
             )
         )
     return found

@@ -1,4 +1,4 @@
-"""Speech transformers whose attention does not look at its input.
+"""Speech transformers with input-independent attention.
 
 The front doors are attributes of this package; each is imported when it is first used, so that `import inattention`
 and the command line's `--help` stay quick.

@@ -126,7 +126,7 @@ def test_every_setting_has_an_effect(name: str):
         (torch.cat([torch.ones(RATE), torch.tensor([float("nan")])]), "NaN or infinite"),
         (torch.cat([torch.ones(RATE), torch.tensor([float("inf")])]), "NaN or infinite"),
         (1e25 * torch.randn(RATE), "absurdly large"),
-        (torch.randn(399), "too short: 0.0249 s make no step of 0.0375 s"),
+        (torch.randn(399), "too short: 0.0249 s make no frame of 0.0375 s"),
     ],
     ids=["empty", "silent", "constant", "nan", "infinite", "huge", "short"],
 )

@@ -81,7 +81,7 @@ def test_a_measured_exponent_records_its_lengths_and_times() -> None:
 
 
 def test_lengths_whose_maps_do_not_fit_the_memory_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    pages = exponents.MAPS_AT_ONCE * 4 * SIZES.heads * 48**2 / 4096  # room for maps of 48 steps
+    pages = exponents.MAPS_AT_ONCE * 4 * SIZES.heads * 48**2 / 4096  # room for maps of 48 frames
     monkeypatch.setattr("os.sysconf", {"SC_AVPHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}.__getitem__)
     assert [fits(parse_row(row), 64, SIZES) for row in ("patterned", "qk", "none")] == [False, True, True]
     assert fits(parse_row("patterned"), 32, SIZES)

@@ -1,4 +1,4 @@
-"""Settings of an analysis: the flags of the command line, recorded beside the results."""
+"""Settings of an analysis: the flags of the command line, recorded with the results."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -185,7 +185,7 @@ class AttentionMechanism(nn.Module):
         return self.max_length if self.card.needs_max_length else None
 
     def auxiliary_loss(self) -> Float[Tensor, ""] | None:
-        """Return what training should minimise beside its own loss, such as a price on spans; None for nothing."""
+        """Return a term that training adds to its loss, such as a penalty on spans; None for nothing."""
         return None
 
     @contextmanager

@@ -85,5 +85,5 @@ class FeatureConfig:
 
     @property
     def first_center_seconds(self) -> float:
-        """Centre of the first encoder frame: log-mel frame k is centred at k hops, and a stack amid its frames."""
+        """Centre of the first encoder frame: a stack of log-mel frames, frame k at k hops, is centred in its middle."""
         return self.hop_seconds * (self.stack - 1) / 2

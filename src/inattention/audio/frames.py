@@ -82,7 +82,7 @@ def features(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Floa
     steps = steps_of(log_mel(waveform, config), config)
     if not len(steps):
         raise ValueError(
-            f"the audio is too short: {len(waveform) / config.sampling_rate:.4f} s make no step of "
+            f"the audio is too short: {len(waveform) / config.sampling_rate:.4f} s make no frame of "
             f"{config.step_seconds:g} s"
         )
     return steps

@@ -13,11 +13,11 @@ from inattention.cli.options import complain
 from inattention.text import nearest
 
 EXAMPLES = """examples:
-  inattention study --preset smoke                       the whole study in minutes, from nothing to report.html
-  inattention study --preset laptop --only qk patterned  two rows of a longer one
+  inattention study --preset smoke                       a small study in minutes, on synthetic speech
+  inattention study --preset laptop --only qk patterned  two rows of a longer study
   inattention compare results/queen results/queen-leak   the same rows, with and without a leak
-  inattention mechanisms                                 what can be compared
-  inattention mechanisms --draw masks.png                what each of them looks at, in one picture
+  inattention mechanisms                                 list the mechanisms
+  inattention mechanisms --draw maps.png                 the attention maps of each, in one picture
   inattention corpus prepare espeak --hours 1 --voices 40 --out corpora/espeak
   inattention pretrain --corpus corpora/espeak --row patterned --out runs/mine
   inattention probe runs/mine --corpus corpora/espeak
@@ -80,6 +80,6 @@ def _help() -> str:
     lines = "\n".join(f"  {name:<12} {(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items())
     return (
         "usage: inattention COMMAND [--help] ...\n\n"
-        "Speech transformers whose attention does not look at its input.\n\n"
+        "Speech transformers with input-independent attention.\n\n"
         f"commands:\n{lines}\n\n{EXAMPLES}"
     )

@@ -36,13 +36,13 @@ def prepare(arguments: list[str]) -> int:
     from inattention.corpora.registry import CORPORA
 
     if not arguments or arguments[0] not in CORPORA:
-        return complain("corpus", f"which corpus?{nearest(arguments[0] if arguments else '', CORPORA)}")
+        return complain("corpus", f"name a kind of corpus{nearest(arguments[0] if arguments else '', CORPORA)}")
     name, *flags = arguments
     config_class = CORPORA[name].config_class()
 
     @dataclass(frozen=True, kw_only=True)
     class Prepare:
-        """Prepare a corpus: speech, speakers, phones and splits in one folder that can be moved.
+        """Prepare a corpus: a folder with utterances, speakers, phones and splits.
 
         Attributes:
             out: output folder; default: corpora/NAME.

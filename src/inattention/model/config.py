@@ -24,7 +24,7 @@ class AudioTransformerConfig:
         feed_forward: width inside the feed-forward part of a layer.
         share_layers: one set of values, output and feed-forward weights serves all layers (ALBERT).
         maps: whether the mechanism is one for all layers or one per layer.
-        max_length: the longest input in frames that the model is trained on; `extract` takes longer in chunks.
+        max_length: the longest input in frames that the model is trained on; longer inputs are extracted in chunks.
         dropout: on the embedded input and on what each half of a layer adds.
         norm_epsilon: of the layer norms.
         features: how a waveform becomes the model's input.

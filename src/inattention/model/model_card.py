@@ -25,7 +25,7 @@ features.times  # time of each frame's centre in seconds
 
 | | |
 |---|---|
-| attention | {{ card.label }}, {{ card.citation }}{{ "; does not look at its input" if card.input_independent }} |
+| attention | {{ card.label }}, {{ card.citation }}{{ "; input-independent" if card.input_independent }} |
 | its options | {{ options or "defaults" }} |
 | layers | {{ config.layers }}, {{ sharing }} |
 | width, heads, feed-forward | {{ config.width }}, {{ config.heads }}, {{ config.feed_forward }} |

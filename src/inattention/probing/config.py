@@ -28,7 +28,7 @@ class ProbeConfig:
         utterance_patience: the same for the probe of utterances, whose epochs are short.
         learning_rate: of Adam, constant.
         averaging: decay per batch of the running average of the weights, which is what is scored; 0 scores the weights
-            themselves, as the study did.
+            themselves, as the paper did.
         step_batch_size: frames per batch.
         utterance_batch_size: utterances per batch of the probe of utterances.
         hidden_width: of the hidden layers.

@@ -88,7 +88,7 @@ def test_command_prints_both_tables_and_says_what_is_wrong(tmp_path: Path, capsy
     assert main(["compare", str(one), "--against", "qk"]) == 0
     assert "Difference from `qk`" in capsys.readouterr().out
     for words, why in (
-        ([str(one)], "one study alone cannot be compared"),
+        ([str(one)], "a comparison needs two studies"),
         ([str(one), str(one)], "named twice"),
         ([str(one), str(tmp_path / "nowhere")], "run the study first"),
         ([str(one), "--against", "qq"], "no study has a row 'qq'; there are mel, qk"),

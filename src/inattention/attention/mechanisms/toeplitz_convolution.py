@@ -1,4 +1,4 @@
-"""`toeplitz-convolution`: Gaussians over j - i in each head, and a depthwise convolution of the values beside them.
+"""`toeplitz-convolution`: Gaussians over j - i in each head, and a parallel depthwise convolution of the values.
 
     output_i = sum over j of A(i, j) v_j  +  sum over |k| <= reach of c_k * v_{i+k}
 

@@ -59,7 +59,7 @@ def json_lines(path: Path) -> Iterator[Any]:
     """Read a file of JSON lines, compressed or not.
 
     Raises:
-        CorpusError: It cannot be read, or is cut off or damaged; the message tells after how many lines.
+        CorpusError: It cannot be read, or is cut off or damaged; the message has the number of lines read.
     """
     number = 0
     try:

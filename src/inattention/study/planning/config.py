@@ -32,7 +32,7 @@ class StudyConfig:
             alone; all rows if empty.
         learning_rates: ``NAME=RATE`` for rows, mechanisms or families with a learning rate of their own, such as
             ``hashing=5e-4``; the most specific name counts.
-        corpus: the folder of a prepared corpus; without one, espeak is prepared as ``espeak`` says.
+        corpus: the folder of a prepared corpus; if none is given, espeak is prepared with the ``espeak`` settings.
         espeak: the embedded corpus.
         model: the encoder; each row puts in its own attention.
         training: the pre-training.

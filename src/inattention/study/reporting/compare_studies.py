@@ -74,7 +74,7 @@ def compare_studies(
         ResultsError: if a study's results are missing or cannot be used.
     """
     if len(folders) < 2 and against is None:
-        raise ValueError("one study alone cannot be compared: name another, or a row with --against ROW")
+        raise ValueError("a comparison needs two studies, or one study and a row: --against ROW")
     loaded = {name: store.load(folder) for name, folder in _named(folders).items()}
     comparison = RowComparison([row for name, results in loaded.items() for row in measured_rows(results, name)])
     studies = [_Study(name, results, _tables(results)) for name, results in loaded.items()]
