@@ -51,22 +51,20 @@ def test_version_is_told() -> None:
         (["study", "--preset", "smok"], "choose from smoke, short, laptop, paper"),
         (["study", "--only", "patternd", "--out", "study"], "perhaps 'patterned'"),
         (["study", "--only", "qk@identiy", "--out", "study"], "perhaps 'identity'"),
+        (["study", "--repeated", "qk@identiy", "--out", "study"], "perhaps 'identity'"),
+        (["study", "--learning-rates", "qk=fast", "--out", "study"], "NAME=RATE"),
         (["corpus", "show", "nowhere"], "inattention corpus prepare espeak"),
         (["pretrain", "--corpus", "nowhere", "--out", "run"], "no prepared corpus"),
         (["probe", "nowhere", "--corpus", "nowhere"], "no prepared corpus"),
     ],
 )
 def test_a_mistake_gets_one_clear_line(words: list[str], says: str, tmp_path: Path) -> None:
-    if "--only" in words:
-        from speech import make_corpus
-
-        make_corpus(tmp_path / "tones", {"train": 4, "dev": 2, "test": 2})
-        words = [*words, "--corpus", "tones"]
     done = inattention(*words, cwd=tmp_path)
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 3
+    assert not list(tmp_path.iterdir())  # a refused command leaves nothing
 
 
 def test_a_mistyped_flag_is_answered_with_the_nearest() -> None:

@@ -20,7 +20,7 @@ from inattention.pretraining.config import PretrainingConfig
 from inattention.probing.config import ProbeConfig
 from inattention.study.execution.run import run_study
 from inattention.study.planning.config import StudyConfig
-from inattention.study.planning.plan import make_plan
+from inattention.study.planning.plan import make_plan, parse_config
 from inattention.study.reporting.report import build_report, write_report
 from inattention.study.store import load
 from inattention.timing.config import TimingConfig
@@ -183,7 +183,7 @@ def test_a_study_that_is_not_timed_has_all_else_and_lacks_nothing(corpus: Corpus
 
 def test_one_failed_row_costs_no_other_and_says_so(corpus: Corpus, tmp_path: Path) -> None:
     config = replace(SMALL, corpus=corpus.folder, rows=("mel", "uniform"))
-    job = next(job for job in make_plan(config, corpus).jobs if job.id.kind == "pretrain")
+    job = next(job for job in make_plan(parse_config(config), corpus).jobs if job.id.kind == "pretrain")
     (tmp_path / "steps").mkdir()
     (tmp_path / job.id.folder).write_text("a file where a folder should be")
     results = run_study(config, tmp_path, jobs=1, progress=False)

@@ -20,7 +20,7 @@ from inattention.study.execution.executors import make_executor
 from inattention.study.execution.jobs import run_job
 from inattention.study.execution.run import run_study
 from inattention.study.planning.config import StudyConfig
-from inattention.study.planning.plan import make_plan
+from inattention.study.planning.plan import make_plan, parse_config
 from inattention.timing.config import TimingConfig
 from speech import make_corpus
 
@@ -95,7 +95,7 @@ def test_a_study_on_ray_ends_as_a_local_one_though_a_worker_is_killed(
     assert len(killed) == 1
     (step,) = (tmp_path / "ray" / "steps").glob("pretrain-*")
     assert len(list((step / "logs" / "csv").iterdir())) == 2  # each start has a log of its own
-    for job in make_plan(config, corpus).jobs:
+    for job in make_plan(parse_config(config), corpus).jobs:
         if job.id.kind != "time":
             run_job(job, tmp_path / "local", job.needs.folder if job.needs else None)
     assert outcomes(tmp_path / "ray") == outcomes(tmp_path / "local")
@@ -107,13 +107,13 @@ def test_a_study_on_ray_ends_as_a_local_one_though_a_worker_is_killed(
 
 def test_an_executor_that_is_not_there_is_said_to_be(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(ExecutorError, match="choose local or ray"):
-        make_executor("slurm", make_plan(SMALL, corpus), tmp_path)
+        make_executor("slurm", make_plan(parse_config(SMALL), corpus), tmp_path)
 
 
 def test_without_ray_the_extra_is_named(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ExecutorError, match=r"pip install 'inattention\[cluster\]'"):
-        make_executor("ray", make_plan(SMALL, corpus), tmp_path)
+        make_executor("ray", make_plan(parse_config(SMALL), corpus), tmp_path)
 
 
 def test_two_studies_in_one_folder_are_refused(corpus: Corpus, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from inattention.corpora.core.corpus import Corpus
 from inattention.study.execution.run import jobs_to_do
 from inattention.study.header import Provenance, StudyHeader
-from inattention.study.planning.plan import make_plan
+from inattention.study.planning.plan import make_plan, parse_config
 from inattention.study.planning.rows import file_name
 from inattention.study.store import RESULTS, Store, load
 
@@ -46,7 +46,7 @@ def test_every_result_that_was_ever_kept_is_shown(name: str) -> None:
 def test_a_study_run_again_with_the_same_settings_has_nothing_to_train_or_probe(name: str, tmp_path: Path) -> None:
     folder = copy(name, tmp_path)
     results = load(folder)
-    plan, store = make_plan(results.config, corpus_of(folder)), Store(folder)
+    plan, store = make_plan(parse_config(results.config), corpus_of(folder)), Store(folder)
     assert {job.id.kind for job in jobs_to_do(plan, store)} <= {"time"}  # which hold for one machine
     before = (folder / RESULTS).read_bytes()
     store.begin(StudyHeader.of(plan, results.preset, Provenance()))
@@ -57,7 +57,7 @@ def test_a_study_run_again_with_the_same_settings_has_nothing_to_train_or_probe(
 def test_probes_with_other_settings_need_the_models_again_and_lose_nothing(tmp_path: Path) -> None:
     folder = copy("espeak", tmp_path)
     config = load(folder).config
-    plan = make_plan(replace(config, probes=replace(config.probes, epochs=3)), corpus_of(folder))
+    plan = make_plan(parse_config(replace(config, probes=replace(config.probes, epochs=3))), corpus_of(folder))
     store = Store(folder)
     todo = [job.id.kind for job in jobs_to_do(plan, store)]
     assert todo.count("pretrain") == len(load(folder).pretraining)
@@ -75,13 +75,13 @@ def test_models_in_folders_of_earlier_versions_are_used(tmp_path: Path) -> None:
         place.mkdir(parents=True)
         (place / "model.safetensors").touch()
     config = replace(results.config, probes=replace(results.config.probes, epochs=3))
-    plan = make_plan(config, corpus_of(folder))
+    plan = make_plan(parse_config(config), corpus_of(folder))
     assert {job.id.kind for job in jobs_to_do(plan, Store(folder))} == {"probe"}
 
 
 def test_results_of_before_0_2_0_are_shown_and_not_mixed_with_those_of_today(tmp_path: Path) -> None:
     folder = copy("short", tmp_path)
-    plan, store = make_plan(load(folder).config, corpus_of(folder)), Store(folder)
+    plan, store = make_plan(parse_config(load(folder).config), corpus_of(folder)), Store(folder)
     todo = [job.id.kind for job in jobs_to_do(plan, store)]
     assert todo.count("pretrain") == len(load(folder).pretraining)  # the order of batches was another
 
@@ -124,10 +124,10 @@ def test_the_narrower_study_that_lost_rows_loses_none(tmp_path: Path) -> None:
     shutil.copy(KEPT / "smoke" / RESULTS, folder)
     whole = load(folder)
     store = Store(folder)
-    plan = make_plan(replace(whole.config, rows=("qk",)), corpus_of(folder))
+    plan = make_plan(parse_config(replace(whole.config, rows=("qk",))), corpus_of(folder))
     store.begin(StudyHeader.of(plan, "smoke", Provenance()))
     assert set(load(folder).others.rows) == {row.name for row in whole.rows} - {"qk"}
-    again = make_plan(whole.config, corpus_of(folder))
+    again = make_plan(parse_config(whole.config), corpus_of(folder))
     Store(folder).begin(StudyHeader.of(again, "smoke", Provenance()))
     assert load(folder).pretraining.keys() == whole.pretraining.keys()
     assert load(folder).probes.keys() == whole.probes.keys()

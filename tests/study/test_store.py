@@ -11,7 +11,7 @@ from inattention.corpora.core.corpus import Corpus
 from inattention.study.execution.run import jobs_to_do
 from inattention.study.header import Provenance, StudyHeader
 from inattention.study.planning.config import StudyConfig
-from inattention.study.planning.plan import JobId, Plan, make_plan
+from inattention.study.planning.plan import JobId, Plan, make_plan, parse_config
 from inattention.study.records import BaselineRecord, Failure
 from inattention.study.store import RESULTS, ResultsError, Store, load
 from study.fake import fake_study
@@ -28,7 +28,7 @@ def appended(tmp_path: Path, line: str) -> Path:
 
 
 def begun(folder: Path, config: StudyConfig, corpus: Corpus = CORPUS, preset: str = "") -> tuple[Store, Plan]:
-    plan, store = make_plan(config, corpus), Store(folder)
+    plan, store = make_plan(parse_config(config), corpus), Store(folder)
     store.begin(StudyHeader.of(plan, preset, Provenance()))
     return store, plan
 
@@ -241,7 +241,7 @@ def test_what_else_a_file_holds_is_summed_up(tmp_path: Path) -> None:
 
 def test_rows_that_mean_the_same_share_results_under_their_own_names(tmp_path: Path) -> None:
     steps = SMALL.training.steps
-    plan = make_plan(replace(SMALL, rows=("none", f"none@training.steps={steps}")), CORPUS)
+    plan = make_plan(parse_config(replace(SMALL, rows=("none", f"none@training.steps={steps}"))), CORPUS)
     first, second = [job.id for job in plan.jobs if job.id.kind == "pretrain"]
     assert first.fingerprint == second.fingerprint
     folder = fake_study(tmp_path, rows=("none",), seeds=(0,))

@@ -10,7 +10,7 @@ from inattention.study.execution.executor import Ended
 from inattention.study.execution.scheduler import FractionDone, run_jobs
 from inattention.study.header import Provenance, StudyHeader
 from inattention.study.planning.config import StudyConfig
-from inattention.study.planning.plan import Job, Plan, make_plan
+from inattention.study.planning.plan import Job, Plan, make_plan, parse_config
 from inattention.study.records import BaselineRecord
 from inattention.study.store import Store
 
@@ -46,7 +46,7 @@ class MadeUp:
 
 
 def study(folder: Path, *rows: str) -> tuple[Plan, Store]:
-    plan, store = make_plan(StudyConfig(rows=rows, timed=False), CORPUS), Store(folder)
+    plan, store = make_plan(parse_config(StudyConfig(rows=rows, timed=False)), CORPUS), Store(folder)
     store.begin(StudyHeader.of(plan, "", Provenance()))
     return plan, store
 
@@ -109,7 +109,9 @@ def test_a_job_whose_model_was_trained_before_starts_at_once(tmp_path: Path) -> 
 
 def test_progress_of_a_training_is_read_from_the_end_of_its_curve_when_it_has_grown(tmp_path: Path) -> None:
     job = next(
-        job for job in make_plan(StudyConfig(rows=("qk",), timed=False), CORPUS).jobs if job.id.kind == "pretrain"
+        job
+        for job in make_plan(parse_config(StudyConfig(rows=("qk",), timed=False)), CORPUS).jobs
+        if job.id.kind == "pretrain"
     )
     assert job.run is not None
     done, curve = FractionDone(tmp_path), tmp_path / job.id.folder / "curve.jsonl"

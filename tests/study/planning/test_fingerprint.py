@@ -16,7 +16,7 @@ from inattention.probing.config import ProbeConfig
 from inattention.study.planning import fingerprint as module
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.fingerprint import NAMES, NOT_HASHED, fingerprint, mechanism_meaning, settings
-from inattention.study.planning.plan import make_plan
+from inattention.study.planning.plan import make_plan, parse_config
 from inattention.timing.config import TimingConfig
 
 CORPUS = Corpus(Path("nowhere"), {"name": "made-up", "key": "0123456789abcdef"})
@@ -24,12 +24,12 @@ CONFIG = StudyConfig(rows=("mel", "qk", "patterned@logits", "none@untrained"), t
 
 
 def prints(config: StudyConfig, kind: str = "", corpus: Corpus = CORPUS) -> set[str]:
-    return {job.id.fingerprint for job in make_plan(config, corpus).jobs if kind in ("", job.id.kind)}
+    return {job.id.fingerprint for job in make_plan(parse_config(config), corpus).jobs if kind in ("", job.id.kind)}
 
 
 def test_known_results_are_found_by_later_versions() -> None:
     """If this fails, read the rules in `fingerprint.py`: only a raised revision may change these."""
-    found = {job.id.title: job.id.fingerprint for job in make_plan(CONFIG, CORPUS).jobs}
+    found = {job.id.title: job.id.fingerprint for job in make_plan(parse_config(CONFIG), CORPUS).jobs}
     assert found == {
         "baseline": "cf0b52f3f144",
         "probe mel-0": "46272da74e38",
@@ -120,7 +120,7 @@ def test_a_file_counts_by_its_content(tmp_path: Path) -> None:
     first = written(0)
     assert written(0) == first
     assert not written(1) & first
-    assert all(job.id.folder.count("/") == 1 for job in make_plan(config, CORPUS).jobs)
+    assert all(job.id.folder.count("/") == 1 for job in make_plan(parse_config(config), CORPUS).jobs)
     path.unlink()
     with pytest.raises(ValueError, match=r"maps\.safetensors"):
         prints(config)

@@ -8,7 +8,7 @@ import pytest
 from inattention.corpora.core.corpus import Corpus
 from inattention.study.planning import rows as rows_module
 from inattention.study.planning.config import StudyConfig
-from inattention.study.planning.plan import JobId, make_plan
+from inattention.study.planning.plan import JobId, make_plan, parse_config
 from inattention.study.planning.presets import PRESETS, preset
 from inattention.study.planning.rows import StudyRow, parse_study_row
 
@@ -24,7 +24,7 @@ def test_each_row_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(rows_module, "parse_study_row", counted)
     config = preset("laptop")
-    plan = make_plan(config, CORPUS)
+    plan = make_plan(parse_config(config), CORPUS)
     rates = [text.rpartition("=")[0] for text in config.learning_rates]
     assert texts == [*config.rows, *config.repeated, *rates]
     assert [row.name for row in plan.rows] == list(config.rows)
@@ -32,7 +32,7 @@ def test_each_row_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_job_carries_what_running_it_takes() -> None:
     config = replace(preset("laptop"), rows=("mel-no-cmvn", "qk@identity"), seeds=(0, 1), repeated=("qk@identity",))
-    plan = make_plan(config, CORPUS)
+    plan = make_plan(parse_config(config), CORPUS)
     assert [job.id.title for job in plan.jobs] == [
         "baseline", "probe mel-no-cmvn-0", "pretrain qk@identity-0", "probe qk@identity-0", "pretrain qk@identity-1",
         "probe qk@identity-1", "time qk@identity",
@@ -72,7 +72,7 @@ def test_folders_keep_the_names_that_earlier_versions_wrote() -> None:
 )
 def test_what_cannot_be_planned_is_refused(wrong: dict, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        make_plan(replace(StudyConfig(rows=("none",)), **wrong), CORPUS)
+        make_plan(parse_config(replace(StudyConfig(rows=("none",)), **wrong)), CORPUS)
 
 
 def test_settings_survive_the_results_file() -> None:

@@ -25,7 +25,7 @@ from inattention.study.execution.jobs import measure_times
 from inattention.study.execution.scheduler import reason, run_jobs
 from inattention.study.header import Provenance, StudyHeader
 from inattention.study.planning.config import StudyConfig
-from inattention.study.planning.plan import MODEL, Job, Plan, make_plan
+from inattention.study.planning.plan import MODEL, Job, Plan, make_plan, parse_config
 from inattention.study.records import Failure
 from inattention.study.results import StudyResults
 from inattention.study.store import Store
@@ -56,10 +56,11 @@ def run_study(
     Raises:
         ValueError: if the corpus or a row cannot be used, another study is running in the folder, or Ray is missing.
     """
+    parsed = parse_config(config)
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with folder_lock(folder):
-        plan = make_plan(config, open_study_corpus(config, folder, progress=progress))
+        plan = make_plan(parsed, open_study_corpus(config, folder, progress=progress))
         made_with = provenance()
         write_json(folder / SETTINGS, {"preset": preset, "config": config.to_dict(), "provenance": made_with})
         store = Store(folder)

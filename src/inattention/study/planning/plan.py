@@ -128,12 +128,23 @@ class Plan:
     jobs: tuple[Job, ...]
 
 
-def make_plan(config: StudyConfig, corpus: Corpus) -> Plan:
-    """Plan a study.
+@dataclass(frozen=True)
+class ParsedConfig:
+    """A study's settings with everything in them that is text parsed.
 
-    Args:
-        config: the study's settings.
-        corpus: the study's corpus.
+    Attributes:
+        config: the settings; rows and repeated rows under their canonical names.
+        rows: its rows, in the order asked for.
+        rates: learning rates of rows, mechanisms and families.
+    """
+
+    config: StudyConfig
+    rows: tuple[StudyRow, ...]
+    rates: Mapping[str, float]
+
+
+def parse_config(config: StudyConfig) -> ParsedConfig:
+    """Parse a study's rows and learning rates, before time is spent on a corpus.
 
     Raises:
         ValueError: for a row that does not exist or cannot be built at this size, or a learning rate or repetition for
@@ -142,11 +153,27 @@ def make_plan(config: StudyConfig, corpus: Corpus) -> Plan:
     rows = parse_rows(config.rows)
     repeated = tuple(row.name for row in parse_rows(config.repeated))
     config = replace(config, rows=tuple(row.name for row in rows), repeated=repeated)
-    planner = Planner(config, corpus, rows, parse_rates(config.learning_rates))
     for row in rows:
         if not row.is_features:
-            planner.check(row)
-    return Plan(config, corpus, rows, tuple(planner.jobs()))
+            model = model_of(row, config)
+            attention.build(
+                model.attention,
+                width=model.width,
+                heads=model.heads,
+                max_length=model.max_length,
+                **model.attention_options,
+            )
+    return ParsedConfig(config, rows, parse_rates(config.learning_rates))
+
+
+def make_plan(parsed: ParsedConfig, corpus: Corpus) -> Plan:
+    """Plan a study on a corpus.
+
+    Raises:
+        ValueError: if a file that a row starts from cannot be read.
+    """
+    planner = Planner(parsed.config, corpus, parsed.rows, parsed.rates)
+    return Plan(parsed.config, corpus, parsed.rows, tuple(planner.jobs()))
 
 
 class Planner:
@@ -177,21 +204,6 @@ class Planner:
         self._rates = rates
         self._machine = on or (machine(config.timing.device, config.timing.threads) if config.timed else {})
         self._revisions = revisions or {}
-
-    def check(self, row: StudyRow) -> None:
-        """Raise if a row's attention cannot be built, before hours are spent.
-
-        Raises:
-            ValueError: with the reason.
-        """
-        model = model_of(row, self.config)
-        attention.build(
-            model.attention,
-            width=model.width,
-            heads=model.heads,
-            max_length=model.max_length,
-            **model.attention_options,
-        )
 
     def jobs(self) -> list[Job]:
         """Return all jobs, each after the job that it needs.

@@ -72,6 +72,8 @@ def _maps_of(row: StudyRow, results: StudyResults) -> LearnedMaps:
         return LearnedMaps(row, missing="missing: the job that stores them was not run, or failed")
     try:
         before, after = load_maps(results.path(run.maps))
+    except FileNotFoundError:
+        return LearnedMaps(row, missing="missing: the file of its maps is not in the study's folder")
     except (OSError, ValueError) as error:
         return LearnedMaps(row, missing=f"missing: {error}")
     layers = list(zip(before, after, strict=True))
