@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from inattention.comparison import Difference, Interval, PairedBootstrap, UtteranceCounts
+from inattention.comparison.simulation import TASK, Simulation
 
 IDS = tuple(f"utterance-{index:03}" for index in range(80))
 TASKS = ("phones", "speakers")
@@ -178,3 +179,36 @@ def test_reports_how_many_seeds_would_decide():
 def test_counts_that_make_no_sense_are_refused(fields: Any, message: str):
     with pytest.raises(ValueError, match=message):
         UtteranceCounts(*fields)
+
+
+def test_features_with_two_seeds_borrow_from_each_other_or_else_from_trained_rows():
+    rates = studies(mel=[0.46, 0.54], one=[0.60, 0.62], other=[0.58, 0.57])
+
+    def of_mel(counts: dict[tuple[str, int], dict[str, UtteranceCounts]]) -> float:
+        return width(accuracy(PairedBootstrap(counts, deterministic={"mel", "linear", "untrained"}), "mel", "phones"))
+
+    alone = of_mel({key: it for key, it in rates.items() if key[0] == "mel"})
+    with_trained = of_mel(rates)
+    with_features = of_mel(studies(mel=[0.46, 0.54], linear=[0.52, 0.52], untrained=[0.48, 0.47]))
+    assert with_trained < 0.6 * alone
+    assert with_features < 0.6 * alone
+
+
+def test_a_pool_without_training_does_not_limit_the_freedom_of_trained_rows():
+    rates = studies(one=[0.60, 0.62], other=[0.55, 0.57], third=[0.50, 0.53], mel=[0.40, 0.40], linear=[0.41, 0.41])
+    compare = PairedBootstrap(rates, deterministic={"mel", "linear"})
+    found = difference(compare, ["one"], ["mel"], ["phones"])
+    apart = math.hypot(width(accuracy(compare, "one", "phones")), width(accuracy(compare, "mel", "phones")))
+    assert width(found) < apart
+
+
+def test_features_with_two_seeds_are_covered_like_trained_rows():
+    deviations = (0.004, 0.02, 0.02, 0.02)
+    simulation = Simulation((2, 2, 2, 2), (0.5,) * 4, utterances=40, seed_deviation=deviations, difficulty=0.2)
+    mel, trained, *_ = simulation.names
+    rng, covered, studies_ = np.random.default_rng(3), 0, 300
+    for _ in range(studies_):
+        compare = PairedBootstrap(simulation.study(rng), deterministic={mel}, draws=100)
+        found = difference(compare, [mel], [trained], [TASK])
+        covered += found.low <= 0 <= found.high
+    assert covered / studies_ > 0.92

@@ -12,7 +12,7 @@ between seeds of bootstrap deviations) and subtracted once.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from scipy.special import stdtrit
@@ -58,12 +58,15 @@ class RowVariance:
         noise: what test utterances contribute to it.
         seeds: number of seeds.
         freedom: degrees of freedom of `variance`.
+        pooled_freedom: degrees of freedom of the pool of rows that this row, or another of its pool, borrows from: no
+            rows of one pool have more together. Infinite where none borrows.
     """
 
     variance: float
     noise: float
     seeds: int
     freedom: float
+    pooled_freedom: float = math.inf
 
     def with_seeds(self, seeds: int) -> "RowVariance":
         """Return the same for another number of seeds."""
@@ -78,13 +81,11 @@ class Components:
         sampling: bootstrap variance over test utterances of the mean over seeds: shared and noise.
         utterances: number of test utterances.
         rows: variance between seeds, by row.
-        pooled_freedom: no degrees of freedom of the rows together exceed these.
     """
 
     sampling: float
     utterances: int
     rows: tuple[RowVariance, ...] = ()
-    pooled_freedom: float = math.inf
 
     @property
     def shared(self) -> float:
@@ -96,14 +97,18 @@ class Components:
         """Return half the width of the 95 % interval: never less than that over utterances alone."""
         many = max(self.utterances - 1, 1)
         alone = student_95(many) * math.sqrt(self.sampling)
-        parts = [(row.variance / row.seeds, row.freedom) for row in self.rows if row.variance > 0]
-        if not parts:
+        pools: dict[float, list[tuple[float, float]]] = {}
+        for row in self.rows:
+            if row.variance > 0:
+                pools.setdefault(row.pooled_freedom, []).append((row.variance / row.seeds, row.freedom))
+        if not pools:
             return alone
-        seeds = sum(part for part, _ in parts)
-        freedom = min(seeds**2 / sum(part**2 / freedom for part, freedom in parts), self.pooled_freedom)
-        variance = self.shared + seeds
-        freedom = max(variance**2 / (self.shared**2 / many + seeds**2 / freedom), 1.0)
-        return max(alone, student_95(freedom) * math.sqrt(variance))
+        parts = [(self.shared, float(many))]
+        for pooled, rows in pools.items():
+            seeds, freedom = _sum_of(rows)
+            parts.append((seeds, min(freedom, pooled)))
+        variance, freedom = _sum_of(parts)
+        return max(alone, student_95(max(freedom, 1.0)) * math.sqrt(variance))
 
     def scaled(self, factor: float) -> "Components":
         """Return the components of the estimate multiplied by a factor."""
@@ -122,10 +127,15 @@ class Components:
 
     def with_seeds(self, seeds: int) -> "Components":
         """Return the components for at least so many seeds of every row."""
-        rows = tuple(row.with_seeds(max(seeds, row.seeds)) for row in self.rows)
+        more: dict[float, int] = {}
+        for row in self.rows:
+            more[row.pooled_freedom] = more.get(row.pooled_freedom, 0) + max(seeds - row.seeds, 0)
+        rows = tuple(
+            replace(row.with_seeds(max(seeds, row.seeds)), pooled_freedom=row.pooled_freedom + more[row.pooled_freedom])
+            for row in self.rows
+        )
         noise = sum(new.noise / new.seeds - old.noise / old.seeds for new, old in zip(rows, self.rows, strict=True))
-        pooled = self.pooled_freedom + sum(new.seeds - old.seeds for new, old in zip(rows, self.rows, strict=True))
-        return replace(self, sampling=max(self.sampling + noise, 0.0), rows=rows, pooled_freedom=pooled)
+        return replace(self, sampling=max(self.sampling + noise, 0.0), rows=rows)
 
     def needed(self, estimate: float) -> Needed:
         """Return the numbers of utterances or seeds at which an interval around the estimate would exclude 0."""
@@ -144,6 +154,12 @@ class Components:
         present = min((row.seeds for row in self.rows), default=1)
         seeds = fewest(MOST_SEEDS, present, lambda n: self.with_seeds(n).half_width) if self.rows else None
         return Needed(utterances, seeds)
+
+
+def _sum_of(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the sum of independent variances, each with its degrees of freedom, and its own (Satterthwaite)."""
+    variance = sum(part for part, _ in parts)
+    return variance, variance**2 / sum(part**2 / freedom for part, freedom in parts)
 
 
 def student_95(freedom: float) -> float:

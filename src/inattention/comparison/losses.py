@@ -45,13 +45,14 @@ def seed_difference(
     reference = float(others) if isinstance(others, float | int) else statistics.fmean(sides[1])
     if not math.isfinite(reference):
         return None
+    borrowed = any(len(values) < 3 for values in sides)
+    pooled = prior.pooled_freedom if prior and borrowed else math.inf
     rows = []
     for values in sides:
         own = SeedVariance(statistics.variance(values) if len(values) > 1 else 0.0, len(values) - 1)
         moderated = prior.posterior(own) if prior else own
-        rows.append(RowVariance(moderated.variance, 0.0, len(values), moderated.freedom))
-    borrowed = any(len(values) < 3 for values in sides)
-    components = Components(0.0, 0, tuple(rows), prior.pooled_freedom if prior and borrowed else math.inf)
+        rows.append(RowVariance(moderated.variance, 0.0, len(values), moderated.freedom, pooled))
+    components = Components(0.0, 0, tuple(rows))
     estimate, half = statistics.fmean(sides[0]) - reference, components.half_width
     seeds = min(map(len, sides))
     widened = seeds == 1

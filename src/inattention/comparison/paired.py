@@ -32,7 +32,7 @@ class PairedBootstrap:
     Args:
         counts: by row and seed, then by task, the counts of each probe.
         deterministic: rows without training (features, untrained encoders): with one seed, their variance between
-            seeds is 0, and they are not pooled with trained rows.
+            seeds is 0; with several, they have a pool of their own.
         draws: number of bootstrap draws.
         seed: of the draws.
 
@@ -53,7 +53,7 @@ class PairedBootstrap:
     ) -> None:
         self._accuracies = AccuracyDraws(counts, draws=draws, seed=seed)
         self._deterministic = frozenset(deterministic)
-        self._pools: dict[tuple[tuple[str, float], ...], SeedPool | None] = {}
+        self._pools: dict[tuple[bool, tuple[tuple[str, float], ...]], SeedPool | None] = {}
 
     def measured(self, row: str, *tasks: str) -> bool:
         """Return whether a row has a seed that was probed on all of the tasks."""
@@ -171,9 +171,11 @@ class PairedBootstrap:
     ) -> Components:
         total = sum(it.mean(0) for it in values.values())
         correction = utterances / max(utterances - 1, 1)  # a bootstrap variance is (n - 1)/n of the unbiased one
-        rows, pooled = [], math.inf
+        pools = {row: self._lender(row, by_row[row], len(it)) for row, it in values.items()}
+        lenders = [pools[row] for row, it in values.items() if len(it) < 3]
+        rows = []
         for row, it in values.items():
-            pool = None if row in self._deterministic else self._pool(by_row[row])
+            pool = pools[row]
             if len(it) == 1 and pool is None:
                 continue
             variance, noise = between_seeds(it) if len(it) > 1 else (0.0, 0.0)
@@ -182,22 +184,42 @@ class PairedBootstrap:
                 scale = sum(weight**2 for weight in by_row[row].values())
                 own = pool.prior.scaled(scale).posterior(own)
                 noise = noise if len(it) > 1 else pool.noise * scale
-                pooled = pool.prior.pooled_freedom
-            rows.append(RowVariance(own.variance, noise * correction, len(it), own.freedom))
-        return Components(float(np.var(total[1:])) * correction, utterances, tuple(rows), pooled)
+            pooled = pool.prior.pooled_freedom if pool and pool in lenders else math.inf
+            rows.append(RowVariance(own.variance, noise * correction, len(it), own.freedom, pooled))
+        return Components(float(np.var(total[1:])) * correction, utterances, tuple(rows))
 
-    def _pool(self, tasks: ByTask) -> SeedPool | None:
-        """Return the pool of all trained rows with several seeds on the same tasks, with weights of norm 1."""
+    def _lender(self, row: str, tasks: ByTask, seeds: int) -> SeedPool | None:
+        """Return the pool that a row belongs to or may borrow from; None if there is none.
+
+        The variance of a row without training is that of its probes, and of the initial weights of an untrained
+        encoder: such rows have a pool of their own. A row that is alone in it borrows from the trained rows, whose
+        variance has another training in it as well: its interval is then rather too wide than too narrow. With one
+        seed, it has no variance between seeds.
+        """
+        if row not in self._deterministic:
+            return self._pool(tasks)
+        if seeds == 1:
+            return None
+        own = self._pool(tasks, trained=False)
+        return own if seeds > 2 or (own and own.prior.pooled_freedom > 1) else self._pool(tasks)
+
+    def _pool(self, tasks: ByTask, *, trained: bool = True) -> SeedPool | None:
+        """Return the pool of all rows with several seeds on the same tasks, with weights of norm 1.
+
+        Args:
+            tasks: weights by task.
+            trained: pool the trained rows, or those without training.
+        """
         ordered = dict(sorted(tasks.items()))
         norm = math.copysign(math.hypot(*ordered.values()), next(iter(ordered.values())))
         pattern = {task: round(weight / norm, 9) for task, weight in ordered.items()}
-        key = tuple(pattern.items())
+        key = trained, tuple(pattern.items())
         if key not in self._pools:
             self._pools[key] = SeedPool.fit(
                 [
                     self._values(row, pattern, self._shared_utterances({row: pattern}))
                     for row in self._accuracies.rows
-                    if row not in self._deterministic and len(self._accuracies.seeds_of(row, pattern)) > 1
+                    if (row not in self._deterministic) == trained and len(self._accuracies.seeds_of(row, pattern)) > 1
                 ]
             )
         return self._pools[key]

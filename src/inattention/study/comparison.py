@@ -152,6 +152,10 @@ class RowComparison:
             if any(scores and not row.is_paired(task) for task, scores in row.scores.items())
         ]
 
+    def is_compared(self, row: str, tasks: Sequence[str]) -> bool:
+        """Return whether a row did not collapse and has counts per test utterance on any of the tasks."""
+        return any(self._sound.measured(row, task) for task in tasks)
+
     def accuracy(self, row: str, task: str) -> Estimate | None:
         """Return the accuracy of a row, collapsed or not; None if it was not measured.
 

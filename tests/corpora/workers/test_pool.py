@@ -1,6 +1,7 @@
 """Workers that crash or hang cost one job; answers keep the order of the jobs; nothing survives the pool."""
 
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from inattention.corpora.errors import CorpusError
+from inattention.corpora.workers import pool as pool_module
 from inattention.corpora.workers.pool import JOBS_AHEAD, Failure, WorkerPool, ask_all, run_jobs
 
 MODULE = "answering"
@@ -109,3 +111,18 @@ def test_results_are_recorded_and_reused_and_a_failure_ends_the_run():
         next(results)
     assert store.results["job-1"]["sum"] == 2
     assert "job-2" not in store.results
+
+
+def test_an_answer_at_the_last_moment_does_not_cost_the_next_job(monkeypatch: pytest.MonkeyPatch):
+    def just_in_time(process: subprocess.Popen[bytes], job: pool_module.Job) -> dict | None:
+        answer = exchange(process, job)
+        process.wait()  # until the time limit has killed it
+        return answer
+
+    exchange = pool_module._exchange
+    with WorkerPool(MODULE, 1) as pool:
+        monkeypatch.setattr(pool_module, "_exchange", just_in_time)
+        first = pool.ask(job("add", 1), 4.0)
+        monkeypatch.setattr(pool_module, "_exchange", exchange)
+        second = pool.ask(job("add", 2))
+    assert [answer["sum"] for answer in (first, second)] == [2, 3]  # ty: ignore[not-subscriptable]

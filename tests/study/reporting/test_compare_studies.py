@@ -96,3 +96,10 @@ def test_command_prints_both_tables_and_says_what_is_wrong(tmp_path: Path, capsy
     ):
         assert main(["compare", *words]) == 2
         assert why in capsys.readouterr().err
+
+
+def test_the_current_folder_can_be_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_study(tmp_path / "here", rows=("qk", "none"))
+    monkeypatch.chdir(tmp_path / "here")
+    (line,) = compare_studies(["."], against="qk")
+    assert (line.study, line.row) == ("here", "none")

@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,3 +117,17 @@ def test_the_terminal_shows_every_row(tables: Tables) -> None:
     assert set(ROWS) <= shown
     assert "collapsed" in text
     assert "mean of 2 seeds" in text
+
+
+def test_a_row_whose_probes_are_all_at_chance_is_noted_as_collapsed(tmp_path: Path) -> None:
+    def at_chance(line: dict[str, Any]) -> bool:
+        if (line["kind"], line["row"]) == ("probe", "qk"):
+            for task in line["outcome"]["tasks"]:
+                task["low"] = task["chance"] - 0.01
+        return False
+
+    by_name = {
+        row.row.name: row for row in tables_of(fake_study(tmp_path, rows=("qk", "none"), leave_out=at_chance)).accuracy
+    }
+    assert "no probe" in str(by_name["qk"].collapse)
+    assert not by_name["none"].collapsed

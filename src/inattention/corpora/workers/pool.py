@@ -267,6 +267,10 @@ class Worker:
             if late.is_set():
                 return Failure(f"takes more than {seconds:.0f} s")
             return Failure(f"the worker process of {job.get('id', 'this item')} died (exit code {code})")
+        if late.is_set():  # it answered while it was being killed: the next job starts another
+            process.wait()
+            _close(process)
+            self._process = None
         return Failure(answer["error"]) if "error" in answer else answer
 
     def _start(self) -> "subprocess.Popen[bytes]":

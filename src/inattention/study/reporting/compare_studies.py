@@ -125,7 +125,7 @@ def as_table(rows: Sequence[ComparedRow]) -> str:
 
 def _named(folders: Sequence[str | Path]) -> dict[str, Path]:
     """Return folders by names: the shortest ends of their paths that differ."""
-    paths = [Path(folder) for folder in folders]
+    paths = [Path(folder).absolute() for folder in folders]  # so that "." has a name
     for parts in range(1, max(len(path.parts) for path in paths) + 1):
         named = {"/".join(path.parts[-parts:]): path for path in paths}
         if len(named) == len(paths):

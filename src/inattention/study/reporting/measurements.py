@@ -51,6 +51,10 @@ class Measurements:
         rows = self.rows
         return [name for name in names if name in rows and not rows[name].collapsed]
 
+    def compared(self, names: Sequence[str]) -> list[str]:
+        """Return those of the rows that differences of groups are made from: sound, with counts per test utterance."""
+        return [name for name in self.sound(names) if self.comparison.is_compared(name, self.tables.tasks)]
+
     @property
     def baseline(self) -> str | None:
         """Query-key attention from the initialisation with the lower held-out loss on dev."""

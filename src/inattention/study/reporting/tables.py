@@ -268,7 +268,7 @@ def _notes(results: StudyResults, row: str) -> Sequence[RowNote]:
     runs = results.runs_of(row)
     reasons = []
     for run in runs:
-        probes = results.probes.get((run.row, run.seed))
+        probes = results.probes.get((row, run.seed))
         reason = collapse_reason(run, list(probes.tasks.values()) if probes else [])
         reasons += [reason] if reason else []
     if reasons:

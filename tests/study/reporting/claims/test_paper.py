@@ -200,3 +200,14 @@ def test_memory_is_compared_with_query_key_attention_where_all_layers_were_measu
     own, long = "the study's own size (", "500 frames ("
     assert {name.split("at most")[0]: it for name, it in found[6].items()} == {own: "holds", long: "does not hold"}
     assert {name.split("at most")[0]: it for name, it in found[2].items()} == {own: "holds"}
+
+
+def test_means_of_rows_name_those_alone_that_have_counts_per_utterance(tmp_path: Path) -> None:
+    def without_counts(line: dict[str, Any]) -> None:
+        for task in line["outcome"]["tasks"] if (line["kind"], line.get("row")) == ("probe", "xbox") else ():
+            task["counts"] = None
+
+    folder = fake_study(tmp_path, rows=("qk", "sign-alsh", "xbox", "sparse-fixed"), seeds=(0, 1))
+    claim = claims_of(rewrite(folder, without_counts))["Hashing lowers accuracy on most tasks"]
+    assert "sign-alsh" in claim.evidence
+    assert "xbox" not in claim.evidence

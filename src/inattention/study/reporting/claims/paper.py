@@ -58,7 +58,7 @@ def _sharing(of: Measurements, own: str, shared: str) -> Claim:
 
 def hashing(of: Measurements) -> list[Claim]:
     """Hashing is less accurate than query-key attention on most tasks, above all on speakers by frame."""
-    rows = of.sound(HASHING)
+    rows = of.compared(HASHING)
     base = of.baseline
     if not rows or not base:
         return []
@@ -76,7 +76,7 @@ def hashing(of: Measurements) -> list[Claim]:
 
 def families(of: Measurements) -> list[Claim]:
     """Sparse attention is above hashing, synthesizers are above both and below shared-QK on speakers by frame."""
-    below, sparse, synthesizers = (of.sound(names) for names in (HASHING, SPARSE, SYNTHESIZERS))
+    below, sparse, synthesizers = (of.compared(names) for names in (HASHING, SPARSE, SYNTHESIZERS))
     claims = [
         *_mean_over_tasks(of, "Sparse attention is more accurate than hashing", sparse, below),
         *_mean_over_tasks(
