@@ -80,6 +80,20 @@ def test_without_counts_accuracies_keep_their_intervals_and_no_difference_is_mea
     assert compare.unpaired == ["qk", "patterned"]
 
 
+def test_a_row_whose_seeds_were_partly_rerun_for_counts_is_compared_on_those_that_were(tmp_path: Path) -> None:
+    def forget(line: dict[str, Any]) -> None:
+        if line["kind"] == "probe" and line["seed"] == 1:
+            for task in line["outcome"]["tasks"]:
+                del task["counts"]
+
+    folder = fake_study(tmp_path, rows=("mel", "qk", "patterned"), seeds=(0, 1, 2))
+    whole, partly = comparison_of(folder), comparison_of(rewrite(folder, forget))
+    for compare, seeds in ((whole, 3), (partly, 2)):
+        found = compare.difference(["patterned"], ["qk"], [PHONE])
+        assert found is not None
+        assert found.seeds == seeds
+
+
 def test_a_difference_between_tasks_is_one_contrast(tmp_path: Path) -> None:
     def change(line: dict[str, Any]) -> None:
         put_accuracy(line, lambda task: 0.7 if (line["row"], task) == ("patterned", PHONE) else 0.5)

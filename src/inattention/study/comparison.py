@@ -66,7 +66,7 @@ class MeasuredRow:
         trained: False for features and untrained encoders.
         collapsed: why any of its runs collapsed; None if none did.
         losses: held-out loss by seed.
-        scores: by task, then by seed.
+        scores: by task, then by seed; without counts per test utterance only where no seed has them.
         corpus: key of the corpus: utterances of different corpora are never paired.
     """
 
@@ -114,13 +114,18 @@ def measured_rows(results: StudyResults, study: str = "") -> list[MeasuredRow]:
                 collapsed=next(filter(None, reasons), None),
                 losses={seed: run.held_out_l1 for seed, run in runs.items()},
                 scores={
-                    task: {seed: it.tasks[task] for seed, it in probes.items() if task in it.tasks}
+                    task: _comparable({seed: it.tasks[task] for seed, it in probes.items() if task in it.tasks})
                     for task in results.tasks
                 },
                 corpus=results.corpus.key,
             )
         )
     return rows
+
+
+def _comparable(scores: Mapping[int, TaskResult]) -> Mapping[int, TaskResult]:
+    """Return the seeds with counts per test utterance where there are any; the others are of an earlier version."""
+    return {seed: score for seed, score in scores.items() if score.counts} or scores
 
 
 def address(study: str, row: str) -> str:
