@@ -15,6 +15,7 @@ from inattention.study.header import Provenance, StudyHeader
 from inattention.study.planning.plan import make_plan, parse_config
 from inattention.study.planning.rows import file_name
 from inattention.study.store import RESULTS, Store, load
+from study.fake import rewrite
 
 KEPT = Path(__file__).parents[2] / "results"
 STUDIES = sorted(path.parent.name for path in KEPT.glob(f"*/{RESULTS}"))
@@ -65,6 +66,22 @@ def test_probes_with_other_settings_need_the_models_again_and_lose_nothing(tmp_p
     results = load(folder)
     assert (len(results.probes), results.others.changed) == (0, tuple(row.name for row in results.rows))
     assert len(results.pretraining) == todo.count("pretrain")
+
+
+def test_probes_without_counts_are_run_again_where_that_is_asked_for(tmp_path: Path) -> None:
+    def forget(line: dict[str, Any]) -> None:
+        if line["kind"] == "probe" and line["row"] == "qk":
+            for task in line["outcome"]["tasks"]:
+                task.pop("counts", None)
+        elif line["kind"] == "probe":
+            for task in line["outcome"]["tasks"]:
+                task["counts"] = {"utterances": ["one"], "correct": [1], "items": [1], "classes": None}
+
+    folder = rewrite(copy("queen-leak", tmp_path), forget)
+    plan, store = make_plan(parse_config(load(folder).config), corpus_of(folder)), Store(folder)
+    assert jobs_to_do(plan, store) == []
+    todo = [job.id for job in jobs_to_do(plan, store, renew=True)]
+    assert [(job.kind, job.row) for job in todo] == [("pretrain", "qk"), ("probe", "qk")]  # the model is not kept
 
 
 def test_models_in_folders_of_earlier_versions_are_used(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ def run(arguments: list[str]) -> int:
             only: rows to run, in place of the preset's.
             out: output folder; default: runs/PRESET.
             jobs: jobs that run at once, one thread each; 0: one per processor.
+            renew: also train and probe again the rows that an earlier version probed without counts per test utterance,
+                which differences between rows need.
             executor: where jobs run: local, in processes of this machine; or ray, on a Ray cluster (RAY_ADDRESS).
             settings: the study's settings.
         """
@@ -30,6 +32,7 @@ def run(arguments: list[str]) -> int:
         only: tuple[str, ...] = ()
         out: Path | None = None
         jobs: int = 0
+        renew: bool = False
         executor: Literal["local", "ray"] = "local"
         settings: flat(StudyConfig) = field(default_factory=lambda: PRESETS["smoke"])  # ty: ignore[invalid-type-form]
 
@@ -42,7 +45,8 @@ def run(arguments: list[str]) -> int:
     from inattention.study.reporting.tables import terminal_table
 
     folder = options.out or Path("runs") / options.preset
-    results = run_study(settings, folder, preset=options.preset, jobs=options.jobs, executor=options.executor)
+    how = {"jobs": options.jobs, "executor": options.executor, "renew": options.renew}
+    results = run_study(settings, folder, preset=options.preset, **how)
     report = build_report(results)
     page = write_report(report)
     print(terminal_table(report.tables))

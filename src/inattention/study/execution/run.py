@@ -26,7 +26,7 @@ from inattention.study.execution.scheduler import reason, run_jobs
 from inattention.study.header import Provenance, StudyHeader
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.plan import MODEL, Job, Plan, make_plan, parse_config
-from inattention.study.records import Failure
+from inattention.study.records import Failure, ProbeRecord, Record
 from inattention.study.results import StudyResults
 from inattention.study.store import Store
 
@@ -38,6 +38,7 @@ def run_study(
     preset: str = "",
     jobs: int = 0,
     executor: str = "local",
+    renew: bool = False,
     progress: bool = True,
 ) -> StudyResults:
     """Run a study in a folder, or resume it.
@@ -48,6 +49,7 @@ def run_study(
         preset: the preset that the settings come from, for the report.
         jobs: jobs that run at once, one thread each; 0 for one per processor.
         executor: ``local`` for processes of this machine, ``ray`` for a Ray cluster.
+        renew: also probe again what earlier versions probed without counts per test utterance.
         progress: show progress bars.
 
     Returns:
@@ -64,7 +66,7 @@ def run_study(
         made_with = provenance()
         write_json(folder / SETTINGS, {"preset": preset, "config": config.to_dict(), "provenance": made_with})
         store = Store(folder)
-        todo = jobs_to_do(plan, store)
+        todo = jobs_to_do(plan, store, renew=renew)
         store.begin(StudyHeader.of(plan, preset, Provenance(**made_with)), new_results=bool(todo))
         if progress and len(todo) < len(plan.jobs):
             print(f"{len(plan.jobs) - len(todo)} of {len(plan.jobs)} jobs have results already", file=sys.stderr)
@@ -86,17 +88,24 @@ def open_study_corpus(config: StudyConfig, folder: Path, *, progress: bool) -> C
     return espeak.prepare(config.espeak, folder / "corpora" / f"espeak-{key[:8]}", progress=progress)
 
 
-def jobs_to_do(plan: Plan, store: Store) -> list[Job]:
+def jobs_to_do(plan: Plan, store: Store, *, renew: bool = False) -> list[Job]:
     """Return the jobs without a result, and those whose model is needed and not there.
+
+    With `renew`, probes that stored no counts per test utterance are jobs without a result.
 
     Trained models are not in the results file: without them, a pre-training counts as done as long as no job to do
     needs its model.
     """
-    todo = [job for job in plan.jobs if job.id.fingerprint not in store.records]
+    done = {it for it, record in store.records.items() if not renew or _is_current(record)}
+    todo = [job for job in plan.jobs if job.id.fingerprint not in done]
     needed = {job.needs.fingerprint for job in todo if job.needs}
     lacking = {it for it in needed if it in store.records and not _has_model(it, store)}
     missing = {job.id.fingerprint for job in todo} | lacking
     return [job for job in plan.jobs if job.id.fingerprint in missing]
+
+
+def _is_current(record: Record) -> bool:
+    return not isinstance(record, ProbeRecord) or all(task.counts for task in record.tasks.values())
 
 
 def _has_model(fingerprint: str, store: Store) -> bool:

@@ -47,8 +47,8 @@ def _counts(results: StudyResults, comparison: RowComparison) -> Iterator[Markup
         every = len(unpaired) == len({row for row, _ in results.probes})
         rows = Markup("all rows") if every else listing([code(row) for row in unpaired])
         what = "Not measured per utterance: the probes of {} stored no counts per test utterance, so that differences "
-        again = "cannot be paired. Run the study again in an empty folder to store them."
-        yield Markup(what + again).format(rows)
+        again = "cannot be paired. {} runs them again and stores the counts."
+        yield Markup(what + again).format(rows, code("inattention study --renew"))
 
 
 def _speech(results: StudyResults) -> Iterator[Markup]:
