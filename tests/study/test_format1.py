@@ -137,7 +137,7 @@ def test_failures_keep_their_rows_whatever_folders_are_called(tmp_path: Path) ->
         ]
         lines[:] = [line for line in lines if line["kind"] != "time"]
 
-    results = load(copy("smoke", tmp_path, change))
+    results = load(copy("queen", tmp_path, change))
     assert results.failed("pretrain", row) == "ValueError: gone"
     assert results.failed("time", "qk") == "RuntimeError: busy"
 
