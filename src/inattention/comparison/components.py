@@ -24,7 +24,7 @@ MOST_SEEDS = 1_000
 
 @dataclass(frozen=True)
 class Needed:
-    """What would decide a difference, at its present estimate and variances.
+    """Numbers of utterances or seeds that would decide a difference, at its present estimate and variances.
 
     Attributes:
         utterances: test utterances at the present seeds; None if no number of them would do.

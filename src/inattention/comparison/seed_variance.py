@@ -47,7 +47,7 @@ class SeedVariance:
 
 @dataclass(frozen=True)
 class VariancePrior:
-    """What the rows with several seeds say about the variance between seeds of any row.
+    """Prior of the variance between seeds of any row, from the rows with several seeds.
 
     Attributes:
         variance: their mean variance, weighted by degrees of freedom.
@@ -111,7 +111,7 @@ class VariancePrior:
 
 @dataclass(frozen=True)
 class SeedPool:
-    """What the rows with several seeds say about all rows.
+    """Seed variance of all rows, from the rows with several seeds.
 
     Attributes:
         prior: of the variance between seeds.

@@ -13,7 +13,7 @@ TASK = "task"
 
 @dataclass(frozen=True)
 class Simulation:
-    """How studies are simulated.
+    """Settings of simulated studies.
 
     An utterance of a row and seed has the probability `accuracy + seed effect + difficulty + interaction`, where the
     difficulty is that of the utterance for all rows and seeds, and the interaction its own for a row and seed.

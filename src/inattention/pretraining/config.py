@@ -51,7 +51,7 @@ class MaskingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainingConfig:
-    """How a model is pre-trained.
+    """Settings of pre-training.
 
     Attributes:
         steps: optimizer steps.

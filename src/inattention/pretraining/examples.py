@@ -91,7 +91,7 @@ def split(batch: Batch, count: int) -> list[Batch]:
 
 
 class Frames(NamedTuple):
-    """What is computed once per utterance: log-mel frames and, for the target ``linear``, linear spectra."""
+    """Features that are computed once per utterance: log-mel frames and, for the target ``linear``, linear spectra."""
 
     log_mel: Float[Tensor, "frames mels"]
     linear: Float[Tensor, "frames bins"] | None

@@ -28,7 +28,7 @@ DIVERGED = "diverged.json"
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """What training took.
+    """Steps and time that training took.
 
     Attributes:
         seconds: wall-clock time spent in optimizer steps.

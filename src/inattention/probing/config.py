@@ -11,7 +11,7 @@ TASKS: tuple[Task, ...] = get_args(Task)
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """How frozen features are probed. Each task is trained on train, stopped by dev and scored once on test.
+    """Settings of the probes of frozen features. Each task is trained on train, stopped by dev and scored once on test.
 
     Attributes:
         tasks: probes to train.

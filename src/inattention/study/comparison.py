@@ -59,7 +59,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class MeasuredRow:
-    """What the runs and probes of one row found.
+    """Results of the runs and probes of one row.
 
     Attributes:
         name: of the row, unique among the rows that are compared.

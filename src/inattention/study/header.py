@@ -14,7 +14,7 @@ FORMAT = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What results were made with.
+    """Versions, machine and commit that results were made with.
 
     Attributes:
         packages: versions by package; None for one that is not installed.
@@ -85,7 +85,7 @@ class CorpusInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyHeader:
-    """What a study asks for.
+    """Settings of a study and the jobs that they ask for.
 
     Attributes:
         preset: the preset that its settings began from; empty without one.

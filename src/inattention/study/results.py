@@ -32,7 +32,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class OtherResults:
-    """What a results file holds beside what its last header asks for: results of earlier settings.
+    """Results of earlier settings, which the last header of a file does not ask for.
 
     Attributes:
         count: number of results.
@@ -114,7 +114,7 @@ class StudyResults:
 
     @property
     def provenance(self) -> Provenance:
-        """What the study was run with."""
+        """Versions, machine and commit of the run."""
         return self.header.provenance
 
     @cached_property

@@ -21,7 +21,7 @@ _BEFORE_IT_EXISTED = {"time_own_size": False}
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """What a study compares, on what, and how.
+    """Settings of a study.
 
     Attributes:
         rows: what is compared: ``mel``, ``mel-no-cmvn``, and mechanisms with their options, such as

@@ -113,7 +113,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study has to do.
+    """The jobs of a study.
 
     Attributes:
         config: the study's settings; rows and repeated rows under their canonical names.

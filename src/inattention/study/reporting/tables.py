@@ -35,7 +35,7 @@ PAPER_LENGTH = 500
 
 @dataclass(frozen=True)
 class RowNote:
-    """What a reader of a row's numbers must know.
+    """A remark on a row that its numbers need.
 
     Attributes:
         kind: ``collapsed``, or ``seeds`` where the row has fewer than the study.
