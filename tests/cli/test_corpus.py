@@ -2,8 +2,8 @@ import pytest
 
 from inattention.cli import main
 from inattention.cli.corpus import prepare_corpus
+from inattention.corpora.checks.description import describe
 from inattention.corpora.core.corpus import Corpus
-from inattention.corpora.core.description import describe
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.espeak.reader import CAVEAT, EspeakConfig, prepare
 from inattention.corpora.registry import CORPORA, corpus_kind

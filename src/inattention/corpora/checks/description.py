@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from inattention.corpora.checks.validation import levels_of
 from inattention.corpora.core.audio_facts import Bad
 from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.corpora.core.preparation import FIRST, as_lines, read_preparation
-from inattention.corpora.core.validation import levels_of
 from inattention.corpora.errors import CorpusError
 from inattention.files import write_bytes, write_text
 from inattention.text import printable
