@@ -102,7 +102,7 @@ def features(arguments: list[str]) -> int:
 
     options = parse(Features, "corpus features", arguments)
     from inattention.corpora.core.corpus import open_corpus
-    from inattention.corpora.core.stored_features import features_folder, store_features
+    from inattention.corpora.features.stored_features import features_folder, store_features
 
     corpus = open_corpus(options.folder)
     info = store_features(corpus, options.settings, workers=options.workers, progress=True)

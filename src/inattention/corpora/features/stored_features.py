@@ -151,7 +151,7 @@ def store_features(
             return json.loads((folder / INFO).read_text(encoding="utf-8"))
         splits = {}
         total = sum(corpus.info["splits"][split]["cuts"] for split in STORED_SPLITS)
-        pool = nullcontext() if workers == 0 else WorkerPool("inattention.corpora.core.feature_worker", workers)
+        pool = nullcontext() if workers == 0 else WorkerPool("inattention.corpora.features.feature_worker", workers)
         with progress_bar(total=total, desc="features", unit="cut", show=progress) as bar, pool as processes:
             for split in STORED_SPLITS:
                 summaries = []
