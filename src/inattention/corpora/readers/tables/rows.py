@@ -12,7 +12,7 @@ from inattention.corpora.readers.tables.shards import Shards
 from inattention.corpora.readers.tables.worker import RowsJob
 from inattention.corpora.workers.pool import Failure, WorkerPool, seconds_for
 from inattention.progress import bar as progress_bar
-from inattention.text import nearest, printable
+from inattention.text import printable
 
 _WORKER = "inattention.corpora.readers.tables.worker"
 _DAMAGED = "damaged shard"
@@ -40,9 +40,7 @@ class Columns:
         """
         for column in filter(None, (self.audio, self.speaker, self.text)):
             if column not in there:
-                raise CorpusError(
-                    f"{path.name} has no column {column!r} (it has: {', '.join(there)}){nearest(column, there)}"
-                )
+                raise CorpusError(f"{path.name} has no column {column!r} (it has: {', '.join(there)})")
         if there[self.audio] not in ("bytes", "path", "struct"):
             raise CorpusError(
                 f"the column {self.audio!r} of {path.name} holds {there[self.audio]}: it must hold encoded audio "
@@ -130,9 +128,7 @@ def read_rows(
                 bar.update(part.rows)
 
 
-def _parts(
-    writer: CorpusWriter, pool: WorkerPool, shards: Shards, columns: Columns, most_rows: int
-) -> Iterator[_Part]:
+def _parts(writer: CorpusWriter, pool: WorkerPool, shards: Shards, columns: Columns, most_rows: int) -> Iterator[_Part]:
     """Yield the row groups of all shards; damaged shards are counted."""
     first, reasons = 0, []
     asked = pool.map(lambda path: (path, pool.ask({"path": str(path)}, seconds_for(str(path)))), shards.paths)

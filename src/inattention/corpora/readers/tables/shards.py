@@ -21,7 +21,7 @@ from inattention.text import nearest, printable
 
 SUFFIXES = (".parquet", ".arrow")
 _LARGEST_JSON = 64 * 2**20
-_OF = re.compile(r"-(\d{5,6})-of-(\d{5,6})(?=-|$)", re.ASCII)
+_OF = re.compile(r"-(\d{5,6})-of-(\d{5,6})(?=[-.]|$)", re.ASCII)
 _MOST_SHARDS = 99_999
 # What the library `datasets` takes for a split, besides its name.
 _SYNONYMS = {

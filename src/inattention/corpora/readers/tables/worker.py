@@ -179,7 +179,7 @@ def _batches(job: RowsJob) -> "Iterator[pa.RecordBatch]":
 
 
 def _row(job: RowsJob, row: dict[str, Any]) -> list[Any]:
-    """Store a row's audio; return its path there, the path that the row names, speaker, text, and a wrong text's type."""
+    """Store a row's audio; return where, the path that the row names, speaker, text, the type of a wrong text."""
     audio = row[job.audio]
     if not isinstance(audio, dict):
         audio = {"path" if isinstance(audio, str) else "bytes": audio}
