@@ -13,12 +13,15 @@ and supervisions, each supervision becomes a cut.
 
 import dataclasses
 import json
+import re
 import tarfile
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inattention.audio.limits import DURATION_TOLERANCE_SECONDS
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.audio_paths import AudioPaths, MissingAudioError
 from inattention.corpora.core.corpus import Corpus
@@ -30,6 +33,7 @@ from inattention.corpora.core.splits import Member, Splits, check_fractions, spl
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.lhotse_manifests import (
+    UNSUPPORTED,
     is_manifest,
     kind_of,
     read_cuts,
@@ -46,6 +50,7 @@ GENERATOR = 1
 CAVEAT = "A user's own cuts: speakers, phones and, where given, splits are theirs."
 _PACKAGES = ("lhotse", "soundfile")
 LARGEST_MEMBER = 2**31
+_SHARD = re.compile(r"cuts\.(\d+)\.jsonl(?:\.gz)?", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +124,10 @@ def prepare(
             found = _from_shar(writer, source) if unpack else _from_manifest(writer, source, config.audio_root)
             items += [_Item(cut, path, source.split) for cut, path in found]
         root = writer.folder if unpack else Path("/")
-        names = dict.fromkeys(item.path for item in items)
-        facts = dict(inspect_files(writer, root, names, decode=False, workers=workers, progress=progress))
+        files: dict[str, list[str]] = defaultdict(list)
+        for item in items:
+            files[item.path].append(item.cut.id)
+        facts = dict(inspect_files(writer, root, files, items=files, decode=False, workers=workers, progress=progress))
         _add_all(writer, config, [item for item in items if item.path in facts], facts, copied=unpack)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
@@ -213,7 +220,7 @@ def _from_shar(writer: CorpusWriter, source: _Source) -> Iterator[tuple["Cut", s
     """Yield the cuts of a Shar with their files, unpacked into the corpus; bad ones are counted."""
     folder = source.path
     tree = _shar_tree(folder)
-    shards = {name.partition(".")[2].split(".")[0]: name for name in tree.files if name.startswith("cuts.")}
+    shards = {match[1]: name for name in tree.files if (match := _SHARD.fullmatch(name))}
     if not shards:
         manifests = sorted(printable(path.name) for path in folder.iterdir() if is_manifest(path))
         hint = f"; --path must name one of its manifests: {', '.join(manifests[:10])}" if manifests else ""
@@ -221,21 +228,25 @@ def _from_shar(writer: CorpusWriter, source: _Source) -> Iterator[tuple["Cut", s
     for number, name in shards.items():
         archive = f"recording.{number}.tar"
         if archive not in tree.files:
-            writer.skip(printable(name), f"there is no {archive} beside it")
+            writer.skip(
+                printable(name), f"there is no {archive} beside it", kind="file", category="shard without audio"
+            )
             continue
         try:
             with tarfile.open(folder / archive, "r|") as tar:
                 pairs = _pairs(tar, archive)
                 for line, data in enumerate(json_lines(folder / name), 1):
                     item = f"{printable(name)}, line {line}"
+                    writer.found("recording", 1)
                     try:
                         yield _unpacked(
                             writer, data, *next(pairs, (None, b"")), target=f"audio/{source.split}-{number}"
                         )
                     except CorpusError as error:
-                        writer.skip(item, str(error))
+                        writer.skip(item, str(error), category=UNSUPPORTED)
         except (tarfile.TarError, EOFError) as error:
-            writer.skip(printable(archive), f"is damaged ({error}): the rest of it is skipped")
+            reason = f"is damaged ({error}): the rest of it is skipped"
+            writer.skip(printable(archive), reason, kind="file", category="damaged archive")
 
 
 def _pairs(tar: tarfile.TarFile, archive: str) -> Iterator[tuple[Any, bytes]]:
@@ -287,18 +298,19 @@ def _add_all(
         splits = split_within_speakers(members, **fractions, seed=config.seed)
     symbols: set[str] = set()
     seen: set[str] = set()
+    of_recording = _are_times_of_recordings(item.cut for item in items)
     for item in items:
         cut, known = item.cut, facts[item.path]
         try:
             if cut.id in seen:
-                raise CorpusError("a cut before it has the same id")
+                raise CorpusError("a cut before it has the same id: cuts need different ids")
             _check(cut, known)
         except CorpusError as error:
-            writer.skip(printable(cut.id), str(error))
+            writer.skip(printable(cut.id), str(error), seconds=cut.duration)
             continue
         seen.add(cut.id)
-        phones = _phones(cut)
-        phones = checked_phones(writer, cut.id, phones, cut.duration) if phones else None
+        phones = _phones(cut, -cut.start if of_recording else 0.0)
+        phones = checked_phones(writer, cut.id, phones, cut.duration, speaker=_speaker(cut)) if phones else None
         symbols |= {symbol for symbol, _, _ in phones or ()}
         source = item.path if copied or not config.copy else copy_audio(writer, Path("/"), item.path)
         writer.add(splits.of[cut.id], _remade(cut, source, phones))
@@ -324,12 +336,28 @@ def _speaker(cut: Any) -> str | None:
     return next((str(s.speaker) for s in cut.supervisions if s.speaker is not None), None)
 
 
-def _phones(cut: Any) -> list[Phone]:
-    """Return the phones of all supervisions, in seconds from the start of the cut."""
+def _are_times_of_recordings(cuts: "Iterable[Cut]") -> bool:
+    """Return whether alignments count from the start of the recordings, as lhotse's own do, or from that of the cuts.
+
+    A manifest does not say. Cuts from the start of a recording leave it open; most of the others decide.
+    """
+    votes = 0
+    for cut in cuts:
+        times = _phones(cut, 0.0)
+        if times and cut.start > DURATION_TOLERANCE_SECONDS:
+            first, last = min(start for _, start, _ in times), max(end for _, _, end in times)
+            fits_recording = first >= cut.start - 0.01 and last <= cut.start + cut.duration + DURATION_TOLERANCE_SECONDS
+            fits_cut = last <= cut.duration + DURATION_TOLERANCE_SECONDS
+            votes += fits_recording - fits_cut
+    return votes >= 0
+
+
+def _phones(cut: Any, offset: float) -> list[Phone]:
+    """Return the phones of all supervisions; the offset in seconds is added to their times."""
     items = [
         item for s in cut.supervisions for name in ("phone", "phones") for item in (s.alignment or {}).get(name, ())
     ]
-    return [(item.symbol, item.start, item.start + item.duration) for item in items]
+    return [(item.symbol, item.start + offset, item.start + item.duration + offset) for item in items]
 
 
 def _remade(cut: Any, source: str, phones: list[Phone] | None) -> "Cut":

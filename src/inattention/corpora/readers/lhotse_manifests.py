@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".yaml", ".yaml.gz", ".yml")
 LARGEST_WHOLE = 64 * 2**20  # JSON and YAML are read at once; JSON lines may have any size
+UNSUPPORTED = "damaged or unsupported manifest entry"
 _DEEPEST = 50
 _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
@@ -148,7 +149,7 @@ def read_cuts(writer: CorpusWriter, path: Path, supervisions: Path | None) -> It
         try:
             yield item, cut_from(_whole_recording(data) if whole else _renamed(data), None)
         except CorpusError as error:
-            writer.skip(item, str(error), category="damaged or unsupported manifest entry")
+            writer.skip(item, str(error), category=UNSUPPORTED)
 
 
 def _renamed(data: Any) -> Any:
@@ -162,8 +163,10 @@ def _supervised(writer: CorpusWriter, path: Path, supervisions: Path) -> Iterato
     for place, data in manifest_items(path):
         item = f"{printable(path.name)}, {place}"
         if not isinstance(data, dict) or not isinstance(data.get("id"), str):
-            writer.skip(item, "this is no recording", category="damaged or unsupported manifest entry")
+            writer.found("recording", 1)
+            writer.skip(item, "this is no recording", category=UNSUPPORTED)
         elif data["id"] in recordings:
+            writer.found("recording", 1)
             writer.skip(item, f"a recording before it has the id {data['id'][:80]!r}", category="duplicate id")
         else:
             recordings[data["id"]] = (item, data)
@@ -180,9 +183,10 @@ def _supervised(writer: CorpusWriter, path: Path, supervisions: Path) -> Iterato
         try:
             yield item, _cut_of(data, recordings[name][1])
         except CorpusError as error:
-            writer.skip(item, str(error), category="damaged or unsupported manifest entry")
+            writer.skip(item, str(error), category=UNSUPPORTED)
     for name, (item, _) in recordings.items():
         if name not in used:
+            writer.found("recording", 1)
             writer.skip(
                 item, f"no supervision has the recording {name[:80]!r}", category="recording without supervision"
             )
@@ -207,7 +211,6 @@ def _whole_recording(data: Any) -> dict[str, Any]:
 def _cut_of(supervision: dict[str, Any], recording: dict[str, Any]) -> "Cut":
     """Return the cut that a supervision spans."""
     channel = supervision.get("channel", 0)
-    # Times of supervisions and of their alignments are those of the recording.
     cut: Any = cut_from(
         {
             **_whole_recording(recording),

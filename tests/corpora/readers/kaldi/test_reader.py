@@ -8,6 +8,7 @@ import pytest
 
 from inattention.audio.reader import cut_waveform
 from inattention.corpora.core.corpus import SPLITS, Corpus
+from inattention.corpora.core.preparation import read_preparation
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.kaldi.reader import KaldiConfig, prepare
 from recordings import RATE, noise, write
@@ -139,10 +140,11 @@ def test_damaged_lines_of_other_files_cost_what_they_describe(tmp_path: Path) ->
     cuts, reasons = cuts_of(corpus), corpus.info["bad_items"]["items"]
     assert len(cuts) == 12
     said = [f"{item}: {reason}" for item, reason in reasons]
+    repaired = read_preparation(corpus.folder).groups
+    assert [(group.count, group.first[0][0]) for group in repaired if group.outcome == "repaired"] == [(1, "bob-r0-1")]
     for words in (
         "utt2spk, line 13",
         "ann-r1-0 is already in line 3",
-        "bob-r0-1: has no speaker in utt2spk",
         "text, line 13: is not UTF-8",
         "text, line 14: there is no such utterance",
         "ann-r0-0 is already in line 1",

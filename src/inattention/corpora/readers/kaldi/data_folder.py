@@ -227,19 +227,19 @@ def _speakers(writer: CorpusWriter, folder: Path, names: set[str]) -> dict[str, 
     speakers: dict[str, str] = {}
     files = [folder / name for name in ("utt2spk", "spk2utt") if (folder / name).exists()]
     for path in files:
-        table = _read_table(writer, path, "label")
+        table = _read_table(writer, path, "file")
         for name, speaker, place in _pairs(table, inverted=path.name == "spk2utt"):
             if not speaker or " " in speaker:
-                writer.skip(place, "is not an utterance and its speaker", kind="label", category=_DAMAGED)
+                writer.skip(place, "is not an utterance and its speaker", kind="file", category=_DAMAGED)
             elif speakers.setdefault(name, speaker) != speaker:
                 reason = (
                     f"{printable(name)} has the speaker {printable(speaker)} here, {printable(speakers[name])} is used"
                 )
-                writer.skip(place, reason, kind="label", category="two speakers of an utterance")
+                writer.skip(place, reason, kind="file", category="two speakers of an utterance")
     if files:
         for name in sorted(names - set(speakers)):
-            reason = f"has no speaker in {' or '.join(path.name for path in files)}; it is used without one"
-            writer.skip(printable(name), reason, kind="label", category="utterance without a speaker")
+            reason = f"has no speaker in {' or '.join(path.name for path in files)}: it is used without one"
+            writer.repair(name, reason, kind="recording", category="utterance without a speaker")
     return speakers
 
 

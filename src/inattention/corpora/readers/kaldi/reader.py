@@ -144,8 +144,12 @@ def prepare(
 
     def fill(writer: CorpusWriter) -> None:
         read = [(source, u) for source in sources for u in _utterances(config, writer, source)]
-        files = dict.fromkeys(utterance.path.lstrip("/") for _, utterance in read)
-        facts = dict(inspect_files(writer, Path("/"), files, decode=False, workers=workers, progress=progress))
+        files: dict[str, list[str]] = defaultdict(list)
+        for _, utterance in read:
+            files[utterance.path.lstrip("/")].append(utterance.name)
+        facts = dict(
+            inspect_files(writer, Path("/"), files, items=files, decode=False, workers=workers, progress=progress)
+        )
         items = list(_items(config, writer, read, facts))
         _add(config, writer, items, facts)
 
@@ -185,7 +189,7 @@ def _items(
     seen: dict[str, str] = {}
     for source, utterance in read:
         known = facts.get(utterance.path.lstrip("/"))
-        if known is None:  # its file was counted
+        if known is None:  # it was counted with its file
             continue
         item = printable(utterance.name)
         if item in seen:
@@ -238,9 +242,10 @@ def _phones(
     try:
         phones = times.phones(utterance.name, utterance.recording, start, seconds)
     except CorpusError as error:
-        writer.skip(item, f"its phones are skipped: {error}", kind="label", category="damaged phone times")
+        reason = f"its phones are skipped: {error}"
+        writer.skip(item, reason, kind="label", category="damaged phone times", speaker=utterance.speaker)
         return None
-    return checked_phones(writer, item, phones, seconds) if phones else None
+    return checked_phones(writer, item, phones, seconds, speaker=utterance.speaker) if phones else None
 
 
 def _count_unused(writer: CorpusWriter, times: dict[Path, PhoneTimes], read: list[tuple[_Source, Utterance]]) -> None:
@@ -266,7 +271,7 @@ def _add(config: KaldiConfig, writer: CorpusWriter, items: list[_Item], facts: d
     writer.phones = ENGLISH_PHONES if _english(config) and symbols else inventory(symbols)
     for item in items:
         known = facts[item.utterance.path.lstrip("/")]
-        writer.add(splits.of[item.name], _cut(config, writer, item, known))
+        writer.add(splits.of[item.name], _cut(config, writer, item, known), item=item.utterance.name)
     writer.report("notes", _notes(items, splits))
 
 
