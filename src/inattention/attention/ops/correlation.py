@@ -28,11 +28,11 @@ from inattention.attention.ops.banded import Bands, make_bands, multiply, multip
 from inattention.attention.ops.padding import masked_softmax, zero_invalid
 
 # Lengths from which on this is faster than a dense product: with maps that are cached already, and where maps must be
-# computed first. See below `benchmarks/relative_weights.py`.
-FROM_CACHED = 500
-FROM_COMPUTED = 256
-# How many operations of a banded product take as long as one of a transform, by the same benchmark.
-BAND_OPERATIONS = 4.0
+# computed first. Measured by `benchmarks/relative_weights.py`.
+FROM_CACHED = 600
+FROM_COMPUTED = 400
+# How many operations of a banded product take as long as one of transforms, by the same benchmark.
+BAND_OPERATIONS = 5.0
 
 
 class Rows(NamedTuple):
