@@ -80,8 +80,15 @@ def test_generation_of_a_multilingual_model_knows_languages_and_tasks(tmp_path: 
     assert config.task_to_id == {"transcribe": 50_263, "translate": 50_262}
     assert (config.bos_token_id, config.eos_token_id, config.decoder_start_token_id) == (50_257, 50_257, 50_258)
     loaded = transformers.WhisperForConditionalGeneration.from_pretrained(imported.folder).eval()
-    ids = loaded.generate(torch.randn(1, 8, 100), language="de", task="translate", max_new_tokens=3)
-    assert ids.shape[1] >= 1
+    prompts: list[list[int]] = []
+    loaded.model.decoder.register_forward_pre_hook(
+        lambda _module, _args, kwargs: prompts.append(kwargs["input_ids"][0].tolist()), with_kwargs=True
+    )
+    loaded.generate(torch.randn(1, 8, 100), max_new_tokens=1)
+    language = prompts[-1][1]  # detected
+    assert prompts == [[50_258], [50_258, language, 50_263, 50_267]]
+    loaded.generate(torch.randn(1, 8, 100), language="he", task="translate", max_new_tokens=1)
+    assert prompts[-1] == [50_258, 50_261, 50_262, 50_267]
 
 
 def test_pipeline_and_processor_take_the_folder(tmp_path: Path) -> None:

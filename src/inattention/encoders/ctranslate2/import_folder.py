@@ -182,7 +182,7 @@ def _generation(tokens: dict[str, int], settings: dict[str, Any], sizes: Whisper
     return found | (_languages_and_tasks(tokens, folder) if multilingual else {})
 
 
-def _languages_and_tasks(tokens: dict[str, int], folder: Path) -> dict[str, dict[str, int]]:
+def _languages_and_tasks(tokens: dict[str, int], folder: Path) -> dict[str, Any]:
     languages = {name: number for name, number in tokens.items() if _LANGUAGE.fullmatch(name)}
     for before, now in _RENAMED.items():
         if before in languages:
@@ -190,7 +190,8 @@ def _languages_and_tasks(tokens: dict[str, int], folder: Path) -> dict[str, dict
     tasks = {task: tokens[f"<|{task}|>"] for task in ("transcribe", "translate") if f"<|{task}|>" in tokens}
     if not languages or "transcribe" not in tasks:
         raise CTranslate2Error(f"{folder / 'tokenizer.json'}: has no tokens of languages and tasks")
-    return {"lang_to_id": languages, "task_to_id": tasks}
+    # Without a task `transformers` leaves its token out of the prompt, and the transcripts get worse.
+    return {"lang_to_id": languages, "task_to_id": tasks, "task": "transcribe"}
 
 
 def _write_model(sizes: WhisperSizes, state: dict[str, torch.Tensor], generation: dict[str, Any], out: Path) -> None:
