@@ -1,5 +1,6 @@
 """``inattention corpus ...``: prepare, show, describe and validate corpora, and store their features."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from inattention.text import nearest
 if TYPE_CHECKING:
     from inattention.corpora.core.corpus import Corpus
 
+STRICT_STATUS = 2
 SUMMARY = "Prepare a corpus, show what it holds, describe how it sounds, validate it or store its features."
 
 
@@ -48,18 +50,23 @@ def prepare(arguments: list[str]) -> int:
             out: output folder; default: corpora/NAME.
             overwrite: replace a corpus with other settings in the output folder.
             workers: processes; default: one per processor.
+            strict: exit with status 2 if anything was skipped; the corpus is written all the same.
             settings: of the corpus.
         """
 
         out: Path | None = None
         overwrite: bool = False
         workers: int | None = None
+        strict: bool = False
         settings: flat(config_class) = field(default_factory=config_class)  # ty: ignore[invalid-type-form]
 
     options = parse(Prepare, f"corpus prepare {name}", flags)
     out = options.out or Path("corpora") / name
-    prepare_corpus(name, options.settings, out, overwrite=options.overwrite, workers=options.workers)
-    return 0
+    corpus = prepare_corpus(name, options.settings, out, overwrite=options.overwrite, workers=options.workers)
+    skipped = skipped_items(corpus) if options.strict else 0
+    if skipped:
+        print(f"inattention corpus: {skipped} items were skipped, which --strict reports as a failure", file=sys.stderr)
+    return STRICT_STATUS if skipped else 0
 
 
 def prepare_corpus(
@@ -70,12 +77,24 @@ def prepare_corpus(
     Raises:
         CorpusError: if it cannot be prepared; the message gives the reason and what to do.
     """
-    from inattention.corpora.core.description import describe as text_of
+    from inattention.corpora.checks.description import describe as text_of
     from inattention.corpora.registry import corpus_kind
 
     corpus = corpus_kind(name).prepare()(config, out, overwrite=overwrite, workers=workers, progress=progress)
     print(text_of(corpus))
     return corpus
+
+
+def skipped_items(corpus: "Corpus") -> int:
+    """Return how many items could not be used when a corpus was prepared, by this version or an older one.
+
+    Raises:
+        CorpusError: if the file that says so is damaged.
+    """
+    from inattention.corpora.core.preparation import read_preparation
+
+    preparation = read_preparation(corpus.folder)
+    return corpus.info["bad_items"]["count"] if preparation is None else preparation.skipped
 
 
 def features(arguments: list[str]) -> int:
@@ -102,7 +121,7 @@ def features(arguments: list[str]) -> int:
 
     options = parse(Features, "corpus features", arguments)
     from inattention.corpora.core.corpus import open_corpus
-    from inattention.corpora.core.stored_features import features_folder, store_features
+    from inattention.corpora.features.stored_features import features_folder, store_features
 
     corpus = open_corpus(options.folder)
     info = store_features(corpus, options.settings, workers=options.workers, progress=True)
@@ -119,8 +138,8 @@ def show(arguments: list[str]) -> int:
     """Print what a prepared corpus holds."""
     if len(arguments) != 1:
         return complain("corpus", _usage())
+    from inattention.corpora.checks.description import describe as text_of
     from inattention.corpora.core.corpus import open_corpus
-    from inattention.corpora.core.description import describe as text_of
 
     print(text_of(open_corpus(Path(arguments[0]))))
     return 0
@@ -150,8 +169,8 @@ def describe(arguments: list[str]) -> int:
     out: Path | None = options.out
     if out is not None and out.suffix.lower() not in (".html", ".png"):
         return complain("corpus", f"{out} must end in .html or .png")
+    from inattention.corpora.checks.description import as_text, measure, write_page
     from inattention.corpora.core.corpus import open_corpus
-    from inattention.corpora.core.description import as_text, measure, write_page
 
     found = measure(open_corpus(options.folder), cuts=options.cuts, workers=options.workers, progress=True)
     print(as_text(found))
@@ -178,7 +197,7 @@ def validate(arguments: list[str]) -> int:
         workers: int | None = None
 
     options = parse(Validate, "corpus validate", arguments)
-    from inattention.corpora.core import validation
+    from inattention.corpora.checks import validation
     from inattention.corpora.core.corpus import SPLITS, open_corpus
 
     corpus = open_corpus(options.folder)
