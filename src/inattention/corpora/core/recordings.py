@@ -137,7 +137,7 @@ def checked_phones(writer: CorpusWriter, item: str, phones: list[Phone], seconds
     try:
         return fit_phones(phones, seconds, DURATION_TOLERANCE_SECONDS)
     except CorpusError as error:
-        writer.skip(item, f"its phones are skipped: {error}")
+        writer.skip(item, f"its phones are skipped: {error}", kind="label")
         return None
 
 
@@ -162,6 +162,15 @@ def inventory(symbols: Iterable[str]) -> tuple[str, ...]:
     """Return symbols as an inventory: silence first, if it occurs, then the others by name."""
     found = set(symbols)
     return tuple([SILENCE] * (SILENCE in found)) + tuple(sorted(found - {SILENCE}))
+
+
+def without_defaults(settings: dict[str, Any], **defaults: Any) -> dict[str, Any]:
+    """Return settings without those that were added later and have their default, so that keys of corpora stay.
+
+    >>> without_defaults({"seed": 0, "encoding": "utf-8"}, encoding="utf-8")
+    {'seed': 0}
+    """
+    return {name: value for name, value in settings.items() if name not in defaults or value != defaults[name]}
 
 
 def as_json(config: dict[str, Any]) -> dict[str, Any]:
