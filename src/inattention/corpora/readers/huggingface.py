@@ -7,6 +7,7 @@ first row whose audio is broken or in a file of its own.
 
 import dataclasses
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from inattention.corpora.core.splits import Splits, check_fractions, split_withi
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.stored_audio import audio_digest, store_audio
+from inattention.progress import bar as progress_bar
 from inattention.text import printable
 
 if TYPE_CHECKING:
@@ -113,8 +115,13 @@ def prepare(
     def fill(writer: CorpusWriter) -> None:
         named = dict(zip(SPLITS, (config.train, config.dev, config.test), strict=True))
         rows = [row for split, name in named.items() if name for row in _rows(config, writer, split, name)]
-        names = dict.fromkeys(row.path for row in rows)
-        facts = dict(inspect_files(writer, writer.folder, names, decode=False, workers=workers, progress=progress))
+        names: dict[str, list[str]] = defaultdict(list)
+        for row in rows:
+            names[row.path].append(row.name)
+        found = inspect_files(
+            writer, writer.folder, names, items=names, decode=False, workers=workers, progress=progress
+        )
+        facts = dict(found)
         _add(config, writer, [row for row in rows if row.path in facts], facts)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
@@ -147,8 +154,6 @@ def _split(config: HuggingFaceConfig, rows: list[_Row], facts: dict[str, Facts])
 
 def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str) -> Iterator[_Row]:
     """Stream a split, store each row's audio, and yield the rest of it; bad rows are counted."""
-    from tqdm import tqdm
-
     stream = _open(config, name)
     columns = stream.column_names or []
     for column in filter(None, (config.audio, config.speaker, config.text)):
@@ -156,11 +161,12 @@ def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str
             raise CorpusError(f"{config.dataset} has no column {column!r} (it has: {', '.join(columns)})")
     # A speaker column of classes contains numbers, whose names are in the dataset's features.
     named = getattr((stream.features or {}).get(config.speaker), "int2str", str)
-    bar = tqdm(stream, desc=f"reading {name}", unit="row", delay=1.0, leave=False)
+    bar = progress_bar(stream, desc=f"reading {name}", unit="row")
     for number, row in enumerate(bar):
         if config.most_rows and number >= config.most_rows:
             break
         item = f"{name}-{number:07d}"
+        writer.found("recording", 1)
         try:
             path = _keep(writer, split, row.get(config.audio), Path(config.dataset))
         except CorpusError as error:
@@ -168,6 +174,8 @@ def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str
             continue
         speaker = row.get(config.speaker) if config.speaker else None
         text = row.get(config.text) if config.text else None
+        if text is not None and not isinstance(text, str):
+            writer.skip(item, f"its text is no text but {type(text).__name__}", kind="text")
         yield _Row(
             item,
             path,

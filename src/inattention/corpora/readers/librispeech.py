@@ -38,6 +38,7 @@ from inattention.corpora.core.recordings import (
     checked_phones,
     copy_audio,
     inspect_files,
+    skip_unreadable,
     without_defaults,
 )
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_at_random, split_within_speakers
@@ -153,8 +154,7 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        for item, reason in tree.bad:
-            writer.skip(item, reason)
+        skip_unreadable(writer, tree)
         utterances = _utterances(tree, writer, workers=workers, progress=progress)
         _add(config, tree, writer, utterances, labels)
 
@@ -169,6 +169,8 @@ def _add(
     labelled = 0
     for utterance in utterances:
         if utterance.name not in splits.of:
+            category, seconds = "in no list of the split", utterance.facts.seconds
+            writer.ignore(utterance.name, category, kind="recording", seconds=seconds)
             continue
         phones = labels.use(writer, utterance) if labels else None
         if labels and utterance.name not in labels:
@@ -221,6 +223,7 @@ def _utterances(tree: Tree, writer: CorpusWriter, *, workers: int | None, progre
     for path in tree.files:
         if not path.lower().endswith(".flac"):
             continue
+        writer.found("recording", 1)
         match = _NAME.fullmatch(os.path.basename(path))
         if match is None:
             writer.skip(printable(path), "is not named like LibriSpeech's utterances (speaker-chapter-number.flac)")
@@ -253,14 +256,15 @@ def _transcripts(tree: Tree, writer: CorpusWriter, names: set[str]) -> dict[str,
         try:
             lines = read_text(tree.root / path, _LARGEST_TRANSCRIPT).splitlines()
         except CorpusError as error:
-            writer.skip(printable(path), str(error))
+            writer.skip(printable(path), str(error), kind="text")
             continue
         for line in lines:
             name, _, text = line.strip().partition(" ")
             if name in names:
                 texts[name] = text.strip()
             elif name and name not in audio:
-                writer.skip(printable(name[:80]), f"{printable(path)} has its text, but there is no such audio")
+                reason = f"{printable(path)} has its text, but there is no such audio"
+                writer.skip(printable(name[:80]), reason, kind="text", category="text without audio")
     return texts
 
 
@@ -330,7 +334,8 @@ class _CpcLabels:
         except CorpusError as error:
             skip_labels(writer, utterance.name, error, speaker=utterance.speaker)
             return None
-        return checked_phones(writer, utterance.name, phones, utterance.facts.seconds)
+        seconds, speaker = utterance.facts.seconds, utterance.speaker
+        return checked_phones(writer, utterance.name, phones, seconds, speaker=speaker)
 
 
 class _AlignerLabels:
