@@ -15,8 +15,8 @@ from inattention.version import __version__
 
 if TYPE_CHECKING:
     from inattention import attention as attention
-    from inattention.model.config import AudioTransformerConfig as AudioTransformerConfig
     from inattention.encoders.converted import from_pretrained as from_pretrained
+    from inattention.model.config import AudioTransformerConfig as AudioTransformerConfig
     from inattention.model.transformer import AudioTransformer as AudioTransformer
 
 __all__ = ["AudioTransformer", "AudioTransformerConfig", "__version__", "attention", "from_pretrained"]

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 import transformers
@@ -184,23 +184,22 @@ def converted_copy(model: PreTrainedModel, conversion: Conversion) -> ConvertedM
     cls = CLASSES.get(base)
     if cls is None:
         raise ValueError(f"{base.__name__} cannot be converted; families that can: {', '.join(_FAMILIES)}")
-    places = attention_places(model)
-    before = Conversion.from_dict(getattr(model.config, ATTRIBUTE)) if isinstance(model, ConvertedModel) else None
+    before = Conversion(layers=(None,) * len(attention_places(model)), max_length=conversion.max_length)
+    if isinstance(model, ConvertedModel):
+        before = Conversion.from_dict(getattr(model.config, ATTRIBUTE))
+    assert cls.config_class is not None
+    settings = {k: v for k, v in model.config.to_dict().items() if k not in ("model_type", ATTRIBUTE)}
+    config = cls.config_class(**settings)
+    setattr(config, ATTRIBUTE, before.to_dict())
     with torch.random.fork_rng(devices=[]):
-        copied = type(model)(model.config)  # `transformers` captures no hidden states of a deep copy
+        copied = cls(config)  # `transformers` captures no hidden states of a deep copy
     copied.load_state_dict(model.state_dict())
     if model.can_generate():
         copied.generation_config = copy.deepcopy(model.generation_config)
-    copied.__class__ = cls
-    settings = {k: v for k, v in model.config.to_dict().items() if k not in ("model_type", ATTRIBUTE)}
-    copied.config = cls.config_class(**settings)
     install(copied, conversion)
-    layers = conversion.layers
-    if before is not None:
-        layers = tuple(new or old for new, old in zip(layers, before.layers, strict=True))
-    assert len(layers) == len(places)
-    setattr(copied.config, ATTRIBUTE, replace(conversion, layers=layers).to_dict())
-    return cast(ConvertedModel, copied.eval())
+    layers = tuple(new or old for new, old in zip(conversion.layers, before.layers, strict=True))
+    setattr(config, ATTRIBUTE, replace(conversion, layers=layers).to_dict())
+    return copied.eval()
 
 
 class OwnLengthEncoder(WhisperEncoder):

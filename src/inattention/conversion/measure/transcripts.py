@@ -57,7 +57,7 @@ def transcribe(loaded: TrainedModel, waveform: torch.Tensor, length: Length, lan
         mel = mel[:, :, : 2 * frames]
     hidden = encode(model, mel.to(model.device))[-1:]
     end = loaded.tokenizer.eos_token_id
-    tokens, ended = generate(model, hidden, decoder_prompt(model, language), end, seconds)
+    tokens, ended = generate(model, hidden, decoder_prompt(model, loaded.tokenizer, language), end, seconds)
     return loaded.tokenizer.decode(tokens).strip(), not ended
 
 

@@ -6,19 +6,20 @@ distillation/                         manifest, plan, curve and checkpoint, from
 """
 
 import json
+import math
 import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
 from tqdm import tqdm
+from transformers import PreTrainedModel
 
 from inattention.attention.rows import parse_row
 from inattention.conversion.trained.config import TrainedConversionConfig
 from inattention.conversion.trained.distillation import PLAN, Distillation, Plan, planned
-from inattention.conversion.trained.speech import Example, Examples, Utterance
+from inattention.conversion.trained.speech import LONGEST_SECONDS, SAMPLING_RATE, Example, Examples, Utterance
 from inattention.conversion.trained.starts import capture, needs_dense, start
 from inattention.conversion.trained.task import Task
 from inattention.conversion.trained.teacher import TeacherStore
@@ -40,7 +41,6 @@ from inattention.provenance import provenance
 
 RECORD = "conversion.json"
 WORK = "distillation"
-_LONGEST_WAVEFORM_FRAMES = 1500
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def convert_trained(
     return TrainedConversionReport(json.loads((out / RECORD).read_text(encoding="utf-8")))
 
 
-def plan_conversion(model: nn.Module, config: TrainedConversionConfig) -> Conversion:
+def plan_conversion(model: PreTrainedModel, config: TrainedConversionConfig) -> Conversion:
     """Return the replacement of each layer.
 
     Raises:
@@ -122,10 +122,15 @@ def plan_conversion(model: nn.Module, config: TrainedConversionConfig) -> Conver
     heads = config.chosen_heads(int(places[0][2].num_heads))  # ty: ignore[invalid-argument-type]
     replacement = Replacement(row=parse_row(config.row).name, heads=heads)
     chosen = set(config.chosen_layers(len(places)))
-    longest = getattr(getattr(model, "config", None), "max_source_positions", None) or _LONGEST_WAVEFORM_FRAMES
-    return Conversion(
-        layers=tuple(replacement if layer in chosen else None for layer in range(len(places))), max_length=longest
-    )
+    layers = tuple(replacement if layer in chosen else None for layer in range(len(places)))
+    return Conversion(layers=layers, max_length=_longest(model.config))
+
+
+def _longest(config: Any) -> int:
+    """Return the number of frames of the longest input: 30 s, of which an encoder of waveforms takes any part."""
+    if hasattr(config, "max_source_positions"):
+        return config.max_source_positions
+    return math.ceil(LONGEST_SECONDS * SAMPLING_RATE / math.prod(config.conv_stride))
 
 
 def task_of(teacher: TrainedModel, config: TrainedConversionConfig) -> Task:

@@ -72,7 +72,7 @@ def corpus_utterances(corpus: Corpus, split: str) -> list[Utterance]:
     """Return the utterances of a split of a prepared corpus, in the corpus's order."""
     return [
         Utterance(cut.id, lambda cut=cut: cut_waveform(cut, SAMPLING_RATE), cut.supervisions[0].text or None)
-        for cut in corpus.cuts(split)
+        for cut in corpus.cuts(split)  # ty: ignore[not-iterable]
         if cut.duration >= SHORTEST_SECONDS
     ]
 

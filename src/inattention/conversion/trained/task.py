@@ -1,7 +1,7 @@
 """The interface between the distillation and a family of encoders."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -57,6 +57,7 @@ class RelativeError:
         return self.layers[-1]
 
 
+@runtime_checkable
 class Task(Protocol):
     """What the distillation needs to know about a family of encoders."""
 

@@ -24,6 +24,7 @@ from inattention.encoders.converted import whisper_embedding
 FRAMES_PER_SECOND = 50
 LIKELY_TOKENS = 64
 MOST_TOKENS = 200
+MULTILINGUAL_SIZE = 51_865  # smallest vocabulary of a multilingual model
 
 
 @dataclass
@@ -43,7 +44,7 @@ class WhisperTask:
     config: TrainedConversionConfig
 
     def __post_init__(self) -> None:
-        self.prompt = decoder_prompt(self.teacher, self.config.language)
+        self.prompt = decoder_prompt(self.teacher, self.tokenizer, self.config.language)
         self.longest = len(self.teacher.model.encoder.embed_positions.weight)
 
     def mel(self, waveform: Float[Tensor, " samples"]) -> Float[Tensor, "1 mels frames"]:
@@ -120,20 +121,27 @@ def mechanism_parameters(module: nn.Module) -> list[nn.Parameter]:
     return found
 
 
-def decoder_prompt(model: PreTrainedModel, language: str) -> list[int]:
+def decoder_prompt(model: PreTrainedModel, tokenizer: Any, language: str) -> list[int]:
     """Return the token ids that a transcript without timestamps begins with.
 
+    Args:
+        model: a Whisper model.
+        tokenizer: its tokenizer.
+        language: code such as ``en``; models for English alone ignore it.
+
     Raises:
-        ValueError: if the model does not know the language.
+        ValueError: if the model does not know the language, or the tokenizer is none of Whisper's.
     """
-    config: Any = model.generation_config
-    prompt = [config.decoder_start_token_id or model.config.decoder_start_token_id]
-    if getattr(config, "is_multilingual", False):
-        known = config.lang_to_id
-        if f"<|{language}|>" not in known:
-            raise ValueError(f"Whisper does not know the language {language!r}; use a code such as en, de or fr")
-        prompt += [known[f"<|{language}|>"], config.task_to_id["transcribe"]]
-    return [*prompt, config.no_timestamps_token_id]
+    multilingual = getattr(model.generation_config, "is_multilingual", model.config.vocab_size >= MULTILINGUAL_SIZE)
+    spoken = [f"<|{language}|>", "<|transcribe|>"] if multilingual else []
+    known = tokenizer.get_vocab()
+    tokens = ["<|startoftranscript|>", *spoken, "<|notimestamps|>"]
+    missing = [token for token in tokens if token not in known]
+    if missing == [f"<|{language}|>"]:
+        raise ValueError(f"Whisper does not know the language {language!r}; use a code such as en, de or fr")
+    if missing:
+        raise ValueError(f"the tokenizer is none of Whisper's: it lacks {', '.join(missing)}")
+    return [known[token] for token in tokens]
 
 
 def encode(model: Any, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "layers time width"]:
