@@ -13,6 +13,7 @@ from inattention.cli import (
     compare,
     convert,
     corpus,
+    encoders,
     extract,
     measure,
     mechanisms,
@@ -37,6 +38,7 @@ EXAMPLES = """examples:
   inattention convert openai/whisper-tiny.en --recordings speech/ --out runs/whisper
   inattention measure runs/whisper --against openai/whisper-tiny.en --corpus corpora/queen --out measured
   inattention analyze runs/mine --corpus corpora/espeak  every head's attention maps, on one page
+  inattention encoders import faster-whisper-tiny.en --out models/whisper-tiny.en
   inattention time --rows patterned none --lengths 500 1000
 """
 
@@ -52,6 +54,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "analyze": analyze.run,
     "convert": convert.run,
     "measure": measure.run,
+    "encoders": encoders.run,
 }
 
 
