@@ -1,6 +1,5 @@
 """Measurement of a converted encoder against its teacher: word errors, hidden states, times."""
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -189,12 +188,3 @@ def _relative_error(
         outputs = task.teacher_outputs(example)
         error.add(task.hidden(student.model, example, outputs.frames), outputs.hidden)
     return error
-
-
-def read_measurements(folder: Path) -> dict[str, Any]:
-    """Read the measurements of a folder.
-
-    Raises:
-        FileNotFoundError: if there are none.
-    """
-    return json.loads((folder / RECORD).read_text(encoding="utf-8"))

@@ -53,7 +53,7 @@ def hubert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = transformers.HubertConfig(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, conv_dim=(16, 16),
         conv_kernel=(10, 8), conv_stride=(10, 8), num_feat_extract_layers=2, num_conv_pos_embeddings=9,
-        num_conv_pos_embedding_groups=2, initializer_range=0.2,
+        num_conv_pos_embedding_groups=2, initializer_range=0.2, feat_extract_norm="layer",
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(0)
