@@ -91,7 +91,7 @@ class PhoneTimes:
             interval._replace(symbol=self._symbols.get(interval.symbol, interval.symbol))
             for interval in labels.intervals
         )
-        return replace(labels, intervals=tuple(known))
+        return replace(labels, intervals=tuple(known), file=printable(self.path.name))
 
 
 def _read_at(file, offset: int, size: int) -> bytes:
