@@ -5,7 +5,7 @@ from pathlib import Path
 
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.ctm import read_ctm
-from inattention.corpora.labels.intervals import Labels
+from inattention.corpora.labels.intervals import LabelError, Labels
 from inattention.corpora.readers.kaldi.data_folder import read_lines
 from inattention.text import printable
 
@@ -49,7 +49,7 @@ class PhoneTimes:
             seconds: Its duration.
 
         Raises:
-            CorpusError: Its lines are damaged; the message names the file.
+            LabelError: Its lines are damaged; the message names the file.
         """
         if utterance in self.names:
             return self._of(utterance)
@@ -69,9 +69,10 @@ class PhoneTimes:
             try:
                 found = self._ctm.labels(name)
             except CorpusError as error:
-                raise CorpusError(f"{printable(self.path.name)}: {error}") from None
+                category = getattr(error, "category", None)
+                raise LabelError(f"{printable(self.path.name)}, {error}", category=category) from None
             intervals = tuple(i._replace(symbol=self._symbols.get(i.symbol, i.symbol)) for i in found.intervals)
-            self._last = name, dataclasses.replace(found, intervals=intervals)
+            self._last = name, dataclasses.replace(found, intervals=intervals, file=printable(self.path.name))
         return self._last[1]
 
 

@@ -54,7 +54,7 @@ class KaldiConfig:
             the same file may have the phones of all.
         phone_set: `as-is` keeps the phones' own symbols; `english` reads ARPAbet, drops stress and positions in words
             (AH0_B), and refuses others.
-        silence: More labels of silence, besides `sil`, `sp`, `spn`, `<eps>` and other usual ones.
+        silence: More phones that are silence, besides `sil`, `sp`, `spn`, `<eps>` and other usual ones, as in SIL_S.
         encoding: Of lines that are not UTF-8, such as latin-1.
         longest_seconds: Longer utterances are divided.
         dev_fraction: Fraction for tuning if there is no `dev`.
