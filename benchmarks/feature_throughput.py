@@ -21,7 +21,7 @@ from claims import Checked, table
 from inattention.audio.config import FeatureConfig
 from inattention.corpora.core.corpus import Corpus, open_corpus
 from inattention.corpora.core.cut_files import cuts_path
-from inattention.corpora.core.stored_features import store_features
+from inattention.corpora.features.stored_features import store_features
 from inattention.corpora.readers.espeak import reader as espeak
 from inattention.corpora.readers.espeak.reader import EspeakConfig
 from inattention.files import write_json

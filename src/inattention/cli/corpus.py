@@ -70,7 +70,7 @@ def prepare_corpus(
     Raises:
         CorpusError: if it cannot be prepared; the message gives the reason and what to do.
     """
-    from inattention.corpora.core.description import describe as text_of
+    from inattention.corpora.checks.description import describe as text_of
     from inattention.corpora.registry import corpus_kind
 
     corpus = corpus_kind(name).prepare()(config, out, overwrite=overwrite, workers=workers, progress=progress)
@@ -102,7 +102,7 @@ def features(arguments: list[str]) -> int:
 
     options = parse(Features, "corpus features", arguments)
     from inattention.corpora.core.corpus import open_corpus
-    from inattention.corpora.core.stored_features import features_folder, store_features
+    from inattention.corpora.features.stored_features import features_folder, store_features
 
     corpus = open_corpus(options.folder)
     info = store_features(corpus, options.settings, workers=options.workers, progress=True)
@@ -119,8 +119,8 @@ def show(arguments: list[str]) -> int:
     """Print what a prepared corpus holds."""
     if len(arguments) != 1:
         return complain("corpus", _usage())
+    from inattention.corpora.checks.description import describe as text_of
     from inattention.corpora.core.corpus import open_corpus
-    from inattention.corpora.core.description import describe as text_of
 
     print(text_of(open_corpus(Path(arguments[0]))))
     return 0
@@ -150,8 +150,8 @@ def describe(arguments: list[str]) -> int:
     out: Path | None = options.out
     if out is not None and out.suffix.lower() not in (".html", ".png"):
         return complain("corpus", f"{out} must end in .html or .png")
+    from inattention.corpora.checks.description import as_text, measure, write_page
     from inattention.corpora.core.corpus import open_corpus
-    from inattention.corpora.core.description import as_text, measure, write_page
 
     found = measure(open_corpus(options.folder), cuts=options.cuts, workers=options.workers, progress=True)
     print(as_text(found))
@@ -178,7 +178,7 @@ def validate(arguments: list[str]) -> int:
         workers: int | None = None
 
     options = parse(Validate, "corpus validate", arguments)
-    from inattention.corpora.core import validation
+    from inattention.corpora.checks import validation
     from inattention.corpora.core.corpus import SPLITS, open_corpus
 
     corpus = open_corpus(options.folder)

@@ -22,7 +22,6 @@ import torch
 from jaxtyping import Bool, Float
 from safetensors.torch import save
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from inattention.attention.ops.map_files import TENSOR
 from inattention.conversion.least_squares import least_squares
@@ -30,7 +29,6 @@ from inattention.conversion.moments import Moments, moments_of
 from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.base import MapSource
 from inattention.encoders.crops import (
-    SECONDS_BEFORE_PROGRESS,
     CropError,
     Skipped,
     choose,
@@ -40,6 +38,7 @@ from inattention.encoders.crops import (
 )
 from inattention.encoders.open import as_source
 from inattention.files import write_bytes
+from inattention.progress import bar as progress_bar
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
@@ -230,4 +229,4 @@ def _problems(shape: Sequence[int], progress: bool) -> Iterable[tuple[float, tup
     """Return every ridge with every layer and head, behind a progress bar."""
     layers, heads = shape
     problems = [(ridge, (layer, head)) for ridge in RIDGES for layer in range(layers) for head in range(heads)]
-    return tqdm(problems, desc="maps of heads", delay=SECONDS_BEFORE_PROGRESS, disable=not progress, leave=False)
+    return progress_bar(problems, desc="maps of heads", unit="map", show=progress)

@@ -5,7 +5,6 @@ Which utterances are chosen and where they are cropped depends on the seed and t
 
 import heapq
 import statistics
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,17 +12,16 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from inattention.audio.reader import cut_waveform
 from inattention.encoders.base import Crop, MapSource
+from inattention.progress import bar as progress_bar
 from inattention.seeding import derive_seed
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
 
 BATCH_BYTES = 2**26  # of attention maps in memory at once
-SECONDS_BEFORE_PROGRESS = 2.0
 
 Skipped = tuple[str, str]  # the id of a cut, and the reason
 
@@ -73,15 +71,7 @@ def crop_batches(
         limits = f"at least {source.shortest}" + (f" and at most {source.longest}" if source.longest else "")
         raise CropError(f"{source.name} takes crops of {limits} frames, not of {crop_steps}")
     size = max(1, BATCH_BYTES // (4 * source.layers * source.heads * crop_steps**2))
-    bar = tqdm(
-        cuts,
-        desc=f"{source.name}: maps",
-        unit="utt",
-        delay=SECONDS_BEFORE_PROGRESS,
-        disable=not progress,
-        file=sys.stderr,
-        leave=False,
-    )
+    bar = progress_bar(cuts, desc=f"{source.name}: maps", unit="utterance", show=progress)
     waiting: list[tuple[str, Crop]] = []
     for cut in bar:
         try:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, TQDMProgressBar
-from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
+from lightning.pytorch.callbacks import Callback
 
 from inattention.files import write_json, write_lines
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.objective import MaskedAcousticModel
 from inattention.pretraining.stopping import RunStopped, StopRequests
+from inattention.progress import Bar
+from inattention.progress import bar as progress_bar
 
 CHECKPOINT, CHECKPOINT_BEFORE = "checkpoint.ckpt", "checkpoint-before.ckpt"
 CURVE = "curve.jsonl"
@@ -187,8 +188,8 @@ class Snapshots(Callback):
         self.curve.go()
 
 
-class Progress(TQDMProgressBar):
-    """One bar for the whole run, with training and held-out loss.
+class Progress(Callback):
+    """Shows optimizer steps, of the whole run, with training and held-out loss.
 
     Args:
         title: description of the bar.
@@ -196,32 +197,35 @@ class Progress(TQDMProgressBar):
     """
 
     def __init__(self, title: str, refresh_rate: int) -> None:
-        super().__init__(refresh_rate)
         self.title = title
+        self.refresh_rate = refresh_rate
+        self._bar: Bar | None = None
 
-    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """Return the metrics without the version of the loggers."""
-        metrics: dict[str, Any] = dict(super().get_metrics(trainer, pl_module))
-        metrics.pop("v_num", None)
-        return metrics
-
-    def init_train_tqdm(self) -> Any:
-        """Return the bar with its description."""
-        bar = super().init_train_tqdm()
-        bar.set_description(self.title)
-        return bar
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Open the bar, in the first process alone."""
+        show = trainer.is_global_zero
+        step = trainer.global_step
+        self._bar = progress_bar(total=trainer.max_steps, desc=self.title, unit="step", show=show, initial=step)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count optimizer steps, not micro-batches."""
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, trainer.global_step - 1)
+        step = trainer.global_step
+        if self._bar is None or (step - self._bar.n < self.refresh_rate and step < trainer.max_steps):
+            return
+        metrics = trainer.progress_bar_metrics.items()
+        self._bar.set_postfix_str(", ".join(f"{name}={value:.3f}" for name, value in metrics), refresh=False)
+        self._bar.update(step - self._bar.n)
 
-    def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        """Show the whole run: the loader is endless, so Lightning sees one epoch."""
-        self.train_progress_bar.reset(trainer.max_steps)
-        self.train_progress_bar.initial = trainer.global_step
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Close the bar after the run."""
+        self._close()
 
-    def init_validation_tqdm(self) -> Any:
-        """Return a disabled bar, as validation is short."""
-        return Tqdm(disable=True)
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Close the bar after an error, so that the error is printed below it."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

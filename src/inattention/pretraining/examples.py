@@ -14,7 +14,7 @@ from inattention.audio.config import FeatureConfig
 from inattention.audio.frames import stack, statistics
 from inattention.audio.log_mel import linear_target, log_mel
 from inattention.audio.reader import AudioError, cut_waveform
-from inattention.corpora.core.stored_features import read_frames
+from inattention.corpora.features.stored_features import read_frames
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.masking import corrupt, draw_corruption, draw_mask, span_starts
 from inattention.seeding import derive_seed

@@ -10,7 +10,7 @@ import torch
 
 from inattention import attention
 from inattention.corpora.core.corpus import Corpus
-from inattention.corpora.core.stored_features import stored_features
+from inattention.corpora.features.stored_features import stored_features
 from inattention.files import write_json
 from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig

@@ -75,7 +75,7 @@ def fit(
             callbacks.append(Snapshots(folder, settings, curve))
         if progress:
             callbacks.append(Progress(title, refresh_rate=5))
-        trainer = make_trainer(settings, folder, callbacks, progress=progress)
+        trainer = make_trainer(settings, folder, callbacks)
         try:
             with stop.noted():
                 trainer.fit(
@@ -90,9 +90,7 @@ def fit(
         return _whole(run, model, trainer.strategy), facts
 
 
-def make_trainer(
-    settings: PretrainingConfig, folder: Path, callbacks: "list[Callback]", *, progress: bool
-) -> "Trainer":
+def make_trainer(settings: PretrainingConfig, folder: Path, callbacks: "list[Callback]") -> "Trainer":
     """Return Lightning's trainer for a run; it counts micro-batches where an optimizer step has several."""
     import lightning as L
     from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -113,7 +111,7 @@ def make_trainer(
         use_distributed_sampler=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        enable_progress_bar=progress,
+        enable_progress_bar=False,
         log_every_n_steps=max(1, min(50, settings.steps // 20)),
         callbacks=callbacks,
         plugins=[CheckpointFile()],

@@ -4,7 +4,6 @@ The frames of all utterances are in one array without padding: utterance u has t
 Recordings that cannot be used are skipped, with the reason.
 """
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import FileIO
@@ -15,17 +14,16 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from tqdm import tqdm
 
 from inattention.audio.reader import cut_waveform
 from inattention.encoders.base import FeatureSource
+from inattention.progress import bar as progress_bar
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
 
 # Waveforms passed to the source at once, which sorts them by length into batches of its own.
 POOL_SECONDS = 300.0
-SECONDS_BEFORE_PROGRESS = 2.0
 
 
 class ProbeError(ValueError):
@@ -88,16 +86,7 @@ def extract(
     ids: list[str] = []
     lengths: list[int] = []
     skipped: list[Skip] = []
-    bar = tqdm(
-        cuts,
-        desc=f"{source.name}: features of {split}",
-        total=total,
-        unit="utt",
-        delay=SECONDS_BEFORE_PROGRESS,
-        disable=not progress,
-        file=sys.stderr,
-        leave=False,
-    )
+    bar = progress_bar(cuts, desc=f"{source.name}: features of {split}", total=total, unit="utterance", show=progress)
     with path.open("wb", buffering=0) as file:
         for pool in _pools(bar, source.sampling_rate, skipped):
             for name, features in _features_of(source, pool, all_layers, skipped):

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,12 +10,11 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from tqdm import tqdm
 
 from inattention.probing.config import ProbeConfig, Task
-from inattention.probing.features import SECONDS_BEFORE_PROGRESS
 from inattention.probing.labels import Examples
 from inattention.probing.probes import Probe, build
+from inattention.progress import bar as progress_bar
 from inattention.seeding import derive_seed
 
 # Items scored at once.
@@ -73,15 +71,7 @@ def train(
     generator = torch.Generator().manual_seed(derive_seed(config.seed, "probe", task))
     best, best_epoch, best_state = (-1.0, 0.0), 0, {}
     lowest_loss, last_gain, epoch, updates = math.inf, 0, 0, 0
-    bar = tqdm(
-        range(1, config.epochs + 1),
-        desc=f"probe {task}",
-        unit="epoch",
-        delay=SECONDS_BEFORE_PROGRESS,
-        disable=not progress,
-        file=sys.stderr,
-        leave=False,
-    )
+    bar = progress_bar(range(1, config.epochs + 1), desc=f"probe {task}", unit="epoch", show=progress)
     for epoch in bar:
         for features, labels in _batches(train, batch_size, generator):
             loss = F.cross_entropy(probe(features.to(device)), labels.to(device), weight=weights)
@@ -97,7 +87,7 @@ def train(
             best_state = {name: tensor.clone() for name, tensor in averaged.state_dict().items()}
         if dev_loss < (1 - LOSS_GAIN) * lowest_loss:
             lowest_loss, last_gain = dev_loss, epoch
-        bar.set_postfix(dev=f"{accuracy:.3f}", best=f"{best[0]:.3f}", refresh=False)
+        bar.set_postfix_str(f"dev={accuracy:.3f}, best={best[0]:.3f}", refresh=False)
         if epoch - last_gain >= patience:
             break
     bar.close()

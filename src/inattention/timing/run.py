@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from inattention import attention
 from inattention.attention.rows import Row, parse_row
 from inattention.model.config import AudioTransformerConfig
 from inattention.model.transformer import AudioTransformer
+from inattention.progress import bar as progress_bar
 from inattention.provenance import versions
 from inattention.timing.config import Mode, TimingConfig
 from inattention.timing.exponents import MixingExponent, measure_exponent
@@ -42,18 +42,18 @@ def measure_rows(config: TimingConfig, progress: bool = True) -> TimingReport:
     products: list[Product] = []
     exponents: list[MixingExponent] = []
     steps = len(settings) + (len(rows) if config.exponent_lengths else 0)
-    with _threads(config.threads), tqdm(total=steps, disable=not progress, unit="setting") as bar:
+    with _threads(config.threads), progress_bar(total=steps, unit="setting", show=progress) as bar:
         for length, batch, mode in settings:
             bar.set_description(f"{mode}, {length} frames, batch {batch}")
             found, product = measure_setting(
-                rows, length, batch, mode, config, lambda done: bar.set_postfix(round=done)
+                rows, length, batch, mode, config, lambda done: bar.set_postfix_str(f"round {done}")
             )
             timed += found
             products.append(product)
             bar.update()
         for row in rows if config.exponent_lengths else ():
             bar.set_description(f"mixing of {row.name}")
-            exponent = measure_exponent(row, config, lambda done: bar.set_postfix(round=done))
+            exponent = measure_exponent(row, config, lambda done: bar.set_postfix_str(f"round {done}"))
             exponents += [exponent] if exponent else []
             bar.update()
     return TimingReport(

@@ -48,7 +48,13 @@ def test_the_order_of_adding_changes_no_byte(tmp_path):
     one = write_corpus(tmp_path / "one", spec(), fill, overwrite=False).folder
     two = write_corpus(tmp_path / "two", spec(), fill_backwards, overwrite=False).folder
     names = sorted(path.name for path in one.iterdir())
-    assert names == ["corpus.json", "cuts-dev.jsonl.gz", "cuts-test.jsonl.gz", "cuts-train.jsonl.gz"]
+    assert names == [
+        "corpus.json",
+        "cuts-dev.jsonl.gz",
+        "cuts-test.jsonl.gz",
+        "cuts-train.jsonl.gz",
+        "preparation.json",
+    ]
     for name in names:
         assert (one / name).read_bytes() == (two / name).read_bytes()
 

@@ -112,6 +112,7 @@ def test_nothing_else_is_left_out_and_nothing_is_written_outside(odd: Corpus) ->
     assert sorted(path.name for path in odd.folder.iterdir()) == [
         "corpus.json",
         *(f"cuts-{split}.jsonl.gz" for split in sorted(SPLITS)),
+        "preparation.json",
     ]
 
 

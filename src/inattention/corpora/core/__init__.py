@@ -1,1 +1,1 @@
-"""Prepared corpora: reading, writing, splitting, validating and describing them."""
+"""Prepared corpora: their format, what was found and used, reading, writing and splitting them."""

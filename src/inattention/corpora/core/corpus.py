@@ -3,6 +3,7 @@
 A prepared corpus is a folder that can be moved as a whole:
 
     corpus.json           what it holds and how it was made
+    preparation.json      what became of everything that was found, with all names and reasons
     cuts-train.jsonl.gz   lhotse cuts, one per line; their recordings' paths are relative to the folder
     cuts-dev.jsonl.gz
     cuts-test.jsonl.gz

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from inattention.corpora.core.corpus import FORMAT, INFO_FILE, SPLITS, Corpus, corpus_key, open_corpus
 from inattention.corpora.core.cut_files import cuts_path
+from inattention.corpora.core.ledger import Ledger
 from inattention.corpora.errors import CorpusError
 from inattention.files import folder_lock, remove_temporaries, replacing, write_text
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _JOBS = "jobs"
 _LOCK = "lock"
 _WAITING = "lines"
+_BAD_ITEMS_KEPT = 1000  # in corpus.json; preparation.json has all of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +123,7 @@ class CorpusWriter:
     Attributes:
         folder: Where to write until the corpus is complete; audio goes into `audio/` in it.
         phones: The phone inventory in order; set it before the end where it depends on the labels.
+        ledger: What becomes of each item; `found`, `skip`, `repair`, `ignore` and `add` record it.
     """
 
     def __init__(self, destination: Path, spec: CorpusSpec) -> None:
@@ -132,7 +135,7 @@ class CorpusWriter:
         self._lines: dict[str, list[tuple[bytes, int, int]]] = {split: [] for split in SPLITS}
         self._seconds = dict.fromkeys(SPLITS, 0.0)
         self._speakers: dict[str, set[str]] = {split: set() for split in SPLITS}
-        self._bad_items: list[tuple[str, str]] = []
+        self.ledger = Ledger()
         self._reports: dict[str, Any] = {}
         self._ids: set[str] = set()
 
@@ -143,6 +146,7 @@ class CorpusWriter:
             stack.enter_context(folder_lock(self.folder, CorpusError, name=_LOCK, message=taken))
             remove_temporaries(self.folder)
             self._waiting = stack.enter_context((self.folder / _WAITING).open("w+b"))
+            stack.callback(self.ledger.close)
             self._open = stack.pop_all()
         return self
 
@@ -158,10 +162,16 @@ class CorpusWriter:
         """Keep the result of a finished job (JSON), in case this run is interrupted."""
         write_text(self._job_path(job), json.dumps(result))
 
-    def add(self, split: str, cut: "lhotse.cut.Cut") -> None:
+    def add(self, split: str, cut: "lhotse.cut.Cut", *, item: str | None = None) -> None:
         """Add a cut with one supervision, whose recording's path is relative to the corpus.
 
         A supervision without a speaker or without phones is skipped by the tasks that need them.
+
+        Args:
+            split: Of the corpus.
+            cut: The cut.
+            item: The recording that the cut is a piece of, for the ledger: pieces are added one after the other and
+                count once. By default the cut is an item of its own.
 
         Raises:
             CorpusError: A cut of that id was added before.
@@ -176,13 +186,43 @@ class CorpusWriter:
         self._lines[split].append((order, self._waiting.tell(), len(line)))
         self._waiting.write(line)
         self._seconds[split] += cut.duration
-        speaker = cut.supervisions[0].speaker
+        supervision = cut.supervisions[0]
+        speaker = None if supervision.speaker is None else str(supervision.speaker)
         if speaker is not None:
-            self._speakers[split].add(str(speaker))
+            self._speakers[split].add(speaker)
+        phones = (supervision.alignment or {}).get("phone")
+        self.ledger.use(
+            item or cut.id,
+            seconds=cut.duration,
+            speaker=speaker,
+            labelled=sum(phone.duration for phone in phones) if phones else None,
+            text=bool(supervision.text),
+        )
 
-    def skip(self, item: str, reason: str) -> None:
-        """Count an item that could not be used, with the reason."""
-        self._bad_items.append((item, reason))
+    def found(self, kind: str, count: int) -> None:
+        """Add to the number of items of a kind that the reader came across; see `Ledger.found`."""
+        self.ledger.found(kind, count)
+
+    def skip(
+        self,
+        item: str,
+        reason: str,
+        *,
+        kind: str = "recording",
+        category: str | None = None,
+        seconds: float = 0.0,
+        speaker: str | None = None,
+    ) -> None:
+        """Record an item that could not be used, with the reason; see `Ledger.skip`."""
+        self.ledger.skip(item, reason, kind=kind, category=category, seconds=seconds, speaker=speaker)
+
+    def repair(self, item: str, reason: str, *, kind: str = "label", category: str | None = None) -> None:
+        """Record what was mended in an item that is used; see `Ledger.repair`."""
+        self.ledger.repair(item, reason, kind=kind, category=category)
+
+    def ignore(self, item: str, category: str, *, kind: str = "file", seconds: float = 0.0) -> None:
+        """Record an item that is left out on purpose; see `Ledger.ignore`."""
+        self.ledger.ignore(item, category, kind=kind, seconds=seconds)
 
     def report(self, name: str, facts: dict[str, Any]) -> None:
         """Add facts (JSON) about the outcome to `corpus.json`, under a name that is not used there."""
@@ -197,13 +237,15 @@ class CorpusWriter:
         for split in SPLITS:
             if not self._lines[split]:
                 shutil.rmtree(self.folder)
-                bad = "; ".join(f"{item}: {reason}" for item, reason in self._bad_items[:3])
+                count, first = self.ledger.skipped(3)
+                bad = "; ".join(f"{item}: {reason}" for item, reason in first)
                 raise CorpusError(
                     f"nothing to put into the split {split!r} of {self._destination}"
-                    + (f" ({len(self._bad_items)} bad items, such as {bad})" if bad else "")
+                    + (f" ({count} bad items, such as {bad})" if bad else "")
                 )
             self._write_lines(split)
         _write_info(self.folder, self._info())
+        self.ledger.write(self.folder)
         self._move_into_place()
         return open_corpus(self._destination)
 
@@ -219,6 +261,7 @@ class CorpusWriter:
                 compressed.write(self._waiting.read(length))
 
     def _info(self) -> dict[str, Any]:
+        bad, items = self.ledger.skipped(_BAD_ITEMS_KEPT)
         return {
             "format": FORMAT,
             "name": self._spec.name,
@@ -235,7 +278,7 @@ class CorpusWriter:
                 }
                 for split in SPLITS
             },
-            "bad_items": {"count": len(self._bad_items), "items": sorted(self._bad_items)},
+            "bad_items": {"count": bad, "items": items},
             **self._reports,
             "phones": self.phones,
             "audio_root": str(self._spec.audio_root) if self._spec.audio_root else None,

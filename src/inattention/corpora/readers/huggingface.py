@@ -19,6 +19,7 @@ from inattention.corpora.core.splits import Splits, check_fractions, split_withi
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.stored_audio import audio_digest, store_audio
+from inattention.progress import bar as progress_bar
 from inattention.text import printable
 
 if TYPE_CHECKING:
@@ -147,8 +148,6 @@ def _split(config: HuggingFaceConfig, rows: list[_Row], facts: dict[str, Facts])
 
 def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str) -> Iterator[_Row]:
     """Stream a split, store each row's audio, and yield the rest of it; bad rows are counted."""
-    from tqdm import tqdm
-
     stream = _open(config, name)
     columns = stream.column_names or []
     for column in filter(None, (config.audio, config.speaker, config.text)):
@@ -156,7 +155,7 @@ def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str
             raise CorpusError(f"{config.dataset} has no column {column!r} (it has: {', '.join(columns)})")
     # A speaker column of classes contains numbers, whose names are in the dataset's features.
     named = getattr((stream.features or {}).get(config.speaker), "int2str", str)
-    bar = tqdm(stream, desc=f"reading {name}", unit="row", delay=1.0, leave=False)
+    bar = progress_bar(stream, desc=f"reading {name}", unit="row")
     for number, row in enumerate(bar):
         if config.most_rows and number >= config.most_rows:
             break

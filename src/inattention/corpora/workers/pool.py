@@ -21,16 +21,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from inattention.corpora.errors import CorpusError
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
+from inattention.progress import bar as progress_bar
 
 SECONDS_FOR_A_FILE = 60.0
 BYTES_A_SECOND = 500_000  # the slowest decoder reads several times as much
-SECONDS_BEFORE_PROGRESS = 1.0
 JOBS_AHEAD = 4  # of the one that is waited for, per worker
 
 # Numerical libraries start a thread per core unless told otherwise.
@@ -93,7 +90,7 @@ def ask_all(
     """
     with (
         WorkerPool(module, workers, quiet=True) as pool,
-        progress_bar(total, desc=what, unit="file", show=progress) as bar,
+        progress_bar(total=total, desc=what, unit="file", show=progress) as bar,
     ):
         for answer in pool.map(lambda job: pool.ask(job, seconds or _seconds_for(job["path"])), jobs):
             yield answer
@@ -130,26 +127,11 @@ def run_jobs(
 
     with (
         WorkerPool(module, min(cores() if workers is None else workers, max(1, len(jobs)))) as pool,
-        progress_bar(len(jobs), desc=None, unit=unit, show=progress) as bar,
+        progress_bar(total=len(jobs), unit=unit, show=progress) as bar,
     ):
         for job, result in zip(jobs, pool.map(result_of, jobs), strict=True):
             yield job, result
             bar.update()
-
-
-def progress_bar(total: int | None, *, desc: str | None, unit: str, show: bool) -> "tqdm":
-    """Return a progress bar on stderr that appears only if the work lasts."""
-    from tqdm import tqdm
-
-    return tqdm(
-        total=total,
-        desc=desc,
-        unit=unit,
-        delay=SECONDS_BEFORE_PROGRESS,
-        disable=not show,
-        file=sys.stderr,
-        leave=False,
-    )
 
 
 def _seconds_for(path: str) -> float:

@@ -7,7 +7,6 @@ batch have similar lengths; memory is bounded by the window, not by the number o
 import hashlib
 import json
 import os
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,6 @@ from typing import Literal, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from inattention.audio.config import FeatureConfig
 from inattention.audio.reader import AudioError, audio_files
@@ -27,6 +25,8 @@ from inattention.encoders.extraction.config import ExtractionConfig
 from inattention.encoders.extraction.folder import ExtractionError, ExtractionFolder, NameRefused, Recording, Settings
 from inattention.model.chunks import encode
 from inattention.model.transformer import AudioTransformer, Extracted, features_of_file
+from inattention.progress import Bar, message
+from inattention.progress import bar as progress_bar
 from inattention.provenance import provenance
 from inattention.text import printable
 
@@ -162,7 +162,7 @@ class _Extraction:
         todo = list(self._unfinished(paths))
         done_before = len(paths) - len(todo) - len(self.bad)
         hidden = not (self.progress and todo)
-        with tqdm(total=len(todo), desc="extract", unit="file", disable=hidden, file=sys.stderr) as bar:
+        with progress_bar(total=len(todo), desc="extract", unit="file", show=not hidden) as bar:
             for window in self._windows(todo, bar):
                 for batch in _batches(window, self.budget):
                     self._encode(batch)
@@ -194,7 +194,7 @@ class _Extraction:
             if not self.output.has(recording):
                 yield recording
 
-    def _windows(self, todo: Iterable[Recording], bar: tqdm) -> Iterator[list[_Read]]:
+    def _windows(self, todo: Iterable[Recording], bar: Bar) -> Iterator[list[_Read]]:
         """Yield recordings in windows of some minutes, each sorted by length."""
         window: list[_Read] = []
         steps = 0
@@ -250,7 +250,7 @@ class _Extraction:
     def _refuse(self, name: str, reason: str) -> None:
         self.bad[name] = printable(reason)
         self.output.refuse(name, self.bad[name])
-        tqdm.write(f"skipped {self.bad[name]}", file=sys.stderr)
+        message(f"skipped {self.bad[name]}")
 
 
 def _read_ahead(todo: Iterable[Recording], config: FeatureConfig) -> Iterator[tuple[Recording, Future[Tensor]]]:

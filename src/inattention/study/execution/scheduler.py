@@ -6,8 +6,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
+from inattention.progress import bar as progress_bar
 from inattention.study.execution.executor import Executor
 from inattention.study.execution.jobs import CURVE
 from inattention.study.planning.plan import Job
@@ -29,14 +28,15 @@ def run_jobs(jobs: Sequence[Job], store: Store, executor: Executor, *, progress:
         progress: show a progress bar.
     """
     schedule, done = _Schedule(jobs, store), FractionDone(store.folder)
+    total = len(schedule.waiting)
     try:
-        with tqdm(total=len(schedule.waiting), desc="study", unit="job", disable=not progress) as bar:
+        with progress_bar(total=total, desc="study", unit="job", show=progress) as bar:
             while schedule.waiting or schedule.running:
                 schedule.start(executor)
                 for job, result in executor.ended(SECONDS_BETWEEN_LOOKS) if schedule.running else ():
                     schedule.finish(job, result)
                 left, running = schedule.waiting, schedule.running
-                bar.n = round(bar.total - len(left) - len(running) + sum(map(done, running)), 2)
+                bar.n = round(total - len(left) - len(running) + sum(map(done, running)), 2)
                 bar.set_postfix_str(", ".join(job.id.title for job in running[:TITLES_SHOWN]))
     except BaseException:
         executor.stop()

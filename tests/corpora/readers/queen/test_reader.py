@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from inattention.audio.reader import cut_waveform, resample
+from inattention.corpora.checks.description import describe
 from inattention.corpora.core.corpus import SPLITS
-from inattention.corpora.core.description import describe
 from inattention.corpora.core.phones import ENGLISH_PHONES
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.queen.reader import QueenConfig, prepare

@@ -10,9 +10,9 @@ import pytest
 import soundfile
 
 from inattention.cli import main
+from inattention.corpora.checks.description import as_text, measure, rows, write_page
+from inattention.corpora.checks.validation import validate
 from inattention.corpora.core.corpus import Corpus, open_corpus
-from inattention.corpora.core.description import as_text, measure, rows, write_page
-from inattention.corpora.core.validation import validate
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.folder import FolderConfig, prepare
 from recordings import RATE, noise, people, textgrid, write

@@ -29,8 +29,9 @@ from inattention.audio.log_mel import log_mel
 from inattention.audio.reader import AudioError, cut_waveform
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.errors import CorpusError
-from inattention.corpora.workers.pool import Failure, WorkerPool, progress_bar
+from inattention.corpora.workers.pool import Failure, WorkerPool
 from inattention.files import folder_lock, write_json
+from inattention.progress import bar as progress_bar
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut
@@ -150,8 +151,8 @@ def store_features(
             return json.loads((folder / INFO).read_text(encoding="utf-8"))
         splits = {}
         total = sum(corpus.info["splits"][split]["cuts"] for split in STORED_SPLITS)
-        pool = nullcontext() if workers == 0 else WorkerPool("inattention.corpora.core.feature_worker", workers)
-        with progress_bar(total, desc="features", unit="cut", show=progress) as bar, pool as processes:
+        pool = nullcontext() if workers == 0 else WorkerPool("inattention.corpora.features.feature_worker", workers)
+        with progress_bar(total=total, desc="features", unit="cut", show=progress) as bar, pool as processes:
             for split in STORED_SPLITS:
                 summaries = []
                 for summary, cuts in _store_split(corpus, config, split, processes):

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from inattention.corpora.checks.validation import levels_of
 from inattention.corpora.core.audio_facts import Bad
 from inattention.corpora.core.corpus import SPLITS, Corpus
-from inattention.corpora.core.validation import levels_of
+from inattention.corpora.core.preparation import FIRST, as_lines, read_preparation
 from inattention.corpora.errors import CorpusError
 from inattention.files import write_bytes, write_text
+from inattention.text import printable
 
 QUIETEST_DB = -120.0
 MOST_SHOWN = 20
@@ -23,7 +26,7 @@ _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
 
 def describe(corpus: Corpus) -> str:
-    """Return a few lines of text: splits, speakers, phones, skipped items with the first reasons, and the caveat."""
+    """Return a page of text: splits, speakers, phones, what was found and used, reasons, and the caveat."""
     info = corpus.info
     lines = [f"{corpus.name} corpus in {corpus.folder} (key {corpus.key})"]
     for split in SPLITS:
@@ -36,12 +39,26 @@ def describe(corpus: Corpus) -> str:
         alignment = info["alignment"]
         of = f"{alignment['aligned']} of {alignment['lines_with_text']}"
         lines.append(f"  phones by forced alignment: {of} lines with a text")
-    bad = info["bad_items"]
-    lines.append(f"  {bad['count']} bad items skipped" + (":" if bad["count"] else ""))
-    lines += [f"    {item}: {reason}" for item, reason in bad["items"][:5]]
+    lines += [f"  {line}" for line in _preparation_lines(corpus)]
     lines += [f"  {count} {words}" for words, count in info.get("notes", {}).items()]
     lines.append(f"  {info['caveat']}")
     return "\n".join(lines)
+
+
+def _preparation_lines(corpus: Corpus) -> Iterator[str]:
+    """Yield what became of everything that was found, as far as the corpus knows."""
+    try:
+        preparation = read_preparation(corpus.folder)
+    except CorpusError as error:
+        preparation = None
+        yield str(error)
+    if preparation is not None:
+        yield from as_lines(preparation)
+        return
+    bad = corpus.info["bad_items"]  # all that older versions kept
+    yield f"{bad['count']} bad items skipped" + (":" if bad["count"] else "")
+    for item, reason in bad["items"][:FIRST]:
+        yield f"  {printable(item)}: {printable(reason)}"
 
 
 @dataclass

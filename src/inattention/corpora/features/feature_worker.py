@@ -5,8 +5,8 @@ from typing import Any
 
 from inattention.audio.config import FeatureConfig
 from inattention.corpora.core.cut_files import cut_from
-from inattention.corpora.core.stored_features import PartJob, store_part
 from inattention.corpora.errors import CorpusError
+from inattention.corpora.features.stored_features import PartJob, store_part
 from inattention.corpora.workers.serving import serve
 
 

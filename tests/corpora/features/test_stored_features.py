@@ -18,10 +18,10 @@ from inattention import cli
 from inattention.audio.config import FeatureConfig
 from inattention.audio.log_mel import log_mel
 from inattention.audio.reader import cut_waveform
-from inattention.corpora.core import stored_features as features
 from inattention.corpora.core.corpus import Corpus, open_corpus
-from inattention.corpora.core.stored_features import features_folder, read_frames, store_features, stored_features
 from inattention.corpora.errors import CorpusError
+from inattention.corpora.features import stored_features as features
+from inattention.corpora.features.stored_features import features_folder, read_frames, store_features, stored_features
 from speech import make_corpus
 from together import small
 
@@ -142,7 +142,7 @@ MEMORY = """
 import re, sys
 from pathlib import Path
 from inattention.audio.config import FeatureConfig
-from inattention.corpora.core import stored_features as features
+from inattention.corpora.features import stored_features as features
 from inattention.corpora.core.corpus import open_corpus
 features.CUTS_PER_PART = 8
 store = features.store_part
@@ -175,7 +175,7 @@ SCRIPT = """
 import sys
 from inattention.audio.config import FeatureConfig
 from inattention.corpora.core.corpus import open_corpus
-from inattention.corpora.core.stored_features import store_features
+from inattention.corpora.features.stored_features import store_features
 print("started")
 store_features(open_corpus(sys.argv[1]), FeatureConfig(), workers=2, progress=False)
 """

@@ -1,0 +1,1 @@
+"""Features of a prepared corpus, computed once and read while training."""
