@@ -11,19 +11,19 @@ from contextlib import contextmanager
 from io import BufferedIOBase
 from math import gcd
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile
 from jaxtyping import Float
 
 from inattention.audio.containers.detection import layout_behind_junk, layout_of
-from inattention.audio.containers.layout import Layout, Spliced, read_at
-from inattention.audio.limits import HIGHEST_RATE, LOWEST_RATE
+from inattention.audio.containers.layout import File, Layout, Spliced, read_at
+from inattention.audio.limits import HIGHEST_RATE, LOWEST_RATE, TRUNCATED
 from inattention.audio.recognition import HEAD_BYTES, conversion, unsupported_format
 
-# Samples in each channel that are decoded at once.
-BLOCK = 2**16
+# Samples that are decoded at once, over all channels, so that memory does not grow with a file.
+BLOCK = 2**18
 # The same after an error, of whose block nothing can be had otherwise.
 SMALL_BLOCKS = (2**8, 1)
 # More samples than a file can hold; libsndfile says such numbers where the length is not known.
@@ -54,13 +54,14 @@ class Audio:
         channels: Number of channels.
     """
 
-    def __init__(self, source: str | Path | BinaryIO, file: BinaryIO, size: int, layout: Layout) -> None:
+    def __init__(self, source: str | Path | File, file: File, size: int, layout: Layout) -> None:
         self._source, self._file, self._size, self._layout = source, file, size, layout
         self._failure = ""
         self._counted: int | None = None
         with self._sound(0) as sound:
             self.samplerate, self.channels, self._format = sound.samplerate, sound.channels, sound.format
             self._promised = sound.frames
+            self._block = max(1, BLOCK // self.channels)
             # What is streamed but for FLAC is decoded from the beginning: its decoders seek to other samples.
             known = self._format == "FLAC" and 0 < self._promised < _ABSURD and len(layout.parts) < 2
             self._seeks = (known or not layout.streamed) and soundfile.SoundFile.seekable(sound)
@@ -89,7 +90,7 @@ class Audio:
         if not reason:
             return ""
         of = f" of {promised:.3f} s" if promised is not None else ""
-        return f"is truncated: {seconds:.3f} s{of} can be read ({reason})"
+        return f"{TRUNCATED}: {seconds:.3f} s{of} can be read ({reason})"
 
     def read(self, first: int = 0, count: int = -1) -> Float[np.ndarray, "samples channels"]:
         """Read samples; a piece is equal to that part of the whole.
@@ -128,7 +129,7 @@ class Audio:
         for number in range(len(self._layout.parts) or 1):
             done = first
             try:
-                for block in self._part(number, first, BLOCK):
+                for block in self._part(number, first, self._block):
                     done += len(block)
                     yield block
             except AudioError:
@@ -148,8 +149,8 @@ class Audio:
         for size in SMALL_BLOCKS:
             try:
                 with self._sound(number) as sound:
-                    for start in range(0, done, BLOCK):
-                        sound.read(min(BLOCK, done - start), dtype="float32", always_2d=True)
+                    for start in range(0, done, self._block):
+                        sound.read(min(self._block, done - start), dtype="float32", always_2d=True)
                     while len(block := sound.read(size, dtype="float32", always_2d=True)):
                         done += len(block)
                         yield block
@@ -194,7 +195,7 @@ class Audio:
             finally:
                 os.close(descriptor)
             return
-        view = Spliced(self._file, parts[number] if parts else ((0, self._size),))
+        view: Any = Spliced(self._file, parts[number] if parts else ((0, self._size),))
         with _Stream(view) as sound:
             if number and (sound.samplerate, sound.channels) != (self.samplerate, self.channels):
                 raise AudioError(
@@ -226,7 +227,7 @@ def open_audio(file: str | Path | BufferedIOBase) -> Generator[Audio]:
         raise AudioError(f"cannot be read as audio ({_reason(error)})") from error
 
 
-def _audio(source: Any, file: BinaryIO, size: int) -> Audio:
+def _audio(source: Any, file: File, size: int) -> Audio:
     if not size:
         raise AudioError("cannot be read as audio (it is an empty file)")
     layout = layout_of(file, size)
@@ -238,7 +239,7 @@ def _audio(source: Any, file: BinaryIO, size: int) -> Audio:
         if format_name := unsupported_format(read_at(file, 0, HEAD_BYTES)):
             raise AudioError(f"is {format_name}, which is not decoded here: {conversion(format_name)}") from error
         if layout.damage:
-            raise AudioError(f"is truncated: nothing of it can be read ({layout.damage})") from error
+            raise AudioError(f"{TRUNCATED}: nothing of it can be read ({layout.damage})") from error
         raise
 
 
@@ -257,7 +258,8 @@ def _opened(file: str | Path | BufferedIOBase) -> Generator[tuple[Any, int]]:
 
 def _reason(error: Exception) -> str:
     """Return the first words of a decoder's error in one line."""
-    words = " ".join(str(getattr(error, "error_string", error)).split())
+    text = error.strerror if isinstance(error, OSError) and error.strerror else getattr(error, "error_string", error)
+    words = " ".join(str(text).split())
     return words.removeprefix("Error : ").rstrip(".") or type(error).__name__
 
 

@@ -19,7 +19,7 @@ from inattention.audio.limits import (
     SILENCE,
     Truncated,
 )
-from inattention.audio.recognition import litter_folder, recognise
+from inattention.audio.listing import audio_files as audio_files
 
 if TYPE_CHECKING:
     from lhotse import Recording
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 SAFE_SOURCES = ("file", "memory")
 
 
-def load_audio(
-    path: str | Path, sampling_rate: int, *, truncated: Truncated = "skip"
-) -> Float[Tensor, " samples"]:
+def load_audio(path: str | Path, sampling_rate: int, *, truncated: Truncated = "skip") -> Float[Tensor, " samples"]:
     """Read a file as one channel; several channels are averaged.
 
     Args:
@@ -113,18 +111,6 @@ def resample(waveform: Float[Tensor, " samples"], rate: int, wanted: int) -> Flo
     if rate == wanted:
         return waveform
     return torch.from_numpy(resample_array(waveform.numpy(force=True), rate, wanted)).to(waveform)
-
-
-def audio_files(folder: str | Path) -> list[Path]:
-    """List the audio files below a folder by their suffixes, sorted; links to folders are not followed.
-
-    Raises:
-        AudioError: There is no such folder.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise AudioError(f"{folder}: there is no such folder")
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def cut_waveform(cut: "Cut", sampling_rate: int) -> Float[Tensor, " samples"]:

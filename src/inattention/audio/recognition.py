@@ -1,4 +1,4 @@
-"""What a file is, by its content where that is certain, else by its name: audio, audio for another program, or litter."""
+"""What a file is, by its content where that is certain, else by its name: audio, audio of another format, or litter."""
 
 import os
 import re
@@ -42,46 +42,70 @@ _UNSUPPORTED = (
     (b"\x00\x00\x01\xba", 0, "MPEG video"),
     (b"Speex   ", 28, "Speex"),
 )
-_UNSUPPORTED_SUFFIXES = {
-    **dict.fromkeys((".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".3gpp", ".qt"), "MP4 or M4A"),
-    **dict.fromkeys((".webm", ".mkv", ".mka", ".weba"), "Matroska or WebM"),
-    **dict.fromkeys((".wma", ".wmv", ".asf"), "Windows Media"),
-    **dict.fromkeys((".aac", ".adts", ".loas"), "AAC"),
-    **dict.fromkeys((".amr", ".awb"), "AMR"),
-    **dict.fromkeys((".ra", ".rm", ".ram"), "RealMedia"),
-    **dict.fromkeys((".ac3", ".eac3", ".dts"), "AC-3 or DTS"),
-    **dict.fromkeys((".raw", ".pcm", ".ulaw", ".ul", ".alaw", ".al", ".vox", ".sln", ".g722", ".g729"), "headerless"),
-    **dict.fromkeys((".ape",), "Monkey's Audio"),
-    **{".gsm": "GSM 06.10", ".spx": "Speex", ".wv": "WavPack", ".shn": "Shorten", ".tta": "True Audio", ".mpc": "Musepack"},
-    **{".dsf": "DSD", ".dff": "DSD", ".silk": "SILK", ".flv": "Flash video", ".avi": "AVI"},
-}
-# Never audio, and not opened: labels, texts, tables, archives, pictures, programs.
-_OTHER_SUFFIXES = frozenset(
-    ".txt .textgrid .ctm .lab .phn .wrd .ltr .trn .stm .rttm .mlf .eaf .cha .trs .srt .vtt .lrc .csv .tsv .json .jsonl "
-    ".xml .yaml .yml .toml .md .rst .html .htm .pdf .doc .docx .xls .xlsx .log .ini .cfg .gz .bz2 .xz .zst .zip .tar .tgz "
-    ".7z .rar .png .jpg .jpeg .gif .svg .webp .bmp .tif .tiff .py .sh .pl .c .h .js .css .npy .npz .pt .pth .ckpt .pkl "
-    ".safetensors .parquet .arrow .feather .h5 .hdf5 .scp .ark .db .sqlite .bib .tex .eps .ps .m3u .m3u8 .pls .cue .sfv "
-    ".md5 .sha1 .sha256 .lock .bin .exe .dll .so .iso .dat .collection .praat .sfs .antx .hlb .esps".split()
+
+
+def _by_word(groups: dict[str, str]) -> dict[str, str]:
+    """Return the description of each word."""
+    return {word: what for what, words in groups.items() for word in words.split()}
+
+
+_UNSUPPORTED_SUFFIXES = _by_word(
+    {
+        "MP4 or M4A": ".m4a .m4b .mp4 .m4v .mov .3gp .3g2 .3gpp .qt",
+        "Matroska or WebM": ".webm .mkv .mka .weba",
+        "Windows Media": ".wma .wmv .asf",
+        "AAC": ".aac .adts .loas",
+        "AMR": ".amr .awb",
+        "RealMedia": ".ra .rm .ram",
+        "AC-3 or DTS": ".ac3 .eac3 .dts",
+        "headerless": ".raw .pcm .ulaw .ul .alaw .al .vox .sln .g722 .g729",
+        "GSM 06.10": ".gsm",
+        "Speex": ".spx",
+        "WavPack": ".wv",
+        "Monkey's Audio": ".ape",
+        "Shorten": ".shn",
+        "True Audio": ".tta",
+        "Musepack": ".mpc",
+        "DSD": ".dsf .dff",
+        "SILK": ".silk",
+        "Flash video": ".flv",
+        "AVI": ".avi",
+    }
 )
-_LITTER_NAMES = {
-    ".ds_store": "macOS folder settings",
-    **dict.fromkeys(("icon\r", ".localized", ".apdisk", ".volumeicon.icns", ".com.apple.timemachine.donotpresent"), "macOS file"),
-    **dict.fromkeys(("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"), "Windows folder settings"),
-    **dict.fromkeys((".directory", ".gitignore", ".gitattributes", ".gitkeep", ".keep", ".nomedia"), "folder settings"),
-}
-_LITTER_FOLDERS = {
-    **dict.fromkeys(("__macosx", ".appledouble", ".trashes", ".fseventsd", ".spotlight-v100", ".temporaryitems",
-                     ".documentrevisions-v100"), "macOS folder"),
-    **dict.fromkeys(("@eadir", "#recycle", "#snapshot", "@recycle", ".@__thumb", ".snapshot", ".snapshots"), "NAS folder"),
-    **dict.fromkeys(("$recycle.bin", "system volume information", "recycler"), "Windows folder"),
-    **dict.fromkeys((".git", ".svn", ".hg", ".bzr"), "version control folder"),
-    **dict.fromkeys((".ipynb_checkpoints", "__pycache__", "lost+found"), "folder of another program"),
-}  # fmt: skip
+# Never audio, and not opened: labels, texts, tables, archives, pictures, programs.
+_OTHER_SUFFIXES = _by_word(
+    {
+        "labels and texts": ".txt .textgrid .ctm .lab .phn .wrd .ltr .trn .stm .rttm .mlf .eaf .cha .trs .srt .vtt "
+        ".lrc .csv .tsv .json .jsonl .xml .yaml .yml .toml .md .rst .html .htm .pdf .doc .docx .xls .xlsx .log .ini "
+        ".cfg .bib .tex .collection .praat .antx .hlb .m3u .m3u8 .pls .cue .sfv .md5 .sha1 .sha256",
+        "archives": ".gz .bz2 .xz .zst .zip .tar .tgz .7z .rar .iso",
+        "pictures": ".png .jpg .jpeg .gif .svg .webp .bmp .tif .tiff .eps .ps",
+        "programs and data": ".py .sh .pl .c .h .js .css .exe .dll .so .bin .dat .npy .npz .pt .pth .ckpt .pkl .scp "
+        ".ark .safetensors .parquet .arrow .feather .h5 .hdf5 .db .sqlite .lock",
+    }
+)
+_LITTER_NAMES = {"icon\r": "macOS file"} | _by_word(
+    {
+        "macOS file": ".ds_store .localized .apdisk .volumeicon.icns .com.apple.timemachine.donotpresent",
+        "Windows file": "thumbs.db ehthumbs.db ehthumbs_vista.db desktop.ini",
+        "folder settings": ".directory .nomedia",
+    }
+)
+_LITTER_FOLDERS = _by_word(
+    {
+        "macOS folder": "__macosx .appledouble .trashes .fseventsd .spotlight-v100 .temporaryitems "
+        ".documentrevisions-v100",
+        "NAS folder": "@eadir #recycle #snapshot @recycle .@__thumb .snapshot .snapshots",
+        "Windows folder": "$recycle.bin recycler",
+        "version control folder": ".git .svn .hg .bzr",
+        "folder of another program": ".ipynb_checkpoints __pycache__ lost+found",
+    }
+) | {"system volume information": "Windows folder"}
 _LITTER_PATTERNS = (
-    (re.compile(r".*~|#.*#|\.#.*|.*\.(swp|swo|bak|orig)|~\$.*|\.~lock\..*#|\.goutputstream-.*", re.I), "backup of an editor"),
-    (re.compile(r".*\.(part|partial|crdownload|download|filepart|tmp|temp|!ut|aria2)", re.I), "unfinished download"),
-    (re.compile(r"\.nfs[0-9a-f]+|\.fuse_hidden\w+|\.smbdelete\w+|\.trash-\d+", re.I), "file deleted while in use"),
-    (re.compile(r".*\.(reapeaks|sfk|asd|pkf|pk|gpk|ovw)", re.I), "peaks of an audio editor"),
+    (r".*~|#.*#|\.#.*|.*\.(swp|swo|bak|orig)|~\$.*|\.~lock\..*#|\.goutputstream-.*", "backup of an editor"),
+    (r".*\.(part|partial|crdownload|download|filepart|tmp|temp|!ut|aria2)", "unfinished download"),
+    (r"\.nfs[0-9a-f]+|\.fuse_hidden\w+|\.smbdelete\w+", "file deleted while in use"),
+    (r".*\.(reapeaks|sfk|asd|pkf|pk|gpk|ovw)", "peaks of an audio editor"),
 )
 _APPLE_DOUBLE = (b"\x00\x05\x16\x07", b"\x00\x05\x16\x00")
 
@@ -112,7 +136,7 @@ def litter_folder(name: str) -> str:
     ('macOS folder', '')
     """
     what = _LITTER_FOLDERS.get(name.lower(), "")
-    return what or ("trash folder" if re.fullmatch(r"\.trash(-\d+)?", name, re.I) else "")
+    return what or ("trash folder" if re.fullmatch(r"\.trash(-\d+)?", name, re.IGNORECASE) else "")
 
 
 def recognise(path: str | Path, size: int) -> Recognised:
@@ -130,19 +154,11 @@ def recognise(path: str | Path, size: int) -> Recognised:
     if suffix in _OTHER_SUFFIXES:
         return Recognised("other")
     if not size:
-        return Recognised("litter", "empty file") if suffix in _EXPECTED or not suffix else Recognised("other")
-    kind, what = _by_content(path, size)
-    if name.startswith("._") and kind != "audio":
+        return Recognised("litter" if not suffix or _by_suffix(suffix).kind != "other" else "other", "empty file")
+    known = _by_content(path, size)
+    if name.startswith("._") and known.kind != "audio":
         return Recognised("litter", "macOS AppleDouble file")
-    if kind != "other":
-        return Recognised(kind, what)
-    if suffix in SUFFIXES:  # damaged, or of a kind that only libsndfile knows
-        return Recognised("audio")
-    unsupported = _UNSUPPORTED_SUFFIXES.get(suffix)
-    return Recognised("unsupported", unsupported) if unsupported else Recognised("other")
-
-
-_EXPECTED = frozenset((*SUFFIXES, *_UNSUPPORTED_SUFFIXES))
+    return known if known.kind != "other" else _by_suffix(suffix)
 
 
 def conversion(what: str) -> str:
@@ -174,18 +190,28 @@ def is_known_audio(head: bytes) -> bool:
 
 def _litter(name: str) -> str:
     what = _LITTER_NAMES.get(name.lower())
-    return what or next((words for pattern, words in _LITTER_PATTERNS if pattern.fullmatch(name)), "")
+    return what or next(
+        (words for pattern, words in _LITTER_PATTERNS if re.fullmatch(pattern, name, re.IGNORECASE)), ""
+    )
 
 
-def _by_content(path: str | Path, size: int) -> tuple[Kind, str]:
-    """Return the kind of a file by its first bytes; `other` if they are none of those that are known."""
+def _by_content(path: str | Path, size: int) -> Recognised:
+    """Return what a file is by its first bytes; `other` if they are none of those that are known."""
     try:
         with open(path, "rb") as file:
             head = read_at(file, mpeg.tags_end(file, size), HEAD_BYTES)
             if unsupported := unsupported_format(head):
-                return "unsupported", unsupported
+                return Recognised("unsupported", unsupported)
             if head.startswith(_APPLE_DOUBLE):
-                return "litter", "macOS AppleDouble file"
-            return ("audio" if is_known_audio(head) or mpeg.begins(file, size) else "other"), ""
+                return Recognised("litter", "macOS AppleDouble file")
+            return Recognised("audio" if is_known_audio(head) or mpeg.begins(file, size) else "other")
     except OSError:  # its reader will report it, if its name says that it is audio
-        return "other", ""
+        return Recognised("other")
+
+
+def _by_suffix(suffix: str) -> Recognised:
+    """Return what a file is whose content is not known."""
+    if suffix in SUFFIXES:  # damaged, or of a kind that only libsndfile knows
+        return Recognised("audio")
+    unsupported = _UNSUPPORTED_SUFFIXES.get(suffix)
+    return Recognised("unsupported", unsupported) if unsupported else Recognised("other")

@@ -1,15 +1,15 @@
-"""Containers of chunks (WAV, RF64, W64, AIFF, 8SVX, CAF) and plain headers (AU, SPHERE, VOC): is all of the audio there?
+"""Containers of chunks (WAV, RF64, W64, AIFF, 8SVX, CAF) and plain headers (AU, SPHERE, VOC): is the audio complete?
 
-libsndfile shortens a file whose chunk of samples is longer than the file without a word, and reads nothing of some whose
+libsndfile does not report that a file is shorter than its chunk of samples, and reads nothing of some files whose
 length was not known when the header was written, as a program that writes to a pipe cannot know it.
 """
 
 import re
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from inattention.audio.containers.layout import Layout, read_at
+from inattention.audio.containers.layout import File, Layout, read_at
 
 # Some writers of WAV count the header as samples: so much may be missing.
 HEADER_BYTES = 44
@@ -56,7 +56,7 @@ FORMS = {
 }
 
 
-def chunked_layout(file: BinaryIO, size: int, magic: bytes) -> Layout:
+def chunked_layout(file: File, size: int, magic: bytes) -> Layout:
     """Return the layout of a container of chunks.
 
     Args:
@@ -89,7 +89,7 @@ def chunked_layout(file: BinaryIO, size: int, magic: bytes) -> Layout:
 _OF_INTEREST = (b"data", b"SSND", b"BODY", b"ds64")
 
 
-def _chunks(file: BinaryIO, size: int, form: Form, place: int) -> Iterator[Chunk]:
+def _chunks(file: File, size: int, form: Form, place: int) -> Iterator[Chunk]:
     """Yield the chunks from a place on, up to the first that reaches the end of the file."""
     head = form.name + struct.calcsize(form.size)
     for _ in range(MOST_CHUNKS):
@@ -104,7 +104,7 @@ def _chunks(file: BinaryIO, size: int, form: Form, place: int) -> Iterator[Chunk
         place += -place % form.align
 
 
-def _is_empty(file: BinaryIO, size: int, form: Form, place: int) -> bool:
+def _is_empty(file: File, size: int, form: Form, place: int) -> bool:
     """Return whether the chunks after a chunk of size 0 fill the file exactly, so that the 0 is true."""
     if place >= size:
         return True
@@ -122,7 +122,7 @@ def _is_unknown(declared: int, kind: str) -> bool:
     return declared == 0 or 0x7FFF0000 <= declared <= 0x80000100 or declared >= 0xFFFF0000
 
 
-def _number(file: BinaryIO, place: int, kind: str) -> int:
+def _number(file: File, place: int, kind: str) -> int:
     raw = read_at(file, place, struct.calcsize(kind))
     return struct.unpack(kind, raw)[0] if len(raw) == struct.calcsize(kind) else 0
 
@@ -135,7 +135,7 @@ def _patched(size: int, field: int, kind: str, value: int) -> tuple[tuple[bytes 
     return (((0, field), raw, (field + len(raw), size)),)
 
 
-def au_layout(file: BinaryIO, size: int, magic: bytes) -> Layout:
+def au_layout(file: File, size: int, magic: bytes) -> Layout:
     """Return the layout of an AU file (.au, .snd), big or little endian."""
     order = ">" if magic == b".snd" else "<"
     start, declared = (_number(file, place, f"{order}I") for place in (4, 8))
@@ -144,7 +144,7 @@ def au_layout(file: BinaryIO, size: int, magic: bytes) -> Layout:
     return _compared(size - start, declared)
 
 
-def sphere_layout(file: BinaryIO, size: int, magic: bytes) -> Layout:
+def sphere_layout(file: File, size: int, magic: bytes) -> Layout:
     """Return the layout of a NIST SPHERE file; `magic` is not used, as there is one kind."""
     length = read_at(file, 8, 8).strip()
     start = int(length) if length.isdigit() else 1024
@@ -154,7 +154,7 @@ def sphere_layout(file: BinaryIO, size: int, magic: bytes) -> Layout:
     return _compared(size - start, samples * width * int(numbers.get(b"channel_count", 1)))
 
 
-def voc_layout(file: BinaryIO, size: int, magic: bytes) -> Layout:
+def voc_layout(file: File, size: int, magic: bytes) -> Layout:
     """Return the layout of a Creative Voice file, whose blocks have a type and a size of 24 bits."""
     place = int.from_bytes(read_at(file, 20, 2), "little")
     for _ in range(MOST_CHUNKS):

@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any
 
 from inattention.audio.containers import chunks, mpeg, ogg
-from inattention.audio.containers.layout import Layout, Segment, Spliced, read_at
+from inattention.audio.containers.layout import File, Layout, Segment, Spliced, read_at
 
-_READERS: dict[bytes, Callable[[BinaryIO, int, bytes], Layout]] = {
+_READERS: dict[bytes, Callable[[File, int, bytes], Layout]] = {
     **dict.fromkeys(chunks.FORMS, chunks.chunked_layout),
     **dict.fromkeys((b".snd", b"dns."), chunks.au_layout),
     b"NIST": chunks.sphere_layout,
@@ -16,7 +16,7 @@ _READERS: dict[bytes, Callable[[BinaryIO, int, bytes], Layout]] = {
 }
 
 
-def layout_of(file: BinaryIO, size: int) -> Layout:
+def layout_of(file: File, size: int) -> Layout:
     """Return how to decode a file.
 
     Args:
@@ -34,7 +34,7 @@ def layout_of(file: BinaryIO, size: int) -> Layout:
     return mpeg.mpeg_layout(file, size) if mpeg.begins(file, size) else Layout()
 
 
-def layout_behind_junk(file: BinaryIO, size: int) -> Layout:
+def layout_behind_junk(file: File, size: int) -> Layout:
     """Return the layout of Ogg or MPEG audio that begins after something else; without parts if there is none.
 
     Args:
@@ -51,7 +51,7 @@ def layout_behind_junk(file: BinaryIO, size: int) -> Layout:
     )
 
 
-def _behind_tag(file: BinaryIO, size: int, magic: bytes, start: int) -> Layout:
+def _behind_tag(file: File, size: int, magic: bytes, start: int) -> Layout:
     """Return the layout of a file that begins after a tag."""
     inner: Any = Spliced(file, ((start, size),))
     layout = _READERS[magic](inner, size - start, magic)

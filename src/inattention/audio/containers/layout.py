@@ -4,7 +4,9 @@ import io
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import BinaryIO
+
+File = io.BufferedIOBase | io.RawIOBase
+"""A binary file that can be sought."""
 
 Segment = bytes | tuple[int, int] | int
 """Bytes that stand for themselves; a stretch of the file, first byte and end; or the length of a hole, where reading
@@ -37,11 +39,11 @@ class Spliced(io.RawIOBase):
         file: An open file that can be sought.
         segments: In order.
 
-    >>> Spliced(io.BytesIO(b"0123456789"), ((2, 4), b"ab", (7, 9))).read()
+    >>> Spliced(io.BytesIO(b"0123456789"), ((2, 4), b"ab", (7, 9))).readall()
     b'23ab78'
     """
 
-    def __init__(self, file: BinaryIO, segments: tuple[Segment, ...]) -> None:
+    def __init__(self, file: File, segments: tuple[Segment, ...]) -> None:
         self._file, self._segments = file, segments
         self._starts = [0, *accumulate(map(_length, segments))]
         self._place = 0
@@ -65,7 +67,7 @@ class Spliced(io.RawIOBase):
         """Return the current place."""
         return self._place
 
-    def readinto(self, buffer: "bytearray | memoryview") -> int:  # ty: ignore[invalid-method-override]
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # ty: ignore[incompatible-method-override]
         """Fill a buffer, as far as the file goes. libsndfile takes a short answer for the end of the file."""
         done, wanted = 0, len(buffer)
         try:
@@ -98,7 +100,7 @@ def _length(segment: Segment) -> int:
     return len(segment) if isinstance(segment, bytes) else segment[1] - segment[0]
 
 
-def read_at(file: BinaryIO, place: int, count: int) -> bytes:
+def read_at(file: File, place: int, count: int) -> bytes:
     """Read some bytes at a place; fewer at the end of the file."""
     file.seek(place)
     return file.read(count)

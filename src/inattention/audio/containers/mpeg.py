@@ -6,9 +6,9 @@ is; it never reads beyond a first file to others that were appended. Here the fr
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from inattention.audio.containers.layout import Layout, Segment, read_at
+from inattention.audio.containers.layout import File, Layout, Segment, read_at
 
 # Of junk before the first frame; a file that begins with more is something else.
 SEARCHED = 2**16
@@ -85,7 +85,7 @@ def frame(head: bytes) -> Frame | None:
     """Return what the four bytes of a frame's header say; None if they are none, or of a free bit rate.
 
     >>> frame(bytes.fromhex("fffb9064"))
-    Frame(length=417, samples=1152, rate=44100, channels=2, layer=3, kind=16775168)
+    Frame(length=417, samples=1152, rate=44100, channels=2, layer=3, kind=16775680)
     """
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
@@ -102,7 +102,7 @@ def frame(head: bytes) -> Frame | None:
     return Frame(length, samples, hz, channels, layer, head[0] << 16 | (head[1] & 0xFE) << 8 | head[2] & 0x0C)
 
 
-def tag_end(file: BinaryIO, place: int) -> int:
+def tag_end(file: File, place: int) -> int:
     """Return where a tag (ID3v2, ID3v1, APE) at a place ends; the place itself if there is none."""
     head = read_at(file, place, 32)
     if head[:3] == b"ID3" and len(head) >= 10 and not any(byte & 0x80 for byte in head[6:10]):
@@ -116,7 +116,7 @@ def tag_end(file: BinaryIO, place: int) -> int:
     return place
 
 
-def tags_end(file: BinaryIO, size: int) -> int:
+def tags_end(file: File, size: int) -> int:
     """Return where the tags at the beginning of a file end."""
     place = 0
     while place < size and (end := tag_end(file, place)) > place:
@@ -124,7 +124,7 @@ def tags_end(file: BinaryIO, size: int) -> int:
     return place
 
 
-def begins(file: BinaryIO, size: int) -> bool:
+def begins(file: File, size: int) -> bool:
     """Return whether frames follow each other from the beginning of a file on, after tags and zeros."""
     place = tags_end(file, size)
     data = read_at(file, place, SEARCHED)
@@ -133,7 +133,7 @@ def begins(file: BinaryIO, size: int) -> bool:
     return found is not None and _continues(file, size, place, found)
 
 
-def mpeg_layout(file: BinaryIO, size: int) -> Layout:
+def mpeg_layout(file: File, size: int) -> Layout:
     """Return the layout of MPEG audio; files that were appended to each other are parts."""
     parts, cut = _parts(file, size)
     if not parts:
@@ -149,7 +149,7 @@ def mpeg_layout(file: BinaryIO, size: int) -> Layout:
     return Layout(() if plain else segments, streamed=True, seconds=seconds, damage=damage)
 
 
-def _parts(file: BinaryIO, size: int) -> tuple[list[_Part], bool]:
+def _parts(file: File, size: int) -> tuple[list[_Part], bool]:
     """Return all runs of frames, and whether the last frame is cut off."""
     parts: list[_Part] = []
     cut = False
@@ -168,7 +168,7 @@ def _parts(file: BinaryIO, size: int) -> tuple[list[_Part], bool]:
     return [part for part in parts if part.frames], cut
 
 
-def _frames(file: BinaryIO, size: int) -> Iterator[tuple[int, Frame]]:
+def _frames(file: File, size: int) -> Iterator[tuple[int, Frame]]:
     """Yield each frame with its place, the last one perhaps cut off; tags and junk between them are passed over."""
     place, kind = tags_end(file, size), 0
     last = place + SEARCHED  # place of the first frame at most
@@ -183,7 +183,7 @@ def _frames(file: BinaryIO, size: int) -> Iterator[tuple[int, Frame]]:
         place = end if end > place else _next_frame(file, size, place + 1)
 
 
-def _continues(file: BinaryIO, size: int, place: int, found: Frame) -> bool:
+def _continues(file: File, size: int, place: int, found: Frame) -> bool:
     """Return whether frames of one kind follow each other from a place on, or up to the end or a tag."""
     for step in range(PROOF):
         place += found.length
@@ -198,7 +198,7 @@ def _continues(file: BinaryIO, size: int, place: int, found: Frame) -> bool:
     return True
 
 
-def _next_frame(file: BinaryIO, size: int, place: int) -> int:
+def _next_frame(file: File, size: int, place: int) -> int:
     """Return the place of the next byte where a frame or a tag may begin; the end of the file if there is none."""
     while place < size:
         data = read_at(file, place, SEARCHED)
@@ -211,8 +211,8 @@ def _next_frame(file: BinaryIO, size: int, place: int) -> int:
     return size
 
 
-def _label(file: BinaryIO, place: int, found: Frame) -> tuple[int, int | None]:
-    """Return where a frame has its Xing or VBRI header, and how many frames that promises; (0, None) for other frames."""
+def _label(file: File, place: int, found: Frame) -> tuple[int, int | None]:
+    """Return where a frame has a Xing or VBRI header (0: nowhere), and the number of frames that Xing states."""
     data = read_at(file, place, 4 + 2 + 32 + 18)
     side = _side_bytes(found)
     for at in (4 + side, 6 + side):  # with a checksum, two bytes later
@@ -228,7 +228,7 @@ def _side_bytes(found: Frame) -> int:
     return (32 if mpeg1 else 17) if found.channels == 2 else (17 if mpeg1 else 9)
 
 
-def _segments(file: BinaryIO, part: _Part, *, is_whole: bool) -> tuple[Segment, ...]:
+def _segments(file: File, part: _Part, *, is_whole: bool) -> tuple[Segment, ...]:
     """Return a run of frames as a part that is decoded to its end.
 
     Where no Xing header states the number of frames, libsndfile stops after as many as it estimates from the size of
@@ -251,7 +251,7 @@ def _segments(file: BinaryIO, part: _Part, *, is_whole: bool) -> tuple[Segment, 
     return bytes(head), (start, end), *others
 
 
-def _promised_samples(file: BinaryIO, part: _Part) -> int:
+def _promised_samples(file: File, part: _Part) -> int:
     """Return the samples that a run's Xing header promises, less what its encoder put before and after the sound."""
     head = read_at(file, part.start, part.first.length)
     place = _delays(head, part.label - part.start) if part.promised else len(head)

@@ -9,9 +9,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from inattention.audio.containers.layout import Layout, Segment, read_at
+from inattention.audio.containers.layout import File, Layout, Segment, read_at
 
 MAGIC = b"OggS"
 _FIRST, _LAST = 2, 4
@@ -80,7 +80,7 @@ def checksum(page: bytes) -> int:
     return int(f"{reflected:032b}"[::-1], 2)
 
 
-def ogg_layout(file: BinaryIO, size: int, magic: bytes) -> Layout:
+def ogg_layout(file: File, size: int, magic: bytes) -> Layout:
     """Return the layout of an Ogg file; each link of a chain is a part."""
     streams, end = _streams(file, size)
     if not streams:
@@ -96,7 +96,7 @@ def ogg_layout(file: BinaryIO, size: int, magic: bytes) -> Layout:
     return Layout(() if plain else parts, streamed=True, damage=damage)
 
 
-def _streams(file: BinaryIO, size: int) -> tuple[list[_Stream], int]:
+def _streams(file: File, size: int) -> tuple[list[_Stream], int]:
     """Return the audio of each link, and where the last whole page or what follows the last stream ends."""
     links: list[_Stream] = []
     opening = False
@@ -119,7 +119,7 @@ def _streams(file: BinaryIO, size: int) -> tuple[list[_Stream], int]:
     return found, size if found and found[-1].is_complete else end
 
 
-def _pages(file: BinaryIO, size: int) -> Iterator[Page]:
+def _pages(file: File, size: int) -> Iterator[Page]:
     """Yield the pages that are whole and sound; junk between them is skipped."""
     place = 0
     while place < size:
@@ -133,7 +133,7 @@ def _pages(file: BinaryIO, size: int) -> Iterator[Page]:
         place += 1 + (step if step >= 0 else max(1, len(ahead) - 3))
 
 
-def _page(file: BinaryIO, place: int, size: int) -> Page | None:
+def _page(file: File, place: int, size: int) -> Page | None:
     head = read_at(file, place, 27)
     if len(head) < 27 or head[:5] != MAGIC + b"\0":
         return None
@@ -148,7 +148,7 @@ def _page(file: BinaryIO, place: int, size: int) -> Page | None:
     return Page(place, place + 27 + count, end, flags, position, serial, number)
 
 
-def _segments(file: BinaryIO, stream: _Stream) -> tuple[Segment, ...]:
+def _segments(file: File, stream: _Stream) -> tuple[Segment, ...]:
     """Return a link as a part; its last page is mended where a decoder would stop too early or fail."""
     last = stream.last
     assert last is not None
