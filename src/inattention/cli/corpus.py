@@ -1,5 +1,6 @@
 """``inattention corpus ...``: prepare, show, describe and validate corpora, and store their features."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from inattention.text import nearest
 if TYPE_CHECKING:
     from inattention.corpora.core.corpus import Corpus
 
+STRICT_STATUS = 2
 SUMMARY = "Prepare a corpus, show what it holds, describe how it sounds, validate it or store its features."
 
 
@@ -48,18 +50,23 @@ def prepare(arguments: list[str]) -> int:
             out: output folder; default: corpora/NAME.
             overwrite: replace a corpus with other settings in the output folder.
             workers: processes; default: one per processor.
+            strict: exit with status 2 if anything was skipped; the corpus is written all the same.
             settings: of the corpus.
         """
 
         out: Path | None = None
         overwrite: bool = False
         workers: int | None = None
+        strict: bool = False
         settings: flat(config_class) = field(default_factory=config_class)  # ty: ignore[invalid-type-form]
 
     options = parse(Prepare, f"corpus prepare {name}", flags)
     out = options.out or Path("corpora") / name
-    prepare_corpus(name, options.settings, out, overwrite=options.overwrite, workers=options.workers)
-    return 0
+    corpus = prepare_corpus(name, options.settings, out, overwrite=options.overwrite, workers=options.workers)
+    skipped = skipped_items(corpus) if options.strict else 0
+    if skipped:
+        print(f"inattention corpus: {skipped} items were skipped, which --strict reports as a failure", file=sys.stderr)
+    return STRICT_STATUS if skipped else 0
 
 
 def prepare_corpus(
@@ -76,6 +83,18 @@ def prepare_corpus(
     corpus = corpus_kind(name).prepare()(config, out, overwrite=overwrite, workers=workers, progress=progress)
     print(text_of(corpus))
     return corpus
+
+
+def skipped_items(corpus: "Corpus") -> int:
+    """Return how many items could not be used when a corpus was prepared, by this version or an older one.
+
+    Raises:
+        CorpusError: if the file that says so is damaged.
+    """
+    from inattention.corpora.core.preparation import read_preparation
+
+    preparation = read_preparation(corpus.folder)
+    return corpus.info["bad_items"]["count"] if preparation is None else preparation.skipped
 
 
 def features(arguments: list[str]) -> int:
