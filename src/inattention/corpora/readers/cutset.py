@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inattention.audio.limits import Truncated
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone, make_cut
@@ -53,6 +54,7 @@ class CutSetConfig:
         test_fraction: Fraction for testing if there is no `test`.
         seed: Of the split.
         copy: Copy the audio into the corpus, which can then be moved.
+        truncated: Skip files that end before their headers say, or keep what is there of them.
     """
 
     path: Path = Path("cuts.jsonl.gz")
@@ -62,6 +64,7 @@ class CutSetConfig:
     test_fraction: float = 0.1
     seed: int = 0
     copy: bool = False
+    truncated: Truncated = "skip"
 
     def __post_init__(self) -> None:
         check_fractions(self.dev_fraction, self.test_fraction)
@@ -120,7 +123,8 @@ def prepare(
             ]
         root = writer.folder if unpack else Path("/")
         names = dict.fromkeys(item.path for item in items)
-        facts = dict(inspect_files(writer, root, names, decode=False, workers=workers, progress=progress))
+        how: Any = {"decode": False, "truncated": config.truncated, "workers": workers, "progress": progress}
+        facts = dict(inspect_files(writer, root, names, **how))
         _add_all(writer, config, [item for item in items if item.path in facts], facts, copied=unpack)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)

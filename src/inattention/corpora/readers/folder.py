@@ -10,11 +10,12 @@ The audio stays where it is unless `--copy` is given.
 
 import dataclasses
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from inattention.audio.limits import SUFFIXES
+from inattention.audio.limits import Truncated
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
@@ -49,7 +50,8 @@ class FolderConfig:
     """Settings of a corpus of a folder of recordings.
 
     Attributes:
-        path: The folder; folders in it are included, links are followed.
+        path: The folder; folders in it are included, links are followed. A single file is divided into at least three
+            pieces, for the three splits.
         speaker_level: Which folder names the speaker: 1 is the recording's own, 2 the one above it.
         phone_set: `as-is` keeps the labels' own symbols; `english` reads ARPAbet, drops stress, and refuses others.
         tier: The TextGrid's tier of phones; if empty, a tier with one of the usual names.
@@ -60,6 +62,7 @@ class FolderConfig:
         test: Fraction for testing.
         seed: Of the split.
         copy: Copy the audio into the corpus, which can then be moved.
+        truncated: Skip files that end before their headers say, or keep what is there of them, without their texts.
         language: The language spoken, if it is the same in all recordings.
     """
 
@@ -74,6 +77,7 @@ class FolderConfig:
     test: float = 0.1
     seed: int = 0
     copy: bool = False
+    truncated: Truncated = "skip"
     language: str = ""
 
     def __post_init__(self) -> None:
@@ -107,7 +111,7 @@ def prepare(
     Raises:
         CorpusError: There is no such folder, nothing in it can be used, or the corpus cannot be written.
     """
-    tree = read_tree(config.path, (*SUFFIXES, *LABEL_SUFFIXES, ".txt"))
+    tree = read_tree(config.path, (*LABEL_SUFFIXES, ".txt"), audio=True)
     settings = dataclasses.asdict(config)
     del settings["path"]  # the same recordings in another folder are the same corpus
     settings["files"] = fingerprint(tree, contents=(*LABEL_SUFFIXES, ".txt"))
@@ -123,17 +127,23 @@ def prepare(
 
     def fill(writer: CorpusWriter) -> None:
         skip_unreadable(writer, tree)
-        names = [name for name in tree.files if os.path.splitext(name)[1].lower() in SUFFIXES]
-        if not names:
-            raise CorpusError(f"there is no audio in {tree.root} ({', '.join(SUFFIXES)})")
-        writer.found("recording", len(names))
-        found = inspect_files(writer, tree.root, names, decode=True, workers=workers, progress=progress)
+        if not tree.recordings:
+            raise CorpusError(f"there is no audio in {tree.root}{_beside(tree)}")
+        writer.found("recording", len(tree.recordings))
+        how: Any = {"decode": True, "truncated": config.truncated, "workers": workers, "progress": progress}
+        found = inspect_files(writer, tree.root, tree.recordings, **how)
         recordings = [_recording(config, tree.root, name, facts) for name, facts in found]
         recordings = [r for r in recordings if _is_long_enough(config, writer, r)]
         _label(config, tree, writer, recordings, workers=workers, progress=progress)
         _add(config, tree, writer, recordings)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
+
+
+def _beside(tree: Tree) -> str:
+    """Return what was found instead of audio, in words."""
+    counts = Counter(what for _, what in tree.ignored)
+    return "".join(f"; {count} x {what}" for what, count in sorted(counts.items()))
 
 
 def _recording(config: FolderConfig, root: Path, name: str, facts: Facts) -> _Recording:
@@ -179,8 +189,13 @@ def _read_labels(reader: LabelReader, tree: Tree, writer: CorpusWriter, recordin
         except CorpusError as error:
             writer.skip(printable(label), str(error), kind="label", speaker=recording.speaker)
         else:
-            seconds, speaker = recording.facts.seconds, recording.speaker
-            recording.phones = checked_phones(writer, printable(label), phones, seconds, speaker=speaker)
+            seconds, about = recording.facts.seconds, {"truncated": bool(recording.facts.damage)}
+            recording.phones = checked_phones(
+                writer, printable(label), phones, seconds, **about, speaker=recording.speaker
+            )
+    if text is not None and recording.facts.damage:
+        writer.ignore(printable(text), "text of a truncated recording", kind="text")
+        text = None
     if text is not None:
         try:
             recording.text = " ".join(read_text(tree.root / text, _LARGEST_TEXT).split())
@@ -206,6 +221,8 @@ def _align(
 
 def _add(config: FolderConfig, tree: Tree, writer: CorpusWriter, recordings: list[_Recording]) -> None:
     longest = config.longest_seconds
+    if len(tree.recordings) == 1 and recordings:
+        longest = min(longest, recordings[0].facts.seconds / 3)
     splits = split_within_speakers(
         (m for r in recordings for m in members_of(r.item, r.speaker, r.item, r.facts, longest)),
         dev=config.dev,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inattention.audio.limits import Truncated
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.corpora.core.recordings import add_recording, as_json, inspect_files, members_of
@@ -51,6 +52,7 @@ class HuggingFaceConfig:
         test_fraction: Fraction for testing if there is no `test`.
         longest_seconds: Longer recordings are divided.
         seed: Of the split.
+        truncated: Skip files that end before their headers say, or keep what is there of them.
     """
 
     dataset: str = "openslr/librispeech_asr"
@@ -67,6 +69,7 @@ class HuggingFaceConfig:
     test_fraction: float = 0.1
     longest_seconds: float = 30.0
     seed: int = 0
+    truncated: Truncated = "skip"
 
     def __post_init__(self) -> None:
         check_fractions(self.dev_fraction, self.test_fraction)
@@ -118,10 +121,8 @@ def prepare(
         names: dict[str, list[str]] = defaultdict(list)
         for row in rows:
             names[row.path].append(row.name)
-        found = inspect_files(
-            writer, writer.folder, names, items=names, decode=False, workers=workers, progress=progress
-        )
-        facts = dict(found)
+        how: Any = {"decode": False, "truncated": config.truncated, "workers": workers, "progress": progress}
+        facts = dict(inspect_files(writer, writer.folder, names, items=names, **how))
         _add(config, writer, [row for row in rows if row.path in facts], facts)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+from inattention.audio.limits import Truncated
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
@@ -81,6 +82,7 @@ class LibriSpeechConfig:
         test: Fraction for testing.
         seed: Of the split.
         copy: Copy the audio into the corpus, which can then be moved.
+        truncated: Skip files that end before their headers say, or keep what is there of them.
     """
 
     path: Path = Path("LibriSpeech")
@@ -92,6 +94,7 @@ class LibriSpeechConfig:
     test: float = 0.1
     seed: int = 0
     copy: bool = False
+    truncated: Truncated = "skip"
 
     def __post_init__(self) -> None:
         check_fractions(self.dev, self.test)
@@ -220,7 +223,8 @@ def _utterances(tree: Tree, writer: CorpusWriter, *, workers: int | None, progre
         else:
             seen.add(match[0].lower())
             named[path] = match
-    found = inspect_files(writer, tree.root, named, decode=False, workers=workers, progress=progress)
+    how: Any = {"decode": False, "truncated": truncated, "workers": workers, "progress": progress}
+    found = inspect_files(writer, tree.root, named, **how)
     return [
         _Utterance(
             name=os.path.splitext(named[path][0])[0],
