@@ -149,6 +149,7 @@ class Audio:
         for size in SMALL_BLOCKS:
             try:
                 with self._sound(number) as sound:
+                    _rewind(sound)
                     for start in range(0, done, self._block):
                         sound.read(min(self._block, done - start), dtype="float32", always_2d=True)
                     while len(block := sound.read(size, dtype="float32", always_2d=True)):
@@ -163,8 +164,8 @@ class Audio:
             left = sound.frames - first if self._seeks else _ABSURD  # what comes after them is no audio
             if first and left > 0:
                 sound.seek(first)
-            elif sound.format == "MP3":
-                sound.seek(0)  # decodes to other bits after it, in the last place, than before
+            else:
+                _rewind(sound)
             while left > 0:
                 block = sound.read(min(size, left), dtype="float32", always_2d=True)
                 left -= len(block)
@@ -254,6 +255,12 @@ def _opened(file: str | Path | BufferedIOBase) -> Generator[tuple[Any, int]]:
         raise AudioError("is no plain file")
     with open(file, "rb") as stream:
         yield stream, status.st_size
+
+
+def _rewind(sound: soundfile.SoundFile) -> None:
+    """Go to the first sample: only after a seek is an Opus stream's pre-skip dropped exactly, and MP3 reproducible."""
+    if sound.format in ("OGG", "MP3"):
+        sound.seek(0)
 
 
 def _reason(error: Exception) -> str:

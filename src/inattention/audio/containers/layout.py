@@ -4,6 +4,7 @@ import io
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 File = io.BufferedIOBase | io.RawIOBase
 """A binary file that can be sought."""
@@ -49,10 +50,6 @@ class Spliced(io.RawIOBase):
         self._place = 0
         self.error: OSError | None = None
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
     def seekable(self) -> bool:
         """Return True."""
         return True
@@ -67,7 +64,7 @@ class Spliced(io.RawIOBase):
         """Return the current place."""
         return self._place
 
-    def readinto(self, buffer: "bytearray | memoryview") -> int:  # ty: ignore[incompatible-method-override]
+    def readinto(self, buffer: Any) -> int:
         """Fill a buffer, as far as the file goes. libsndfile takes a short answer for the end of the file."""
         done, wanted = 0, len(buffer)
         try:

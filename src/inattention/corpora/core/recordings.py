@@ -24,7 +24,7 @@ FILES_PER_JOB = 500
 
 
 def skip_unreadable(writer: CorpusWriter, tree: Tree) -> None:
-    """Report what could not be read below a folder, audio as recordings, anything else as files, and what was ignored."""
+    """Report what could not be read below a folder, audio as recordings and all else as files, and what was ignored."""
     for item, what in tree.ignored:
         writer.ignore(item, what)
     for item, reason in tree.bad:
@@ -68,7 +68,9 @@ def inspect_files(
             left.append(job)
             continue
         known.update({name: _from_json(item) for name, item in zip(job, result, strict=True)})
-    asked = (AudioJob(path=os.path.join(root, name), decode=decode, truncated=truncated) for job in left for name in job)
+    asked = (
+        AudioJob(path=os.path.join(root, name), decode=decode, truncated=truncated) for job in left for name in job
+    )
     total = sum(len(job) for job in left)
     results = inspect(asked, workers=workers, progress=progress, total=total) if left else iter(())
     for job in left:
@@ -83,7 +85,9 @@ def inspect_files(
                 writer.skip(printable(lost), reason, category=item.category or category_of(item.reason))
             continue
         if item.damage:
-            writer.repair(printable(name), f"{item.damage}: used", kind="recording", category="truncated, used as it is")
+            writer.repair(
+                printable(name), f"{item.damage}: used", kind="recording", category="truncated, used as it is"
+            )
         yield name, item
 
 
@@ -112,11 +116,12 @@ def add_recording(
 ) -> None:
     """Add a recording, in pieces if it is longer than `longest` seconds, each to its split.
 
-    The text of a recording is kept only if it is one piece.
+    The text of a recording is kept only if it is one piece, and whole.
     """
     pieces = pieces_of(name, facts, longest)
-    if text and len(pieces) > 1:
-        writer.ignore(name, "text of a divided recording", kind="text")
+    if text and (len(pieces) > 1 or facts.damage):
+        writer.ignore(name, f"text of a {'truncated' if facts.damage else 'divided'} recording", kind="text")
+        text = None
     for piece, first, end in pieces:
         own = phones_within(phones, first / facts.rate, end / facts.rate) if phones else None
         cut = make_cut(
@@ -127,7 +132,7 @@ def add_recording(
             channels=facts.channels,
             piece=(first, end),
             speaker=speaker,
-            text=text if len(pieces) == 1 else None,
+            text=text,
             language=language,
             phones=own,
         )

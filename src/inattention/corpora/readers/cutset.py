@@ -237,18 +237,31 @@ def _add_all(
         try:
             if cut.id in seen:
                 raise CorpusError("a cut before it has the same id")
+            cut = _shortened(cut, known)
             _check(cut, known)
         except CorpusError as error:
             writer.skip(printable(cut.id), str(error))
             continue
         seen.add(cut.id)
         phones = _phones(cut)
-        phones = checked_phones(writer, cut.id, phones, cut.duration) if phones else None
+        phones = checked_phones(writer, cut.id, phones, cut.duration, truncated=cut is not item.cut) if phones else None
         symbols |= {symbol for symbol, _, _ in phones or ()}
         source = item.path if copied or not config.copy else copy_audio(writer, Path("/"), item.path)
         writer.add(splits.of[cut.id], _remade(cut, source, phones))
     writer.phones = inventory(symbols)
     writer.report("notes", splits.notes())
+
+
+def _shortened(cut: Any, facts: Facts) -> Any:
+    """Return what a truncated file holds of a cut, without the text; other cuts as they are."""
+    if not facts.damage:
+        return cut
+    seconds = round(min(cut.end, facts.seconds) - cut.start, 8)
+    if seconds <= 0:
+        raise CorpusError(f"it begins at {cut.start:.3f} s, its truncated file ends at {facts.seconds:.3f} s")
+    recording = dataclasses.replace(cut.recording, num_samples=facts.samples, duration=facts.seconds)
+    supervisions = [dataclasses.replace(s, text=None) for s in cut.supervisions]
+    return dataclasses.replace(cut, duration=seconds, recording=recording, supervisions=supervisions)
 
 
 def _check(cut: Any, facts: Facts) -> None:

@@ -193,9 +193,6 @@ def _read_labels(reader: LabelReader, tree: Tree, writer: CorpusWriter, recordin
             recording.phones = checked_phones(
                 writer, printable(label), phones, seconds, **about, speaker=recording.speaker
             )
-    if text is not None and recording.facts.damage:
-        writer.ignore(printable(text), "text of a truncated recording", kind="text")
-        text = None
     if text is not None:
         try:
             recording.text = " ".join(read_text(tree.root / text, _LARGEST_TEXT).split())
@@ -207,7 +204,7 @@ def _align(
     tree: Tree, writer: CorpusWriter, recordings: list[_Recording], *, workers: int | None, progress: bool
 ) -> None:
     """Set the phones of recordings that have only a text."""
-    todo = [r for r in recordings if r.phones is None and r.text]
+    todo = [r for r in recordings if r.phones is None and r.text and not r.facts.damage]
     jobs = [(tree.root / r.name, r.text or "") for r in todo]
     for recording, result in zip(todo, align_texts(jobs, workers=workers, progress=progress), strict=True):
         if isinstance(result, Refused):

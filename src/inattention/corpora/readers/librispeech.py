@@ -26,7 +26,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from inattention.audio.limits import Truncated
 from inattention.corpora.core.audio_facts import Facts
@@ -150,7 +150,7 @@ def prepare(
 
     def fill(writer: CorpusWriter) -> None:
         skip_unreadable(writer, tree)
-        utterances = _utterances(tree, writer, workers=workers, progress=progress)
+        utterances = _utterances(config, tree, writer, workers=workers, progress=progress)
         _add(config, tree, writer, utterances, labels)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
@@ -207,7 +207,9 @@ def _subsets(config: LibriSpeechConfig) -> Tree:
     return whole
 
 
-def _utterances(tree: Tree, writer: CorpusWriter, *, workers: int | None, progress: bool) -> list[_Utterance]:
+def _utterances(
+    config: LibriSpeechConfig, tree: Tree, writer: CorpusWriter, *, workers: int | None, progress: bool
+) -> list[_Utterance]:
     """Read the headers of all utterances, in the order of their names."""
     named: dict[str, re.Match[str]] = {}
     seen: set[str] = set()
@@ -223,7 +225,7 @@ def _utterances(tree: Tree, writer: CorpusWriter, *, workers: int | None, progre
         else:
             seen.add(match[0].lower())
             named[path] = match
-    how: Any = {"decode": False, "truncated": truncated, "workers": workers, "progress": progress}
+    how: Any = {"decode": False, "truncated": config.truncated, "workers": workers, "progress": progress}
     found = inspect_files(writer, tree.root, named, **how)
     return [
         _Utterance(
@@ -350,4 +352,5 @@ def _phones(labels: _Labels, writer: CorpusWriter, utterance: _Utterance) -> lis
         return None
     if phones is None:
         return None
-    return checked_phones(writer, utterance.name, phones, utterance.facts.seconds, speaker=utterance.speaker)
+    about: Any = {"truncated": bool(utterance.facts.damage), "speaker": utterance.speaker}
+    return checked_phones(writer, utterance.name, phones, utterance.facts.seconds, **about)

@@ -151,6 +151,7 @@ def _add(config: TimitConfig, tree: Tree, writer: CorpusWriter, *, workers: int 
             writer.ignore(printable(path), category, kind="recording", seconds=known.seconds)
             continue
         phones = _phones(writer, tree, beside, path, known.rate, sentence.speaker)
+        about: Any = {"truncated": bool(known.damage), "speaker": sentence.speaker}
         add_recording(
             writer,
             name=sentence.name,
@@ -161,7 +162,7 @@ def _add(config: TimitConfig, tree: Tree, writer: CorpusWriter, *, workers: int 
             speaker=sentence.speaker,
             text=_text(writer, tree, beside, path),
             language="English",
-            phones=phones and checked_phones(writer, sentence.name, phones, known.seconds, speaker=sentence.speaker),
+            phones=phones and checked_phones(writer, sentence.name, phones, known.seconds, **about),
         )
     writer.report("notes", {"sentences in no split": len(facts) - len(splits.of), **splits.notes()})
 
