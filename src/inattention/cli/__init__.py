@@ -8,7 +8,19 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from inattention.cli import analyze, compare, convert, corpus, extract, mechanisms, pretrain, probe, study, time
+from inattention.cli import (
+    analyze,
+    compare,
+    convert,
+    corpus,
+    encoders,
+    extract,
+    mechanisms,
+    pretrain,
+    probe,
+    study,
+    time,
+)
 from inattention.cli.options import complain
 from inattention.text import nearest
 
@@ -24,6 +36,7 @@ EXAMPLES = """examples:
   inattention extract runs/mine recordings/ --out features/
   inattention convert runs/qk --corpus corpora/espeak --out runs/converted
   inattention analyze runs/mine --corpus corpora/espeak  every head's attention maps, on one page
+  inattention encoders import faster-whisper-tiny.en --out models/whisper-tiny.en
   inattention time --rows patterned none --lengths 500 1000
 """
 
@@ -38,6 +51,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "time": time.run,
     "analyze": analyze.run,
     "convert": convert.run,
+    "encoders": encoders.run,
 }
 
 
