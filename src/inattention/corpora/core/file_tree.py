@@ -160,6 +160,8 @@ def fingerprint(tree: Tree, *, contents: tuple[str, ...] = ()) -> str:
 def content_digest(path: str | Path) -> bytes:
     """Return the SHA-256 of a file's content; of nothing if it cannot be read, which its reader will report."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its other end
+            return hashlib.sha256().digest()
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError:

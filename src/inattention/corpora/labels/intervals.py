@@ -23,7 +23,7 @@ from inattention.corpora.core.writer import CorpusWriter
 from inattention.corpora.errors import CorpusError
 
 FRAME_SECONDS = 0.0125  # of the log-mel features
-_NOISE = 1e-6  # seconds; sums of floating-point numbers
+NOISE = 1e-6  # seconds; sums of floating-point numbers
 _LINES_SHOWN = 5
 
 
@@ -193,16 +193,16 @@ def _within_ends(labels: Labels, offset: float, seconds: float, found: Fitted, *
     intervals = [Interval(s, a - offset, b - offset, line) for s, a, b, line in labels.intervals]
     tier_end = float("inf") if labels.end is None else labels.end - offset
     last = max(intervals, key=lambda interval: interval.end, default=Interval("", 0.0, 0.0))
-    if last.end > seconds + FRAME_SECONDS + _NOISE and not truncated:
+    if last.end > seconds + FRAME_SECONDS + NOISE and not truncated:
         raise labels.error(f"the phones end at {last.end:.3f} s, the audio at {seconds:.3f} s", last.line)
     kept = []
     for interval in intervals:
         symbol, start, end, line = interval
-        if end < start - labels.step - _NOISE:
+        if end < start - labels.step - NOISE:
             raise labels.error(f"{symbol[:40]!r} ends at {end:g} s, before it starts at {start:g} s", line)
-        if end > tier_end + FRAME_SECONDS + _NOISE:
+        if end > tier_end + FRAME_SECONDS + NOISE:
             raise labels.error(f"{symbol[:40]!r} ends at {end:g} s, its tier at {tier_end:g} s", line)
-        if start < -labels.step - _NOISE:
+        if start < -labels.step - NOISE:
             raise labels.error(f"{symbol[:40]!r} starts at {start:g} s, before the audio", line)
         start, end = _cut(start, end, min(seconds, tier_end), line, found, truncated=truncated and end > seconds)
         if end > start:
@@ -215,13 +215,13 @@ def _within_ends(labels: Labels, offset: float, seconds: float, found: Fitted, *
 def _cut(start: float, end: float, most: float, line: int, found: Fitted, *, truncated: bool) -> tuple[float, float]:
     """Return times between 0 and `most`."""
     if start < 0.0:
-        if start < -_NOISE:
+        if start < -NOISE:
             found.repaired("start before the audio moved", line)
         start = 0.0
     if end > most:
         if truncated:
             found.repaired("labels cut where truncated audio ends", line)
-        elif end > most + _NOISE:
+        elif end > most + NOISE:
             found.repaired("end less than a frame past the audio or the tier", line)
         end = most
     return start, end
@@ -236,17 +236,17 @@ def _ordered(labels: Labels, intervals: list[Interval], found: Fitted) -> list[I
             continue
         before = ordered[-1]
         overlap = before.end - interval.start
-        if overlap > labels.step + _NOISE:
+        if overlap > labels.step + NOISE:
             raise labels.error(
                 f"{interval.symbol[:40]!r} starts at {interval.start:g} s, {before.symbol[:40]!r} before it ends at "
                 f"{before.end:g} s: they overlap",
                 interval.line,
             )
-        if overlap < -labels.step - _NOISE and labels.gapless:
+        if overlap < -labels.step - NOISE and labels.gapless:
             found.repaired("gap without a label", interval.line)
-        if 0 < abs(overlap) <= labels.step + _NOISE:
+        if 0 < abs(overlap) <= labels.step + NOISE:
             interval = _joined(ordered, interval)
-            if abs(overlap) > _NOISE:
+            if abs(overlap) > NOISE:
                 how = "overlapped" if overlap > 0 else "left a gap"
                 found.repaired(f"border that {how} by a rounding step", interval.line)
         if interval.end > interval.start:
