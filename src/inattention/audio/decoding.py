@@ -26,6 +26,7 @@ from inattention.audio.recognition import HEAD_BYTES, conversion, unsupported_fo
 BLOCK = 2**18
 # The same after an error, of whose block nothing can be had otherwise.
 SMALL_BLOCKS = (2**8, 1)
+STREAMS = ("OGG", "MP3")
 # More samples than a file can hold; libsndfile says such numbers where the length is not known.
 _ABSURD = 2**40
 
@@ -67,10 +68,15 @@ class Audio:
             self._seeks = (known or not layout.streamed) and soundfile.SoundFile.seekable(sound)
 
     @property
+    def is_stream(self) -> bool:
+        """Whether the format is one whose headers need not state the true length."""
+        return self._format in STREAMS
+
+    @property
     def frames(self) -> int:
         """Number of samples in each channel; found by decoding where no header states it reliably."""
         if self._counted is None:
-            trusted = self._has_last() if self._layout.streamed else not self._layout.damage
+            trusted = not self._layout.damage and (not self._layout.streamed or self._has_last())
             self._counted = self._promised if trusted else sum(len(block) for block in self.blocks())
         return self._counted
 
@@ -233,9 +239,13 @@ def _audio(source: Any, file: File, size: int) -> Audio:
         raise AudioError("cannot be read as audio (it is an empty file)")
     layout = layout_of(file, size)
     try:
-        return Audio(source, file, size, layout)
+        audio = Audio(source, file, size, layout)
+        if layout.streamed or not audio.is_stream:
+            return audio
+        found = layout_behind_junk(file, size)
+        return Audio(source, file, size, found if found.streamed else Layout(streamed=True))
     except _DECODER_ERRORS as error:
-        if not layout.streamed and (found := layout_behind_junk(file, size)).parts:
+        if not layout.streamed and (found := layout_behind_junk(file, size)).streamed:
             return Audio(source, file, size, found)
         if format_name := unsupported_format(read_at(file, 0, HEAD_BYTES)):
             raise AudioError(f"is {format_name}, which is not decoded here: {conversion(format_name)}") from error
@@ -259,7 +269,7 @@ def _opened(file: str | Path | BufferedIOBase) -> Generator[tuple[Any, int]]:
 
 def _rewind(sound: soundfile.SoundFile) -> None:
     """Go to the first sample: only after a seek is an Opus stream's pre-skip dropped exactly, and MP3 reproducible."""
-    if sound.format in ("OGG", "MP3"):
+    if sound.format in STREAMS:
         sound.seek(0)
 
 

@@ -56,10 +56,10 @@ def _levels(audio: Audio, first: int, wanted: int | None, columns: list[int]) ->
             where = (first + sums.done + int(np.flatnonzero(~np.isfinite(wave))[0])) / rate
             raise AudioError(f"holds NaN or infinite samples (the first at {where:.3f} s)")
         sums.add(wave, int((np.abs(samples[:, columns]) >= CLIPPED).any(axis=1).sum()))
-    if not sums.done:
-        return {}
     if wanted is not None and sums.done < wanted:
         raise AudioError(f"{TRUNCATED}: {sums.done / rate:.3f} s of {wanted / rate:.3f} s can be read")
+    if not sums.done:
+        return {}
     if sums.high - sums.low < SILENCE:
         raise AudioError(f"is silent (its samples lie between {sums.low:g} and {sums.high:g})")
     return sums.levels()
