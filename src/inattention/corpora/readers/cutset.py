@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inattention.audio.limits import DURATION_TOLERANCE_SECONDS
+from inattention.audio.limits import DURATION_TOLERANCE_SECONDS, Truncated
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.audio_paths import AudioPaths, MissingAudioError
 from inattention.corpora.core.corpus import Corpus
@@ -68,6 +68,7 @@ class CutSetConfig:
         test_fraction: Fraction for testing if there is no `test`.
         seed: Of the split.
         copy: Copy the audio into the corpus, which can then be moved.
+        truncated: Skip files that end before their headers say, or keep what is there of them.
     """
 
     path: Path = Path("cuts.jsonl.gz")
@@ -79,6 +80,7 @@ class CutSetConfig:
     test_fraction: float = 0.1
     seed: int = 0
     copy: bool = False
+    truncated: Truncated = "skip"
 
     def __post_init__(self) -> None:
         check_fractions(self.dev_fraction, self.test_fraction)
@@ -127,7 +129,8 @@ def prepare(
         files: dict[str, list[str]] = defaultdict(list)
         for item in items:
             files[item.path].append(item.cut.id)
-        facts = dict(inspect_files(writer, root, files, items=files, decode=False, workers=workers, progress=progress))
+        how: Any = {"decode": False, "truncated": config.truncated, "workers": workers, "progress": progress}
+        facts = dict(inspect_files(writer, root, files, items=files, **how))
         _add_all(writer, config, [item for item in items if item.path in facts], facts, copied=unpack)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
@@ -304,18 +307,33 @@ def _add_all(
         try:
             if cut.id in seen:
                 raise CorpusError("a cut before it has the same id: cuts need different ids")
+            cut = _shortened(cut, known)
             _check(cut, known)
         except CorpusError as error:
             writer.skip(printable(cut.id), str(error), seconds=cut.duration)
             continue
         seen.add(cut.id)
         phones = _phones(cut, -cut.start if of_recording else 0.0)
-        phones = checked_phones(writer, cut.id, phones, cut.duration, speaker=_speaker(cut)) if phones else None
+        about: Any = {"truncated": bool(known.damage), "speaker": _speaker(cut)}
+        phones = checked_phones(writer, cut.id, phones, cut.duration, **about) if phones else None
         symbols |= {symbol for symbol, _, _ in phones or ()}
         source = item.path if copied or not config.copy else copy_audio(writer, Path("/"), item.path)
         writer.add(splits.of[cut.id], _remade(cut, source, phones))
     writer.phones = inventory(symbols)
     writer.report("notes", splits.notes())
+
+
+def _shortened(cut: Any, facts: Facts) -> Any:
+    """Return what a truncated file holds of a cut, without the text if it is not all; other cuts as they are."""
+    if not facts.damage:
+        return cut
+    seconds = round(min(cut.end, facts.seconds) - cut.start, 8)
+    if seconds <= 0:
+        raise CorpusError(f"it begins at {cut.start:.3f} s, its truncated file ends at {facts.seconds:.3f} s")
+    recording = dataclasses.replace(cut.recording, num_samples=facts.samples, duration=facts.seconds)
+    is_whole = cut.end <= facts.seconds
+    supervisions = [s if is_whole else dataclasses.replace(s, text=None) for s in cut.supervisions]
+    return dataclasses.replace(cut, duration=seconds, recording=recording, supervisions=supervisions)
 
 
 def _check(cut: Any, facts: Facts) -> None:
