@@ -27,11 +27,11 @@ from torch.autograd.function import once_differentiable
 from inattention.attention.ops.banded import Bands, make_bands, multiply, multiply_flops
 from inattention.attention.ops.padding import masked_softmax, zero_invalid
 
-# Lengths from which on this is faster than a product with dense maps, which are cached already or must be computed first
-# (and their gradients). `benchmarks/relative_weights.py`, widths 384 and 512, one thread: at 500 frames the forward pass
-# takes 1.0 to 1.6 times as long as the product with cached maps, at 1000 .6 to .9, and at 1500 .3 to .9; forward and
-# backward .6 for one utterance and 1.2 to 1.5 for four at 500 frames, .2 to .7 at 1000, and .1 to .4 at 1500. Fused
-# attention takes 3 to 5 times as long at 1500.
+# Lengths from which on this is faster than a product with dense maps: maps that are cached already, and maps that must
+# be computed first, with their gradients. By `benchmarks/relative_weights.py`, widths 384 and 512, one thread: forward
+# takes 1.0 to 1.6 times as long as the product with cached maps at 500 frames, .6 to .9 at 1000, and .3 to .9 at 1500;
+# forward and backward take .6 (one utterance) to 1.5 times (four) as long at 500 frames, .2 to .7 at 1000, and .1 to .4
+# at 1500. At 1500 frames, fused attention takes 3 to 5 times as long as transforms.
 FROM_CACHED = 750
 FROM_COMPUTED = 500
 # How many operations of a banded product take as long as one of transforms. By the same benchmark at 1500 frames, bands
