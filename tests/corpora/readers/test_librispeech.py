@@ -219,14 +219,12 @@ def test_audio_can_be_copied(tmp_path: Path) -> None:
     assert cut.sampling_rate == RATE
 
 
-@pytest.mark.parametrize(
-    ("suffix", "options"), [(".wav", {}), (".mp3", {}), (".OPUS", {"format": "OGG"}), (".ogg", {})]
-)
-def test_other_formats_are_read_under_the_same_names(tmp_path: Path, suffix: str, options: dict) -> None:
+@pytest.mark.parametrize("suffix", [".wav", ".mp3", ".OPUS", ".ogg"])
+def test_other_formats_are_read_under_the_same_names(tmp_path: Path, suffix: str) -> None:
     names = tree(tmp_path / "LibriSpeech")
     for path in (tmp_path / "LibriSpeech").rglob("*.flac"):
-        extra = {"subtype": "OPUS"} if suffix == ".OPUS" else {}
-        write(path.with_suffix(suffix), soundfile.read(path)[0], **options, **extra)
+        options = {"format": "OGG", "subtype": "OPUS"} if suffix == ".OPUS" else {}
+        write(path.with_suffix(suffix), soundfile.read(path)[0], **options)
         path.unlink()
     cuts = cuts_of(make(tmp_path, tmp_path / "out"))
     assert sorted(cuts) == sorted(names)
@@ -266,9 +264,7 @@ def test_a_part_of_it_without_transcripts_and_with_some_alignments_is_prepared(t
     assert cuts["19-198-0000"][1].supervisions[0].alignment is not None
     ignored = {g.category: g.count for g in read_preparation(corpus.folder).groups if g.outcome == "ignored"}
     assert ignored == {"utterance without a transcript": 4, "recording without labels": 15}
-    with pytest.raises(
-        CorpusError, match=r"no utterances for dev and test: of the subsets, train-clean-100 can be used"
-    ):
+    with pytest.raises(CorpusError, match="no utterances for dev and test: of the subsets, train-clean-100 can"):
         make(tmp_path, tmp_path / "none", split="official")
 
 
