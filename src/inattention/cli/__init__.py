@@ -8,7 +8,20 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from inattention.cli import analyze, compare, convert, corpus, extract, mechanisms, pretrain, probe, study, time
+from inattention.cli import (
+    analyze,
+    compare,
+    convert,
+    corpus,
+    encoders,
+    extract,
+    measure,
+    mechanisms,
+    pretrain,
+    probe,
+    study,
+    time,
+)
 from inattention.cli.options import complain
 from inattention.text import nearest
 
@@ -22,8 +35,10 @@ EXAMPLES = """examples:
   inattention pretrain --corpus corpora/espeak --row patterned --out runs/mine
   inattention probe runs/mine --corpus corpora/espeak
   inattention extract runs/mine recordings/ --out features/
-  inattention convert runs/qk --corpus corpora/espeak --out runs/converted
+  inattention convert openai/whisper-tiny.en --recordings speech/ --out runs/whisper
+  inattention measure runs/whisper --against openai/whisper-tiny.en --corpus corpora/queen --out measured
   inattention analyze runs/mine --corpus corpora/espeak  every head's attention maps, on one page
+  inattention encoders import faster-whisper-tiny.en --out models/whisper-tiny.en
   inattention time --rows patterned none --lengths 500 1000
 """
 
@@ -38,6 +53,8 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "time": time.run,
     "analyze": analyze.run,
     "convert": convert.run,
+    "measure": measure.run,
+    "encoders": encoders.run,
 }
 
 
