@@ -12,7 +12,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 from inattention.corpora.core.file_tree import coding_of, not_text
@@ -45,7 +45,8 @@ class Ctm:
     """The labels of a CTM by recording.
 
     Args:
-        lines: The lines of the file.
+        lines: The lines of the file, or some of them.
+        numbers: Their numbers; by default from 1.
 
     Raises:
         CtmError: Every line is damaged, or a line is far too long.
@@ -57,10 +58,10 @@ class Ctm:
     (Interval(symbol='ah', start=0.5, end=0.75, line=3),)
     """
 
-    def __init__(self, lines: Iterable[str]) -> None:
+    def __init__(self, lines: Iterable[str], numbers: Iterable[int] | None = None) -> None:
         self._found: dict[str, _Tokens] = {}
         valid = False
-        for number, line in enumerate(lines, 1):
+        for number, line in zip(numbers or count(1), lines, strict=False):
             if len(line) >= LONGEST_LINE:
                 raise CtmError(f"line {number}: is longer than {LONGEST_LINE} characters")
             fields = line.split()

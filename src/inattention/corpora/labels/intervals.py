@@ -58,6 +58,7 @@ class Labels:
         tier: The tier's name; None in formats without tiers.
         end: End of the tier, in seconds, if the format has one.
         span: Start and end of the whole file, in seconds, if the format has them.
+        file: The file's name, where an item of reports is called otherwise.
         gapless: Whether the format has an interval for all times, so that a gap is worth a report.
     """
 
@@ -66,11 +67,13 @@ class Labels:
     tier: str | None = None
     end: float | None = None
     span: tuple[float, float] | None = None
+    file: str | None = None
     gapless: bool = False
 
     def error(self, message: str, line: int = 0, category: str | None = None) -> LabelError:
-        """Return an error that names the tier and the line."""
-        places = [f"tier {self.tier[:80]!r}"] if self.tier is not None else []
+        """Return an error that names the file, the tier and the line."""
+        places = [self.file] if self.file is not None else []
+        places += [f"tier {self.tier[:80]!r}"] if self.tier is not None else []
         places += [f"line {line}"] if line else []
         return LabelError(f"{', '.join(places)}: {message}" if places else message, category=category)
 

@@ -148,7 +148,7 @@ def test_damaged_lines_of_other_files_cost_what_they_describe(tmp_path: Path) ->
         "text, line 13: is not UTF-8",
         "text, line 14: there is no such utterance",
         "ann-r0-0 is already in line 1",
-        "ann-r0-0: its phones are skipped: ctm, from line 1: ",
+        "ann-r0-0: its phones are skipped: ctm, line 1: ",
         "no English phone",
         "nobody: ctm has its phones, but there is no such utterance",
     ):

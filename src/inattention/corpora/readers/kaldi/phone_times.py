@@ -1,18 +1,18 @@
 """The phone CTM of a data folder, read utterance by utterance: the file of a large corpus does not fit in memory."""
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
-from inattention.corpora.core.cut_building import Phone, phones_within
 from inattention.corpora.errors import CorpusError
-from inattention.corpora.labels.beside_audio import fold
-from inattention.corpora.labels.ctm import parse_ctm
+from inattention.corpora.labels.ctm import Ctm
+from inattention.corpora.labels.intervals import Interval, LabelError, Labels
 from inattention.corpora.readers.kaldi.data_folder import read_lines
 from inattention.text import printable
 
 NAMES = ("ctm", "ali.ctm", "phones.ctm")
 LARGEST = 32 * 2**20  # bytes of the lines of one recording
-_POSITIONS = ("_B", "_E", "_I", "_S")
+_DAMAGED = "damaged phone times"
 
 
 class PhoneTimes:
@@ -23,31 +23,28 @@ class PhoneTimes:
 
     Args:
         path: The file.
-        english: Read phones as ARPAbet, without Kaldi's positions in words (`AH0_B`); otherwise they are kept.
 
     Raises:
         CorpusError: The file cannot be read.
     """
 
-    def __init__(self, path: Path, *, english: bool) -> None:
-        self.path, self._english = path, english
-        self._places: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        self._first: dict[str, int] = {}
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._places: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         for number, offset, line in read_lines(path):
             name = line.split(None, 1)[0].decode(errors="replace")
             if not name.startswith(";;"):
-                self._places[name].append((offset, len(line)))
-                self._first.setdefault(name, number)
+                self._places[name].append((number, offset, len(line)))
         self._symbols = _symbols(path.with_name("phones.txt"))
-        self._last: tuple[str, list[Phone]] | None = None
+        self._last: tuple[str, Labels] | None = None
 
     @property
     def names(self) -> set[str]:
         """The utterances or recordings that the file has."""
         return set(self._places)
 
-    def phones(self, utterance: str, recording: str, start: float, seconds: float) -> list[Phone] | None:
-        """Return the phones of an utterance in seconds from its start; None if the file has none.
+    def labels(self, utterance: str, recording: str, start: float, seconds: float) -> Labels | None:
+        """Return the labels of an utterance in seconds from its start; None if the file has none.
 
         Args:
             utterance: Its id.
@@ -56,38 +53,45 @@ class PhoneTimes:
             seconds: Its duration.
 
         Raises:
-            CorpusError: Its lines are damaged.
+            LabelError: Its lines are damaged.
         """
         if utterance in self._places:
             return self._of(utterance)
         if recording in self._places:
-            return phones_within(self._of(recording), start, start + seconds) or None
+            labels = self._of(recording)
+            own = tuple(
+                Interval(symbol, max(a - start, 0.0), min(b - start, seconds), line)
+                for symbol, a, b, line in labels.intervals
+                if b > start and a < start + seconds
+            )
+            return replace(labels, intervals=own) if own else None
         return None
 
-    def _of(self, name: str) -> list[Phone]:
+    def _of(self, name: str) -> Labels:
         if self._last is None or self._last[0] != name:
             self._last = name, self._read(name)
         return self._last[1]
 
-    def _read(self, name: str) -> list[Phone]:
-        where = f"{printable(self.path.name)}, from line {self._first[name]}"
-        if sum(size for _, size in self._places[name]) > LARGEST:
-            raise CorpusError(f"{where}: {printable(name[:80])} has more than {LARGEST} bytes")
+    def _read(self, name: str) -> Labels:
+        places = self._places[name]
+        where = f"{printable(self.path.name)}, from line {places[0][0]}"
+        if sum(size for _, _, size in places) > LARGEST:
+            raise LabelError(f"{where}: {printable(name[:80])} has more than {LARGEST} bytes", category=_DAMAGED)
         try:
             with self.path.open("rb") as file:
-                lines = [_read_at(file, *place) for place in self._places[name]]
-            tokens = parse_ctm(b"".join(lines).decode()).get(name, [])
-            return fold([(self._symbol(symbol), a, b) for symbol, a, b in tokens], english=self._english)
+                lines = [_read_at(file, offset, size).decode() for _, offset, size in places]
+            labels = Ctm(lines, (number for number, _, _ in places)).labels(name)
         except OSError as error:
-            raise CorpusError(f"{where}: cannot be read ({error.strerror or error})") from error
+            raise LabelError(f"{where}: cannot be read ({error.strerror or error})", category=_DAMAGED) from error
         except UnicodeDecodeError as error:
-            raise CorpusError(f"{where}: is not UTF-8 (byte {error.start})") from None
+            raise LabelError(f"{where}: is not UTF-8 (byte {error.start})", category=_DAMAGED) from None
         except CorpusError as error:
-            raise CorpusError(f"{where}: {error}") from None
-
-    def _symbol(self, token: str) -> str:
-        symbol = self._symbols.get(token, token)
-        return symbol[:-2] if self._english and symbol.endswith(_POSITIONS) else symbol
+            raise LabelError(f"{printable(self.path.name)}, {error}", category=_DAMAGED) from None
+        known = (
+            interval._replace(symbol=self._symbols.get(interval.symbol, interval.symbol))
+            for interval in labels.intervals
+        )
+        return replace(labels, intervals=tuple(known), file=printable(self.path.name))
 
 
 def _read_at(file, offset: int, size: int) -> bytes:

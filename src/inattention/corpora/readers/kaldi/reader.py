@@ -24,11 +24,12 @@ from inattention.corpora.core.audio_paths import AudioPaths
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone, make_cut, phones_within
 from inattention.corpora.core.file_tree import content_digest
-from inattention.corpora.core.phones import ENGLISH_PHONES
-from inattention.corpora.core.recordings import as_json, checked_phones, copy_audio, inspect_files, inventory, pieces_of
+from inattention.corpora.core.phones import ENGLISH_PHONES, LabelSymbols
+from inattention.corpora.core.recordings import as_json, copy_audio, inspect_files, inventory, pieces_of
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
+from inattention.corpora.labels.intervals import skip_labels, use_labels
 from inattention.corpora.readers.kaldi.data_folder import Utterance, read_utterances
 from inattention.corpora.readers.kaldi.phone_times import NAMES, PhoneTimes
 from inattention.text import printable
@@ -54,6 +55,7 @@ class KaldiConfig:
             the same file may have the phones of all.
         phone_set: `as-is` keeps the phones' own symbols; `english` reads ARPAbet, drops stress and positions in words
             (AH0_B), and refuses others.
+        silence: More phones that are silence, besides `sil`, `sp`, `spn`, `<eps>` and other usual ones, as in SIL_S.
         longest_seconds: Longer utterances are divided.
         dev_fraction: Fraction for tuning if there is no `dev`.
         test_fraction: Fraction for testing if there is no `test`.
@@ -69,6 +71,7 @@ class KaldiConfig:
     audio_root: Path | None = None
     ctm: Path | None = None
     phone_set: Literal["as-is", "english"] = "as-is"
+    silence: tuple[str, ...] = ()
     longest_seconds: float = 30.0
     dev_fraction: float = 0.1
     test_fraction: float = 0.1
@@ -187,7 +190,7 @@ def _items(
     config: KaldiConfig, writer: CorpusWriter, read: list[tuple[_Source, Utterance]], facts: dict[str, Facts]
 ) -> Iterator[_Item]:
     """Yield the pieces of all utterances that fit their audio, with their phones; others are counted."""
-    times = {source.ctm: PhoneTimes(source.ctm, english=_english(config)) for source, _ in read if source.ctm}
+    times = {source.ctm: PhoneTimes(source.ctm) for source, _ in read if source.ctm}
     seen: dict[str, str] = {}
     for source, utterance in read:
         known = facts.get(utterance.path.lstrip("/"))
@@ -203,9 +206,9 @@ def _items(
         except CorpusError as error:
             writer.skip(item, f"{utterance.place}: {error}", category="segment that does not fit its audio")
             continue
-        own_times = times.get(source.ctm)
+        symbols = LabelSymbols(_english(config), config.silence)
         span = (first / known.rate, (end - first) / known.rate)
-        phones = _phones(writer, own_times, utterance, *span, truncated=bool(known.damage))
+        phones = _phones(writer, times.get(source.ctm), symbols, utterance, *span, truncated=bool(known.damage))
         pieces = pieces_of(item, dataclasses.replace(known, samples=end - first), config.longest_seconds)
         for name, a, b in pieces:
             own = phones_within(phones, a / known.rate, b / known.rate) if phones else None
@@ -243,6 +246,7 @@ def _samples(writer: CorpusWriter, utterance: Utterance, facts: Facts) -> tuple[
 def _phones(
     writer: CorpusWriter,
     times: PhoneTimes | None,
+    symbols: LabelSymbols,
     utterance: Utterance,
     start: float,
     seconds: float,
@@ -253,13 +257,12 @@ def _phones(
         return None
     item = printable(utterance.name)
     try:
-        phones = times.phones(utterance.name, utterance.recording, start, seconds)
+        labels = times.labels(utterance.name, utterance.recording, start, seconds)
     except CorpusError as error:
-        reason = f"its phones are skipped: {error}"
-        writer.skip(item, reason, kind="label", category="damaged phone times", speaker=utterance.speaker)
+        skip_labels(writer, item, error, speaker=utterance.speaker)
         return None
     about: Any = {"truncated": truncated, "speaker": utterance.speaker}
-    return checked_phones(writer, item, phones, seconds, **about) if phones else None
+    return use_labels(writer, item, labels, symbols, seconds, **about) if labels else None
 
 
 def _count_unused(writer: CorpusWriter, times: dict[Path, PhoneTimes], read: list[tuple[_Source, Utterance]]) -> None:
