@@ -12,13 +12,13 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import count, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 from inattention.corpora.core.file_tree import coding_of, not_text
 from inattention.corpora.labels.intervals import NOISE, Interval, LabelError, Labels
 
-LARGEST = 512 * 2**20  # bytes; a token takes about as much memory as its line
+LARGEST = 4 * 2**30  # bytes; a token takes 28 bytes of memory, about as much as its line
 LONGEST_LINE = 2**16
 STEP = 0.01  # seconds; what aligners round times to
 _TYPES = frozenset(("lex", "frag", "fp", "un-lex", "for-lex", "non-lex", "misc", "noscore", "na", "unk"))
@@ -36,7 +36,7 @@ class _Tokens:
     symbols: list[str] = field(default_factory=list)
     starts: array = field(default_factory=lambda: array("d"))
     ends: array = field(default_factory=lambda: array("d"))
-    lines: array = field(default_factory=lambda: array("L"))
+    lines: array = field(default_factory=lambda: array("I"))
     channels: set[str] = field(default_factory=set)
     error: CtmError | None = None
 
@@ -45,8 +45,7 @@ class Ctm:
     """The labels of a CTM by recording.
 
     Args:
-        lines: The lines of the file, or some of them.
-        numbers: Their numbers; by default from 1.
+        lines: The lines of the file.
 
     Raises:
         CtmError: Every line is damaged, or a line is far too long.
@@ -58,10 +57,10 @@ class Ctm:
     (Interval(symbol='ah', start=0.5, end=0.75, line=3),)
     """
 
-    def __init__(self, lines: Iterable[str], numbers: Iterable[int] | None = None) -> None:
+    def __init__(self, lines: Iterable[str]) -> None:
         self._found: dict[str, _Tokens] = {}
         valid = False
-        for number, line in zip(numbers or count(1), lines, strict=False):
+        for number, line in enumerate(lines, 1):
             if len(line) >= LONGEST_LINE:
                 raise CtmError(f"line {number}: is longer than {LONGEST_LINE} characters")
             fields = line.split()

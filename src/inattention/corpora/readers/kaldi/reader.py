@@ -23,7 +23,7 @@ from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.audio_paths import AudioPaths
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone, make_cut, phones_within
-from inattention.corpora.core.file_tree import content_digest
+from inattention.corpora.core.file_tree import check_encoding, content_digest
 from inattention.corpora.core.phones import ENGLISH_PHONES, LabelSymbols
 from inattention.corpora.core.recordings import as_json, copy_audio, inspect_files, inventory, pieces_of
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_within_speakers
@@ -56,6 +56,7 @@ class KaldiConfig:
         phone_set: `as-is` keeps the phones' own symbols; `english` reads ARPAbet, drops stress and positions in words
             (AH0_B), and refuses others.
         silence: More phones that are silence, besides `sil`, `sp`, `spn`, `<eps>` and other usual ones, as in SIL_S.
+        encoding: Of lines that are not UTF-8, such as latin-1.
         longest_seconds: Longer utterances are divided.
         dev_fraction: Fraction for tuning if there is no `dev`.
         test_fraction: Fraction for testing if there is no `test`.
@@ -72,6 +73,7 @@ class KaldiConfig:
     ctm: Path | None = None
     phone_set: Literal["as-is", "english"] = "as-is"
     silence: tuple[str, ...] = ()
+    encoding: str = "utf-8"
     longest_seconds: float = 30.0
     dev_fraction: float = 0.1
     test_fraction: float = 0.1
@@ -82,6 +84,7 @@ class KaldiConfig:
 
     def __post_init__(self) -> None:
         check_fractions(self.dev_fraction, self.test_fraction)
+        check_encoding(self.encoding)
         if (self.dev is None) != (self.test is None):
             raise CorpusError("give both --dev and --test, or neither")
         if not self.longest_seconds > 0:
@@ -183,14 +186,15 @@ def _sources(config: KaldiConfig) -> list[_Source]:
 
 
 def _utterances(config: KaldiConfig, writer: CorpusWriter, source: _Source) -> list[Utterance]:
-    return read_utterances(writer, source.folder, AudioPaths(source.folder, config.audio_root))
+    return read_utterances(writer, source.folder, AudioPaths(source.folder, config.audio_root), config.encoding)
 
 
 def _items(
     config: KaldiConfig, writer: CorpusWriter, read: list[tuple[_Source, Utterance]], facts: dict[str, Facts]
 ) -> Iterator[_Item]:
     """Yield the pieces of all utterances that fit their audio, with their phones; others are counted."""
-    times = {source.ctm: PhoneTimes(source.ctm) for source, _ in read if source.ctm}
+    times = _times(config, writer, [source for source, _ in read])
+    symbols = LabelSymbols(english=_english(config), silence=config.silence)
     seen: dict[str, str] = {}
     for source, utterance in read:
         known = facts.get(utterance.path.lstrip("/"))
@@ -206,15 +210,26 @@ def _items(
         except CorpusError as error:
             writer.skip(item, f"{utterance.place}: {error}", category="segment that does not fit its audio")
             continue
-        symbols = LabelSymbols(_english(config), config.silence)
+        own_times = times.get(source.ctm) if source.ctm else None
         span = (first / known.rate, (end - first) / known.rate)
-        phones = _phones(writer, times.get(source.ctm), symbols, utterance, *span, truncated=bool(known.damage))
+        phones = _phones(writer, own_times, symbols, utterance, span, truncated=bool(known.damage))
         pieces = pieces_of(item, dataclasses.replace(known, samples=end - first), config.longest_seconds)
         for name, a, b in pieces:
             own = phones_within(phones, a / known.rate, b / known.rate) if phones else None
             is_whole = len(pieces) == 1 and not (known.damage and end == known.samples)
             yield _Item(name, utterance, source.split, first + a, first + b, is_whole, own)
     _count_unused(writer, times, read)
+
+
+def _times(config: KaldiConfig, writer: CorpusWriter, sources: list[_Source]) -> dict[Path, PhoneTimes]:
+    """Read the files of phone times; one that cannot be read is counted."""
+    times: dict[Path, PhoneTimes] = {}
+    for path in dict.fromkeys(source.ctm for source in sources if source.ctm):
+        try:
+            times[path] = PhoneTimes(path, config.encoding)
+        except CorpusError as error:
+            skip_labels(writer, printable(path.name), error)
+    return times
 
 
 def _english(config: KaldiConfig) -> bool:
@@ -248,21 +263,22 @@ def _phones(
     times: PhoneTimes | None,
     symbols: LabelSymbols,
     utterance: Utterance,
-    start: float,
-    seconds: float,
+    span: tuple[float, float],
     *,
     truncated: bool,
 ) -> list[Phone] | None:
+    """Return the phones of an utterance, which starts at span[0] in its recording and lasts span[1] seconds."""
     if times is None:
         return None
     item = printable(utterance.name)
     try:
-        labels = times.labels(utterance.name, utterance.recording, start, seconds)
+        labels = times.labels(utterance.name, utterance.recording, *span)
     except CorpusError as error:
         skip_labels(writer, item, error, speaker=utterance.speaker)
         return None
-    about: Any = {"truncated": truncated, "speaker": utterance.speaker}
-    return use_labels(writer, item, labels, symbols, seconds, **about) if labels else None
+    if labels is None:
+        return None
+    return use_labels(writer, item, labels, symbols, span[1], truncated=truncated, speaker=utterance.speaker)
 
 
 def _count_unused(writer: CorpusWriter, times: dict[Path, PhoneTimes], read: list[tuple[_Source, Utterance]]) -> None:
