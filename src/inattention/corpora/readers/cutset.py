@@ -321,9 +321,8 @@ def _add_all(
             continue
         seen.add(cut.id)
         labels = _labels(cut, -cut.start if of_recording else 0.0)
-        about: Any = {"truncated": bool(known.damage), "speaker": _speaker(cut)}
-        name, length = printable(cut.id), cut.duration
-        phones = use_labels(writer, name, labels, symbols_of, length, **about) if labels else None
+        about: Any = {"seconds": cut.duration, "truncated": bool(known.damage), "speaker": _speaker(cut)}
+        phones = use_labels(writer, printable(cut.id), labels, symbols_of, **about) if labels else None
         symbols |= {symbol for symbol, _, _ in phones or ()}
         source = item.path if copied or not config.copy else copy_audio(writer, Path("/"), item.path)
         writer.add(splits.of[cut.id], _remade(cut, source, phones))
