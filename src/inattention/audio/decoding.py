@@ -155,7 +155,8 @@ class Audio:
         for size in SMALL_BLOCKS:
             try:
                 with self._sound(number) as sound:
-                    _rewind(sound)
+                    if sound.format in STREAMS:
+                        sound.seek(0)
                     for start in range(0, done, self._block):
                         sound.read(min(self._block, done - start), dtype="float32", always_2d=True)
                     while len(block := sound.read(size, dtype="float32", always_2d=True)):
@@ -168,10 +169,10 @@ class Audio:
         """Decode one part block by block, from a sample on."""
         with self._sound(number) as sound:
             left = sound.frames - first if self._seeks else _ABSURD  # what comes after them is no audio
-            if first and left > 0:
+            if left > 0 and (self._seeks or sound.format in STREAMS):
+                # To the first sample too: only after a seek does libsndfile drop an Opus stream's pre-skip exactly,
+                # decode MP3 to the same bits each time, and begin where an odd header of AU says.
                 sound.seek(first)
-            else:
-                _rewind(sound)
             while left > 0:
                 block = sound.read(min(size, left), dtype="float32", always_2d=True)
                 left -= len(block)
@@ -265,12 +266,6 @@ def _opened(file: str | Path | BufferedIOBase) -> Generator[tuple[Any, int]]:
         raise AudioError("is no plain file")
     with open(file, "rb") as stream:
         yield stream, status.st_size
-
-
-def _rewind(sound: soundfile.SoundFile) -> None:
-    """Go to the first sample: only after a seek is an Opus stream's pre-skip dropped exactly, and MP3 reproducible."""
-    if sound.format in STREAMS:
-        sound.seek(0)
 
 
 def _reason(error: Exception) -> str:

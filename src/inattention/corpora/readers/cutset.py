@@ -23,7 +23,7 @@ from inattention.audio.limits import DURATION_TOLERANCE_SECONDS, Truncated
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.audio_paths import AudioPaths, MissingAudioError
 from inattention.corpora.core.corpus import Corpus
-from inattention.corpora.core.cut_building import Phone, make_cut
+from inattention.corpora.core.cut_building import Phone, make_cut, shortened
 from inattention.corpora.core.file_tree import content_digest
 from inattention.corpora.core.phones import LabelSymbols
 from inattention.corpora.core.recordings import as_json, copy_audio, inspect_files, inventory, without_defaults
@@ -227,33 +227,20 @@ def _add_all(
         try:
             if cut.id in seen:
                 raise CorpusError("a cut before it has the same id: cuts need different ids")
-            cut = _shortened(cut, known)
+            cut = shortened(cut, known.samples, known.rate) if known.damage else cut
             _check(cut, known)
         except CorpusError as error:
             writer.skip(printable(cut.id), str(error), seconds=cut.duration)
             continue
         seen.add(cut.id)
         labels = _labels(cut, -cut.start if of_recording else 0.0)
-        about: Any = {"truncated": bool(known.damage), "speaker": _speaker(cut)}
-        phones = use_labels(writer, printable(cut.id), labels, symbols_of, cut.duration, **about) if labels else None
+        about: Any = {"seconds": cut.duration, "truncated": bool(known.damage), "speaker": _speaker(cut)}
+        phones = use_labels(writer, printable(cut.id), labels, symbols_of, **about) if labels else None
         symbols |= {symbol for symbol, _, _ in phones or ()}
         source = item.path if copied or not config.copy else copy_audio(writer, Path("/"), item.path)
         writer.add(splits.of[cut.id], _remade(cut, source, phones))
     writer.phones = inventory(symbols)
     writer.report("notes", splits.notes())
-
-
-def _shortened(cut: Any, facts: Facts) -> Any:
-    """Return what a truncated file holds of a cut, without the text if it is not all; other cuts as they are."""
-    if not facts.damage:
-        return cut
-    seconds = round(min(cut.end, facts.seconds) - cut.start, 8)
-    if seconds <= 0:
-        raise CorpusError(f"it begins at {cut.start:.3f} s, its truncated file ends at {facts.seconds:.3f} s")
-    recording = dataclasses.replace(cut.recording, num_samples=facts.samples, duration=facts.seconds)
-    is_whole = cut.end <= facts.seconds
-    supervisions = [s if is_whole else dataclasses.replace(s, text=None) for s in cut.supervisions]
-    return dataclasses.replace(cut, duration=seconds, recording=recording, supervisions=supervisions)
 
 
 def _check(cut: Any, facts: Facts) -> None:

@@ -278,8 +278,7 @@ def _phones(
         return None
     if labels is None:
         return None
-    about: Any = {"truncated": truncated, "speaker": utterance.speaker}
-    return use_labels(writer, item, labels, symbols, span[1], **about)
+    return use_labels(writer, item, labels, symbols, span[1], truncated=truncated, speaker=utterance.speaker)
 
 
 def _count_unused(writer: CorpusWriter, times: dict[Path, PhoneTimes], read: list[tuple[_Source, Utterance]]) -> None:
