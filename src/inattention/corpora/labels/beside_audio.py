@@ -1,5 +1,6 @@
 """Labels in files of their own: a TextGrid or a CTM with phones, or a text, beside the audio or in another folder."""
 
+import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -175,4 +176,5 @@ def _without(tree: Tree, inner: Tree) -> Tree:
     if below == os.curdir:
         return Tree(tree.root)
     prefix = below + os.sep
-    return Tree(tree.root, {name: size for name, size in tree.files.items() if not name.startswith(prefix)}, tree.bad)
+    files = {name: size for name, size in tree.files.items() if not name.startswith(prefix)}
+    return dataclasses.replace(tree, files=files)
