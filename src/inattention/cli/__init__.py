@@ -15,6 +15,7 @@ from inattention.cli import (
     corpus,
     encoders,
     extract,
+    measure,
     mechanisms,
     pretrain,
     probe,
@@ -34,7 +35,8 @@ EXAMPLES = """examples:
   inattention pretrain --corpus corpora/espeak --row patterned --out runs/mine
   inattention probe runs/mine --corpus corpora/espeak
   inattention extract runs/mine recordings/ --out features/
-  inattention convert runs/qk --corpus corpora/espeak --out runs/converted
+  inattention convert openai/whisper-tiny.en --recordings speech/ --out runs/whisper
+  inattention measure runs/whisper --against openai/whisper-tiny.en --corpus corpora/queen --out measured
   inattention analyze runs/mine --corpus corpora/espeak  every head's attention maps, on one page
   inattention encoders import faster-whisper-tiny.en --out models/whisper-tiny.en
   inattention time --rows patterned none --lengths 500 1000
@@ -51,6 +53,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "time": time.run,
     "analyze": analyze.run,
     "convert": convert.run,
+    "measure": measure.run,
     "encoders": encoders.run,
 }
 

@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from inattention.encoders.base import AttentionHandle
+from inattention.encoders.converted_attention import ConvertedAttention
 
 # Names of the projections of queries, keys, values and output.
 _NAMES = (("q_proj", "k_proj", "v_proj", "out_proj"), ("linear_q", "linear_k", "linear_v", "linear_out"))
@@ -25,6 +26,8 @@ def attention_handles(model: nn.Module, layers: int) -> list[AttentionHandle]:
     config: Any = model.config
     kind = f"{config.model_type}: attention cannot be replaced"
     found = [handle for path, module in model.named_modules() if (handle := _handle(path, module)) is not None]
+    if any(isinstance(module, ConvertedAttention) for module in model.modules()):
+        raise ValueError(f"{kind} again: that of a converted encoder has no queries and keys")
     if len(found) != layers:
         names = " or ".join(", ".join(names) for names in _NAMES)
         raise ValueError(f"{kind}: {len(found)} of {layers} layers have projections named {names}")

@@ -10,6 +10,7 @@ from inattention.encoders.hub import model_folder
 from inattention.encoders.quiet import quiet
 from inattention.model.loading import ModelFolderError
 
+CONVERTED = "inattention-"  # begins the model types of converted encoders
 LARGEST_CONFIG = 2**24  # bytes
 EXTRACTOR_FILES = ("preprocessor_config.json", "processor_config.json")
 _ONLY_FOR_TRAINING = ("masked_spec_embed",)
@@ -21,7 +22,9 @@ def is_hugging_face(folder: Path) -> bool:
 
 
 def load_hugging_face(folder: str) -> nn.Module:
-    """Load an encoder with `transformers`, in float32 and evaluation mode; Whisper with its decoder.
+    """Load an encoder with `transformers`, in float32 and evaluation mode; a converted one too.
+
+    Whisper has its decoder.
 
     Adapters behind the layers of wav2vec 2.0 and its relatives are left out.
 
@@ -39,6 +42,10 @@ def load_hugging_face(folder: str) -> nn.Module:
             "run code and are not read: load and save them with `transformers` where you trust them"
         )
     try:
+        if str(_config(path).get("model_type")).startswith(CONVERTED):
+            from inattention.encoders.converted import from_pretrained
+
+            return from_pretrained(str(path))
         config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=False)
         for name in ("add_adapter", "use_intermediate_ffn_before_adapter"):
             if hasattr(config, name):

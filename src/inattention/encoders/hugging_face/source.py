@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from inattention.audio.reader import check_samples
 from inattention.encoders.base import AttentionHandle, Crop, EncoderInputs
-from inattention.encoders.hugging_face.eager import eager_attention, weights_per_head
+from inattention.encoders.converted_attention import ConvertedAttention
+from inattention.encoders.hugging_face.eager import eager_attention, recorded_weights, weights_per_head
 from inattention.encoders.hugging_face.handles import attention_handles
 from inattention.model.chunks import evaluating
 
@@ -138,7 +139,14 @@ class HuggingFaceEncoder(ABC):
         return torch.stack(maps).float().cpu()
 
     def _weights(self, inputs: Float[Tensor, "batch ..."]) -> Sequence[Tensor | None]:
-        return self._run(inputs, None, output_attentions=True).attentions or ()
+        if not any(isinstance(module, ConvertedAttention) for module in self.model.modules()):
+            return self._run(inputs, None, output_attentions=True).attentions or ()
+        from inattention.encoders.converted import attention_places  # which imports transformers
+
+        # `transformers` records weights by the class of the attention module, and not those of replaced ones.
+        with recorded_weights(module for _, _, module in attention_places(self.model)) as found:
+            self._run(inputs, None)
+        return found
 
     def _run(self, values: Tensor, mask: Tensor | None, **options: bool) -> Any:
         parameter = next(self.model.parameters())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from inattention.audio.reader import check_samples
 from inattention.encoders.base import Crop, EncoderInputs
+from inattention.encoders.hugging_face.eager import recorded_weights
 from inattention.encoders.hugging_face.source import HuggingFaceEncoder
 
 STRIDE = 2  # spectral frames of 10 ms in an encoder frame
@@ -112,16 +113,8 @@ class WhisperEncoder(HuggingFaceEncoder):
 
     def _weights(self, inputs: Float[Tensor, "batch mels frames"]) -> Sequence[Tensor | None]:
         encoder: Any = self.model
-        found: list[Tensor | None] = []
-        hooks = [
-            layer.self_attn.register_forward_hook(lambda _module, _args, output: found.append(output[1]))
-            for layer in encoder.layers
-        ]
-        try:
+        with recorded_weights(layer.self_attn for layer in encoder.layers) as found:
             self.hidden_states(EncoderInputs(inputs, None, ()))
-        finally:
-            for hook in hooks:
-                hook.remove()
         return found
 
     def _samples(self, steps: int) -> int:
