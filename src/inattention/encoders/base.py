@@ -81,14 +81,15 @@ class FeatureSource(Source, Protocol):
         ...
 
     def features(
-        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False
+        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False, layer: int = -1
     ) -> list[Float[Tensor, "_ *layers width"]]:
         """Return the features of each utterance, independent of the others in the batch, on the CPU.
 
         Args:
             waveforms: one channel each, at ``sampling_rate``.
             all_layers: return all hidden states, (time, layers + 1, width) with the embedded input first, instead of
-                the last one, (time, width).
+                one, (time, width).
+            layer: the hidden state otherwise: 0 is the embedded input, 1 the first layer, -1 the last.
 
         Raises:
             ValueError: if a waveform cannot be used; the message states the reason.

@@ -35,8 +35,14 @@ def model_folder(name: str) -> Path:
     if isinstance(cached, Path) and any(cached.glob("*.safetensors")):
         return cached
     found = _snapshot(name, offline=False)
-    if isinstance(found, Path):
+    if isinstance(found, Path) and any(found.glob("*.safetensors")):
         return found
+    if isinstance(found, Path):
+        raise ModelFolderError(
+            f"{name}: its folder in the cache ({found}) has no weights in safetensors; complete it with "
+            f"`hf download {name}`, or, if the hub has pickles only (pytorch_model.bin), which can run code and are "
+            "not read, load and save it with `transformers` where you trust it"
+        )
     from huggingface_hub.constants import HF_HUB_CACHE
 
     raise ModelFolderError(

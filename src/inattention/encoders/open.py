@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from inattention.encoders.base import FeatureSource, MapSource, TrainedEncoder
 from inattention.encoders.hub import model_folder
 from inattention.encoders.hugging_face import encoder_of, is_hugging_face, load_feature_extractor, load_hugging_face
+from inattention.encoders.hugging_face.source import HuggingFaceEncoder
 from inattention.encoders.ours import EncoderSource
 from inattention.model.loading import ModelFolderError
 from inattention.model.transformer import AudioTransformer
@@ -55,18 +57,20 @@ def open_source(model: str) -> MapSource:
         raise ModelFolderError(f"{model}: {error}") from error
 
 
-def open_features(model: str) -> FeatureSource:
+def open_features(model: str, device: torch.device | str = "cpu") -> FeatureSource:
     """Open one of our encoders or a Hugging Face encoder as a source of features.
 
     Args:
         model: folder or hub name.
+        device: where it runs.
 
     Raises:
         ModelFolderError: if it is neither, or its frames do not follow each other in time.
     """
     source = open_source(model)
-    if not isinstance(source, FeatureSource):
+    if not isinstance(source, EncoderSource | HuggingFaceEncoder):
         raise ModelFolderError(f"{model}: its frames do not follow each other in time, so there are no features of it")
+    source.model.to(device)
     return source
 
 

@@ -79,25 +79,27 @@ class HuggingFaceEncoder(ABC):
         """Yield an utterance as batches of one, cut where it is longer than is encoded at once."""
 
     def features(
-        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False
+        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False, layer: int = -1
     ) -> list[Float[Tensor, "_ *layers width"]]:
-        """Return the last hidden state of each utterance, or all of them, the embedded input first.
+        """Return one hidden state of each utterance, or all of them, the embedded input first.
 
         Each is encoded alone: padding would change the result of encoders that were trained without a mask.
 
         Raises:
-            ValueError: if a waveform is too short, silent or not finite.
+            ValueError: if a waveform is too short, silent or not finite, or there is no such layer.
         """
-        return [self._features(waveform, all_layers) for waveform in waveforms]
+        if not -self.layers - 1 <= layer <= self.layers:
+            raise ValueError(f"there is no layer {layer}: {self.name} has hidden states 0 to {self.layers}")
+        return [self._features(waveform, None if all_layers else layer) for waveform in waveforms]
 
     @torch.no_grad()
-    def _features(self, waveform: Float[Tensor, " samples"], all_layers: bool) -> Float[Tensor, "time *layers width"]:
+    def _features(self, waveform: Float[Tensor, " samples"], layer: int | None) -> Float[Tensor, "time *layers width"]:
         check_samples(waveform)
         found = []
         with evaluating(self.model):
             for part in self._parts(waveform):
                 states = self.hidden_states(part)
-                chosen = torch.stack(states, 2)[0] if all_layers else states[-1][0]
+                chosen = torch.stack(states, 2)[0] if layer is None else states[layer][0]
                 found.append(chosen[: part.steps[0]].float().cpu())
         return torch.cat(found)
 
