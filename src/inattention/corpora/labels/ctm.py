@@ -18,7 +18,7 @@ from pathlib import Path
 from inattention.corpora.core.file_tree import coding_of, not_text
 from inattention.corpora.labels.intervals import NOISE, Interval, LabelError, Labels
 
-LARGEST = 512 * 2**20  # bytes; a token takes about as much memory as its line
+LARGEST = 4 * 2**30  # bytes; a token takes 28 bytes of memory, about as much as its line
 LONGEST_LINE = 2**16
 STEP = 0.01  # seconds; what aligners round times to
 _TYPES = frozenset(("lex", "frag", "fp", "un-lex", "for-lex", "non-lex", "misc", "noscore", "na", "unk"))
@@ -36,7 +36,7 @@ class _Tokens:
     symbols: list[str] = field(default_factory=list)
     starts: array = field(default_factory=lambda: array("d"))
     ends: array = field(default_factory=lambda: array("d"))
-    lines: array = field(default_factory=lambda: array("L"))
+    lines: array = field(default_factory=lambda: array("I"))
     channels: set[str] = field(default_factory=set)
     error: CtmError | None = None
 
