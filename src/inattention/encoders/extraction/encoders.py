@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from inattention.audio.decoding import AudioError
+from inattention.audio.limits import Truncated
 from inattention.audio.reader import load_audio
 from inattention.encoders.hugging_face.source import HuggingFaceEncoder
 from inattention.encoders.ours import EncoderSource
@@ -32,9 +33,9 @@ class OurExtractor:
         """Return a digest of config and weights."""
         return fingerprint(self.model)
 
-    def read(self, path: Path) -> Float[Tensor, "time size"]:
+    def read(self, path: Path, *, truncated: Truncated = "skip") -> Float[Tensor, "time size"]:
         """Return a recording's features."""
-        return features_of_file(path, self.model.config.features)
+        return features_of_file(path, self.model.config.features, truncated=truncated)
 
     def frames(self, read: Float[Tensor, "time size"]) -> int:
         """Return the number of frames."""
@@ -63,9 +64,9 @@ class HuggingFaceExtractor:
                 one.pop(name, None)
         return _digest(self.model, settings)
 
-    def read(self, path: Path) -> Float[Tensor, " samples"]:
+    def read(self, path: Path, *, truncated: Truncated = "skip") -> Float[Tensor, " samples"]:
         """Return a recording's waveform."""
-        waveform = load_audio(path, self.source.sampling_rate)
+        waveform = load_audio(path, self.source.sampling_rate, truncated=truncated)
         if not self.source.steps(len(waveform)):
             raise AudioError(f"{path}: is too short for a frame of {self.source.name} ({len(waveform)} samples)")
         return waveform

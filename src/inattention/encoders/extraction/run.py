@@ -17,7 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from inattention.audio.reader import AudioError, audio_files
+from inattention.audio.limits import Truncated
+from inattention.audio.listing import Listing, list_audio
+from inattention.audio.reader import AudioError
 from inattention.encoders.extraction.config import ExtractionConfig
 from inattention.encoders.extraction.encoders import Extractor, extractor_of
 from inattention.encoders.extraction.folder import ExtractionError, ExtractionFolder, NameRefused, Recording, Settings
@@ -41,6 +43,7 @@ class ExtractionSummary:
         extracted: number of files extracted by this call.
         done_before: number of files that an earlier call had extracted.
         bad_files: reason by name of each file that could not be used.
+        ignored: number of files that are no audio that can be decoded, by a description of them.
         audio_seconds: duration of the audio extracted by this call.
         wall_seconds: time that it took.
         out: the output folder.
@@ -50,6 +53,7 @@ class ExtractionSummary:
     extracted: int
     done_before: int
     bad_files: Mapping[str, str]
+    ignored: Mapping[str, int]
     audio_seconds: float
     wall_seconds: float
     out: Path
@@ -80,16 +84,18 @@ def extract_folder(
     batch_seconds: float = 120.0,
     device: str = "auto",
     overwrite: bool = False,
+    truncated: Truncated = "skip",
     progress: bool = True,
 ) -> ExtractionSummary:
-    """Extract the features of every audio file below a folder.
+    """Extract the features of every audio file below a folder, or of a single file.
 
     A second call continues with files that are new, changed or missing. A file that cannot be used is reported on
     stderr with the reason, skipped and counted.
 
     Args:
         model: a model's folder or hub name.
-        folder: folder of recordings; links to folders are not followed.
+        folder: folder of recordings, which are recognised by their content, or a single one; links to folders are not
+            followed.
         out: output folder; features are named after their recordings, suffix included, with a further suffix.
         layer: hidden state to extract: 0 is the embedded input, 1 the first layer, -1 the last.
         format: ``safetensors`` (tensors ``features`` of (time, width) and ``times`` in seconds, with metadata), or
@@ -97,6 +103,7 @@ def extract_folder(
         batch_seconds: seconds of audio encoded at once.
         device: device of the model; ``auto`` selects a GPU if there is one.
         overwrite: extract everything again and replace the contents of ``out``.
+        truncated: ``skip`` files that end before their header says, or ``keep`` what is there of them.
         progress: show a bar on stderr.
 
     Raises:
@@ -106,9 +113,10 @@ def extract_folder(
         ValueError: for an invalid option, such as a layer that the model does not have.
     """
     ExtractionConfig(layer=layer, format=format, batch_seconds=batch_seconds, device=device, overwrite=overwrite)
-    paths = audio_files(folder)
-    if not paths:
-        raise ExtractionError(f"{folder}: contains no audio files")
+    listing = list_audio(folder)
+    if not listing.files:
+        beside = "".join(f"\n  {count} x {what}" for what, count in sorted(listing.ignored.items()))
+        raise ExtractionError(f"{folder}: contains no audio files{beside}")
     encoder = extractor_of(open_features(model))
     _move(encoder.model, device)
     settings = Settings(
@@ -118,7 +126,9 @@ def extract_folder(
         input=os.path.realpath(folder),
     )
     with ExtractionFolder(Path(out), settings, _about(encoder, model), overwrite=overwrite) as output:
-        return _Extraction(encoder, printable(model), Path(folder), output, batch_seconds, progress).run(paths)
+        root = Path(folder) if Path(folder).is_dir() else Path(folder).parent
+        extraction = _Extraction(encoder, printable(model), root, output, batch_seconds, truncated, progress)
+        return extraction.run(listing)
 
 
 class _Read(NamedTuple):
@@ -139,16 +149,17 @@ class _Extraction:
         folder: Path,
         output: ExtractionFolder,
         batch_seconds: float,
+        truncated: Truncated,
         progress: bool,
     ) -> None:
         self.encoder, self.model_name, self.folder, self.output = encoder, model_name, folder, output
-        self.progress = progress
+        self.truncated, self.progress = truncated, progress
         self.budget = max(1, int(batch_seconds / encoder.step_seconds))  # frames of a batch, padding included
         self.steps = self.extracted = 0
         self.bad: dict[str, str] = {}
 
-    def run(self, paths: list[Path]) -> ExtractionSummary:
-        began = perf_counter()
+    def run(self, listing: Listing) -> ExtractionSummary:
+        began, paths = perf_counter(), listing.files
         todo = list(self._unfinished(paths))
         done_before = len(paths) - len(todo) - len(self.bad)
         hidden = not (self.progress and todo)
@@ -163,6 +174,7 @@ class _Extraction:
             extracted=self.extracted,
             done_before=done_before,
             bad_files=self.bad,
+            ignored=listing.ignored,
             audio_seconds=self._seconds,
             wall_seconds=perf_counter() - began,
             out=self.output.folder,
@@ -188,7 +200,7 @@ class _Extraction:
         """Yield recordings in windows of some minutes, each sorted by length."""
         window: list[_Read] = []
         steps = 0
-        for recording, future in _read_ahead(todo, self.encoder):
+        for recording, future in _read_ahead(todo, self.encoder, self.truncated):
             try:
                 read = future.result()
                 window.append(_Read(recording, read, self.encoder.frames(read)))
@@ -242,21 +254,23 @@ def _frames(read: _Read) -> int:
     return read.frames
 
 
-def _read_ahead(todo: Iterable[Recording], encoder: Extractor) -> Iterator[tuple[Recording, Future[Tensor]]]:
+def _read_ahead(
+    todo: Iterable[Recording], encoder: Extractor, truncated: Truncated
+) -> Iterator[tuple[Recording, Future[Tensor]]]:
     """Read recordings on threads, in order, a few ahead of the one that is needed."""
     threads = max(1, min(4, (os.cpu_count() or 1) // 2))
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[tuple[Recording, Future[Tensor]]] = deque()
         for recording in todo:
-            waiting.append((recording, pool.submit(_read, recording, encoder)))
+            waiting.append((recording, pool.submit(_read, recording, encoder, truncated)))
             if len(waiting) > threads:
                 yield waiting.popleft()
         yield from waiting
 
 
-def _read(recording: Recording, encoder: Extractor) -> Tensor:
+def _read(recording: Recording, encoder: Extractor, truncated: Truncated) -> Tensor:
     try:
-        return encoder.read(recording.path)
+        return encoder.read(recording.path, truncated=truncated)
     except AudioError:
         raise
     except (RuntimeError, MemoryError, OSError) as error:  # such as a recording too long for the memory
