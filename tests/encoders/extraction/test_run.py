@@ -11,8 +11,8 @@ import torch
 from extractions import RATE, contents, extract, files_in, read, refuses, sound, write_bad_files, write_good_files
 from inattention.encoders.extraction import run as extraction
 from inattention.encoders.extraction.config import ExtractionConfig
+from inattention.encoders.extraction.encoders import fingerprint
 from inattention.encoders.extraction.folder import INDEX_FILE
-from inattention.encoders.extraction.run import fingerprint
 from inattention.model.encoder import Encoder
 from inattention.model.transformer import AudioTransformer, ModelFolderError
 from small_models import SMALL_FEATURES, small_model
