@@ -43,7 +43,7 @@ def test_short_work_prints_nothing_in_a_file(capsys: pytest.CaptureFixture[str])
 
 
 def test_items_of_unknown_number_are_counted(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    for _ in progress.bar(iter(range(70)), unit="row"):
+    for _ in progress.bar((i for i in range(70)), unit="row"):
         clock[0] += 1
     assert capsys.readouterr().err == "60 rows\n"
 

@@ -3,12 +3,15 @@
 Everything is written under a temporary name beside its place, then renamed.
 """
 
+import errno
 import json
 import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from inattention.main_guard import end_if_run_again
 
 _MARK = ".writing-"  # in the temporary names, `.NAME.writing-PROCESS`
 
@@ -55,6 +58,21 @@ def write_lines(path: Path, rows: Iterable[Any]) -> None:
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
+def check_writable(folder: Path) -> None:
+    """Raise if files could not be written to a folder, which need not exist; nothing is created.
+
+    Raises:
+        OSError: with the path that is in the way.
+    """
+    place = folder.absolute()
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is not a folder", str(place))
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "the folder cannot be written", str(place))
+
+
 def remove_temporaries(folder: Path) -> None:
     """Remove what killed processes left in a folder and below it; no other process may write there."""
     for path in folder.rglob(f".*{_MARK}*"):
@@ -79,6 +97,7 @@ def folder_lock(
     """
     from filelock import FileLock, Timeout
 
+    end_if_run_again()
     lock = FileLock(folder / name)
     try:
         lock.acquire(blocking=False)

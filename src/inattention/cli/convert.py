@@ -8,7 +8,7 @@ from inattention.cli.options import flat, parse
 
 
 def run(arguments: list[str]) -> int:
-    """Make a trained encoder's attention input-independent: derived maps, then a short distillation."""
+    """Replace a trained encoder's attention by input-independent maps."""
     import tyro
 
     from inattention.conversion.config import ConversionConfig

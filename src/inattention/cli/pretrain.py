@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from inattention.cli.options import parse
+from inattention.cli.options import Quiet, parse
 
 
 def run(arguments: list[str]) -> int:
@@ -12,7 +12,7 @@ def run(arguments: list[str]) -> int:
     from inattention.pretraining.config import PretrainingConfig
 
     @dataclass(frozen=True, kw_only=True)
-    class Pretrain:
+    class Pretrain(Quiet):
         """Pre-train one encoder on a corpus. If it was stopped, the same command resumes it.
 
         Attributes:
@@ -40,8 +40,9 @@ def run(arguments: list[str]) -> int:
     row = parse_row(options.row)
     model = replace(options.model, attention=row.mechanism, attention_options=dict(row.options))
     training = replace(options.training, steps=0) if row.untrained else options.training
-    outcome = pretrain(Run(model, training, open_corpus(options.corpus), options.seed), options.out)
-    if outcome is not None:
+    run = Run(model, training, open_corpus(options.corpus), options.seed)
+    outcome = pretrain(run, options.out, progress=not options.quiet)
+    if outcome is not None and not options.quiet:
         print(
             f"held-out masked L1 {outcome.held_out_l1:.4f} (predicting the mean: {outcome.mean_l1:.4f}) "
             f"after {outcome.steps} steps, {outcome.seconds:.0f} s of training"

@@ -18,6 +18,7 @@ from types import FrameType
 from inattention.corpora.core.corpus import Corpus, corpus_key, open_corpus
 from inattention.corpora.readers.espeak import reader as espeak
 from inattention.files import folder_lock, write_json
+from inattention.main_guard import end_if_run_again
 from inattention.provenance import provenance
 from inattention.study.execution.executor import SETTINGS
 from inattention.study.execution.executors import make_executor
@@ -58,6 +59,7 @@ def run_study(
     Raises:
         ValueError: if the corpus or a row cannot be used, another study is running in the folder, or Ray is missing.
     """
+    end_if_run_again()
     parsed = parse_config(config)
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +133,7 @@ def _terminated_as_interrupted() -> Generator[None]:
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(number)
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

@@ -8,13 +8,15 @@ differ: what a difference means is for the reader to know.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from inattention.comparison import Difference
 from inattention.study import store
-from inattention.study.comparison import RowComparison, address, measured_rows
+from inattention.study.comparison import Estimate, RowComparison, address, measured_rows
 from inattention.study.reporting.tables import TASK_TITLES, AccuracyRow, Tables, as_percent, build_tables
 from inattention.study.reporting.text_formatting import MARKS, loss_text, points_text
 from inattention.study.results import StudyResults
+from inattention.text import aligned, nearest, within
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class ComparedRow:
         row: name of the row.
         loss: held-out masked L1, mean over seeds; None for features and for rows that were not run.
         cells: by task, the accuracy with its interval, or why there is none.
+        scores: by task, the same as numbers; None where there is none.
         reference: the row or study that it is compared with; empty if there is none.
         same_utterances: whether both were scored on the test utterances of one corpus.
         loss_difference: how much higher its loss is.
@@ -36,6 +39,7 @@ class ComparedRow:
     row: str
     loss: float | None
     cells: dict[str, str]
+    scores: Mapping[str, Estimate | None] = field(default_factory=dict)
     reference: str = ""
     same_utterances: bool = True
     loss_difference: Difference | None = None
@@ -83,7 +87,7 @@ def compare_studies(
     wanted = [row for row in (rows or common) if row != against]
     for row in (*rows, *([against] if against else [])):
         if row not in known:
-            raise ValueError(f"no study has a row {row!r}; there are {', '.join(known)}")
+            raise ValueError(f"no study has a row {row!r}{nearest(row, known)}")
     if not wanted:
         raise ValueError(f"no row to compare: studies have none in common; there are {', '.join(known)}")
     return [
@@ -94,8 +98,33 @@ def compare_studies(
     ]
 
 
-def as_table(rows: Sequence[ComparedRow]) -> str:
-    """Return compared rows as Markdown: what was measured, then differences."""
+def as_data(rows: Sequence[ComparedRow]) -> list[dict[str, Any]]:
+    """Return compared rows as plain data: accuracies as fractions, losses, and differences with their verdicts."""
+    return [
+        {
+            "study": row.study,
+            "row": row.row,
+            "masked_l1": row.loss,
+            "accuracies": {
+                task: score and {"mean": score.mean, "low": score.low, "high": score.high}
+                for task, score in row.scores.items()
+            },
+            "reference": row.reference or None,
+            "paired": row.same_utterances if row.reference else None,
+            "masked_l1_difference": _difference_data(row.loss_difference),
+            "differences": {task: _difference_data(it) for task, it in row.differences.items()},
+        }
+        for row in rows
+    ]
+
+
+def as_table(rows: Sequence[ComparedRow], width: int | None = None) -> str:
+    """Return compared rows: what was measured, then differences.
+
+    Args:
+        rows: what was compared.
+        width: most characters of a line; without it, the tables are Markdown.
+    """
     tasks = list(dict.fromkeys(task for row in rows for task in row.cells))
     several = len({row.study for row in rows}) > 1
     head = ["row", *(["study"] if several else []), "masked L1", *(TASK_TITLES[task].lower() for task in tasks)]
@@ -115,12 +144,21 @@ def as_table(rows: Sequence[ComparedRow]) -> str:
     references = " and ".join(dict.fromkeys(f"`{row.reference}`" for row in compared))
     paired = all(row.same_utterances for row in compared)
     how = "paired over test utterances" if paired else "not paired: the test sets differ"
-    return (
-        f"{_markdown([head, *measured])}\n\n"
-        f"Difference from {references}, in points, with 95 % intervals ({how}):\n\n"
-        f"{_markdown([head, *differences])}\n\n"
-        f"{MARKS}\n"
-    )
+    title = f"Difference from {references}, in points, with 95 % intervals ({how}):"
+    if width is None:
+        return f"{_markdown([head, *measured])}\n\n{title}\n\n{_markdown([head, *differences])}\n\n{MARKS}\n"
+    tables = [
+        aligned([[cell.strip("`") for cell in line] for line in (head, *lines)], width)
+        for lines in (measured, differences)
+    ]
+    return "\n\n".join([tables[0], within(title.replace("`", ""), width), tables[1], within(MARKS, width)]) + "\n"
+
+
+def _difference_data(difference: Difference | None) -> dict[str, Any] | None:
+    if difference is None:
+        return None
+    numbers = ("estimate", "low", "high", "seeds", "utterances", "verdict")
+    return {name: getattr(difference, name) for name in numbers}
 
 
 def _named(folders: Sequence[str | Path]) -> dict[str, Path]:
@@ -148,7 +186,7 @@ def _compared(
         cells = {task: f"{cell} collapsed" for task, cell in cells.items()}
     loss = row.loss.mean if row.loss else None
     if study is reference and not against:
-        return ComparedRow(study.name, name, loss, cells, differences=dict.fromkeys(tasks))
+        return ComparedRow(study.name, name, loss, cells, row.scores, differences=dict.fromkeys(tasks))
     one, other = address(study.name, name), address(reference.name, against or name)
     known = reference.row(against or name) is not None
     return ComparedRow(
@@ -156,6 +194,7 @@ def _compared(
         row=name,
         loss=loss,
         cells=cells,
+        scores=row.scores,
         reference=against or reference.name,
         same_utterances=study.results.corpus.key == reference.results.corpus.key,
         loss_difference=comparison.loss_difference(one, other) if known else None,

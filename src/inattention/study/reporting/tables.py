@@ -163,8 +163,8 @@ def build_tables(results: StudyResults, comparison: RowComparison) -> Tables:
     )
 
 
-def terminal_table(tables: Tables) -> str:
-    """Return Table 2 as text."""
+def terminal_table(tables: Tables, width: int | None = None) -> str:
+    """Return Table 2 as text, in lines of at most `width` characters."""
     head = ["row", "masked L1", *(TASK_TITLES[task].lower() for task in tables.tasks), ""]
     cells = [
         [
@@ -177,8 +177,8 @@ def terminal_table(tables: Tables) -> str:
     ]
     # Notes are words: their column is aligned to the left.
     cells = [head, *cells]
-    width = max(len(row[-1]) for row in cells)
-    table = aligned([[*row[:-1], row[-1].ljust(width)] for row in cells])
+    longest = max(len(row[-1]) for row in cells)
+    table = aligned([[*row[:-1], row[-1].ljust(longest)] if longest else row[:-1] for row in cells], width)
     seeds = len(tables.seeds)
     of = "one seed: intervals over test utterances" if seeds == 1 else f"mean of {seeds} seeds"
     return f"{table}\n\naccuracy in %, with 95 % intervals ({of})"
