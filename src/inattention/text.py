@@ -77,9 +77,8 @@ def aligned(rows: Sequence[Sequence[str]], width: int | None = None) -> str:
 def within(text: str, width: int) -> str:
     """Return text whose lines are broken at `width` characters, as far as they have spaces there.
 
-    >>> print(within("one two\\nthree", 4))
-    one
-    two
+    >>> print(within("one two three", 7))
+    one two
     three
     """
     return "\n".join(

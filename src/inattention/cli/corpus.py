@@ -1,5 +1,6 @@
 """``inattention corpus ...``: prepare, show, describe and validate corpora, and store their features."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from inattention.text import nearest
 if TYPE_CHECKING:
     from inattention.corpora.core.corpus import Corpus
 
+STRICT_STATUS = 2
 HELP = ("-h", "--help")
 PREPARED = "Prepare a corpus: a folder with utterances, speakers, phones and splits, which all other commands read."
 
@@ -53,17 +55,19 @@ def prepare(arguments: list[str]) -> int:
             out: output folder; default: corpora/NAME.
             overwrite: replace a corpus with other settings in the output folder.
             workers: processes; default: one per processor.
+            strict: exit with status 2 if anything was skipped; the corpus is written all the same.
             settings: of the corpus.
         """
 
         out: Path | None = None
         overwrite: bool = False
         workers: int | None = None
+        strict: bool = False
         settings: flat(config_class) = field(default_factory=config_class)  # ty: ignore[invalid-type-form]
 
     options = parse(Prepare, f"corpus prepare {name}", flags)
     out = options.out or Path("corpora") / name
-    prepare_corpus(
+    corpus = prepare_corpus(
         name,
         options.settings,
         out,
@@ -72,7 +76,10 @@ def prepare(arguments: list[str]) -> int:
         progress=not options.quiet,
         quiet=options.quiet,
     )
-    return 0
+    skipped = skipped_items(corpus) if options.strict else 0
+    if skipped:
+        print(f"inattention corpus: {skipped} items were skipped, which --strict reports as a failure", file=sys.stderr)
+    return STRICT_STATUS if skipped else 0
 
 
 def prepare_corpus(
@@ -97,6 +104,18 @@ def prepare_corpus(
     if not quiet:
         print(text_of(corpus))
     return corpus
+
+
+def skipped_items(corpus: "Corpus") -> int:
+    """Return how many items could not be used when a corpus was prepared, by this version or an older one.
+
+    Raises:
+        CorpusError: if the file that says so is damaged.
+    """
+    from inattention.corpora.core.preparation import read_preparation
+
+    preparation = read_preparation(corpus.folder)
+    return corpus.info["bad_items"]["count"] if preparation is None else preparation.skipped
 
 
 def features(arguments: list[str]) -> int:
@@ -167,7 +186,7 @@ def show(arguments: list[str]) -> int:
 
 
 def as_data(corpus: "Corpus") -> dict[str, Any]:
-    """Return what a prepared corpus holds as plain data: `corpus.json`, its folder, and the summary of its preparation."""
+    """Return what a prepared corpus holds, as plain data: folder, `corpus.json`, and the preparation's summary."""
     from inattention.corpora.core.preparation import read_preparation
 
     return {"folder": corpus.folder, **corpus.info, "preparation": read_preparation(corpus.folder)}

@@ -19,7 +19,7 @@ from inattention.corpora.errors import CorpusError
 from inattention.files import replacing
 from inattention.text import printable
 
-KINDS = ("recording", "label", "text", "file")
+KINDS = ("recording", "label", "text", "speaker", "file")
 MOST_CATEGORIES = 200
 _LONGEST_CATEGORY = 100
 _BATCH = 10_000
@@ -51,7 +51,7 @@ class _Tally:
 class Ledger:
     """Counts of what was found, used, repaired, skipped and ignored; names and reasons of all but the used.
 
-    Kinds of items are `recording`, `label`, `text`, and `file` for files that are none of these.
+    Kinds of items are `recording`, `label`, `text`, `speaker`, and `file` for files that are none of these.
     """
 
     def __init__(self) -> None:
@@ -193,8 +193,11 @@ class Ledger:
         sql = "SELECT outcome, count(*), count(DISTINCT item) FROM entries WHERE kind = ? GROUP BY outcome"
         for outcome, entries, items in self._query(sql, kind):
             counts[outcome] = items if outcome == "repaired" else entries
-        known = self._used[kind] + counts["skipped"] + counts["ignored"]
-        return Count(kind=kind, found=max(self._found[kind], known), used=self._used[kind], **counts)
+        used = self._used[kind]
+        if kind == "speaker":
+            used = sum(1 for name, tally in self._speakers.items() if name is not None and tally.recordings)
+        known = used + counts["skipped"] + counts["ignored"]
+        return Count(kind=kind, found=max(self._found[kind], known), used=used, **counts)
 
     def _groups(self) -> Iterator[Group]:
         rows = self._query(

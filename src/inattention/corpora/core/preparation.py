@@ -41,7 +41,7 @@ class Count:
     """Number of items of a kind: `found` is the sum of `used`, `skipped`, `ignored` and those not accounted for.
 
     Attributes:
-        kind: `recording`, `label`, `text`, or `file` for files that are none of these.
+        kind: `recording`, `label`, `text`, `speaker`, or `file` for files that are none of these.
         found: Items that the reader came across.
         used: Items in the corpus, repaired ones included.
         repaired: Items used after a repair.

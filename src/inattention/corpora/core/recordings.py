@@ -4,13 +4,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inattention.audio.limits import DURATION_TOLERANCE_SECONDS
+from inattention.audio.limits import DURATION_TOLERANCE_SECONDS, SUFFIXES
 from inattention.corpora.core.audio_facts import AudioJob, Bad, Facts, inspect
 from inattention.corpora.core.cut_building import Phone, fit_phones, make_cut, phones_within
+from inattention.corpora.core.file_tree import Tree
+from inattention.corpora.core.ledger import category_of
 from inattention.corpora.core.phones import SILENCE
 from inattention.corpora.core.splits import Member
 from inattention.corpora.core.writer import CorpusWriter
@@ -21,11 +23,20 @@ from inattention.text import printable
 FILES_PER_JOB = 500
 
 
+def skip_unreadable(writer: CorpusWriter, tree: Tree) -> None:
+    """Report what could not be read below a folder: audio as recordings, anything else as files."""
+    for item, reason in tree.bad:
+        kind = "recording" if os.path.splitext(item)[1].lower() in SUFFIXES else "file"
+        writer.found(kind, 1)
+        writer.skip(item, reason, kind=kind)
+
+
 def inspect_files(
     writer: CorpusWriter,
     root: Path,
     names: Iterable[str],
     *,
+    items: Mapping[str, Sequence[str]] | None = None,
     decode: bool,
     workers: int | None,
     progress: bool,
@@ -38,6 +49,7 @@ def inspect_files(
         writer: Takes bad files and finished results.
         root: Where the names begin.
         names: Paths relative to it.
+        items: What is lost with each file, such as the cuts in it; by default the file is the item.
         decode: Read all samples, not only the headers.
         workers: Number of processes.
         progress: Show a progress bar.
@@ -62,7 +74,9 @@ def inspect_files(
     for name in names:
         item = known[name]
         if isinstance(item, Bad):
-            writer.skip(printable(name), item.reason)
+            reason = f"{printable(name)}: {item.reason}" if items else item.reason
+            for lost in items[name] if items else (name,):
+                writer.skip(printable(lost), reason, category=category_of(item.reason))
         else:
             yield name, item
 
@@ -94,6 +108,8 @@ def add_recording(
     The text of a recording is kept only if it is one piece.
     """
     pieces = pieces_of(name, facts, longest)
+    if text and len(pieces) > 1:
+        writer.ignore(name, "text of a divided recording", kind="text")
     for piece, first, end in pieces:
         own = phones_within(phones, first / facts.rate, end / facts.rate) if phones else None
         cut = make_cut(
@@ -108,7 +124,7 @@ def add_recording(
             language=language,
             phones=own,
         )
-        writer.add(split_of[piece], cut)
+        writer.add(split_of[piece], cut, item=name)
 
 
 def pieces_of(name: str, facts: Facts, longest: float) -> list[tuple[str, int, int]]:
@@ -132,12 +148,14 @@ def members_of(name: str, speaker: str, recording: str, facts: Facts, longest: f
     return [Member(piece, speaker, recording, (end - first) / facts.rate) for piece, first, end in pieces]
 
 
-def checked_phones(writer: CorpusWriter, item: str, phones: list[Phone], seconds: float) -> list[Phone] | None:
+def checked_phones(
+    writer: CorpusWriter, item: str, phones: list[Phone], seconds: float, *, speaker: str | None = None
+) -> list[Phone] | None:
     """Return phones that fit their audio; report others to the writer and return None, so that the audio stays."""
     try:
         return fit_phones(phones, seconds, DURATION_TOLERANCE_SECONDS)
     except CorpusError as error:
-        writer.skip(item, f"its phones are skipped: {error}")
+        writer.skip(item, f"its phones are skipped: {error}", kind="label", speaker=speaker)
         return None
 
 

@@ -28,6 +28,7 @@ from inattention.corpora.core.recordings import (
     inspect_files,
     inventory,
     members_of,
+    skip_unreadable,
 )
 from inattention.corpora.core.splits import check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
@@ -121,11 +122,11 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        for item, reason in tree.bad:
-            writer.skip(item, reason)
+        skip_unreadable(writer, tree)
         names = [name for name in tree.files if os.path.splitext(name)[1].lower() in SUFFIXES]
         if not names:
             raise CorpusError(f"there is no audio in {tree.root} ({', '.join(SUFFIXES)})")
+        writer.found("recording", len(names))
         found = inspect_files(writer, tree.root, names, decode=True, workers=workers, progress=progress)
         recordings = [_recording(config, tree.root, name, facts) for name, facts in found]
         recordings = [r for r in recordings if _is_long_enough(config, writer, r)]
@@ -146,7 +147,8 @@ def _is_long_enough(config: FolderConfig, writer: CorpusWriter, recording: _Reco
     seconds = recording.facts.seconds
     if seconds >= config.shortest_seconds:
         return True
-    writer.skip(recording.item, f"lasts {seconds:.4g} s, less than shortest_seconds ({config.shortest_seconds:g} s)")
+    reason = f"lasts {seconds:.4g} s, less than shortest_seconds ({config.shortest_seconds:g} s)"
+    writer.skip(recording.item, reason, category="too short", seconds=seconds)
     return False
 
 
@@ -175,14 +177,15 @@ def _read_labels(reader: LabelReader, tree: Tree, writer: CorpusWriter, recordin
         try:
             phones = reader.phones(label, recording.name)
         except CorpusError as error:
-            writer.skip(printable(label), str(error))
+            writer.skip(printable(label), str(error), kind="label", speaker=recording.speaker)
         else:
-            recording.phones = checked_phones(writer, printable(label), phones, recording.facts.seconds)
+            seconds, speaker = recording.facts.seconds, recording.speaker
+            recording.phones = checked_phones(writer, printable(label), phones, seconds, speaker=speaker)
     if text is not None:
         try:
             recording.text = " ".join(read_text(tree.root / text, _LARGEST_TEXT).split())
         except CorpusError as error:
-            writer.skip(printable(text), str(error))
+            writer.skip(printable(text), str(error), kind="text")
 
 
 def _align(
@@ -193,10 +196,12 @@ def _align(
     jobs = [(tree.root / r.name, r.text or "") for r in todo]
     for recording, result in zip(todo, align_texts(jobs, workers=workers, progress=progress), strict=True):
         if isinstance(result, Refused):
-            writer.skip(recording.item, f"its text could not be aligned: {result.reason}")
+            reason = f"its text could not be aligned: {result.reason}"
+            writer.skip(recording.item, reason, kind="label", speaker=recording.speaker)
         else:
             phones: list[Phone] = list(result.phones)
-            recording.phones = checked_phones(writer, recording.item, phones, recording.facts.seconds)
+            seconds, speaker = recording.facts.seconds, recording.speaker
+            recording.phones = checked_phones(writer, recording.item, phones, seconds, speaker=speaker)
 
 
 def _add(config: FolderConfig, tree: Tree, writer: CorpusWriter, recordings: list[_Recording]) -> None:
@@ -211,7 +216,8 @@ def _add(config: FolderConfig, tree: Tree, writer: CorpusWriter, recordings: lis
     seen: set[str] = set()
     for recording in recordings:
         if recording.item in seen:  # two names that differ only in characters that cannot be printed
-            writer.skip(recording.item, "another file's name is printed the same: rename one")
+            reason = "another file's name is printed the same: rename one"
+            writer.skip(recording.item, reason, seconds=recording.facts.seconds)
             continue
         seen.add(recording.item)
         try:
@@ -219,7 +225,7 @@ def _add(config: FolderConfig, tree: Tree, writer: CorpusWriter, recordings: lis
         except OSError as error:
             if os.access(tree.root / recording.name, os.R_OK):
                 raise
-            writer.skip(recording.item, f"cannot be copied ({error.strerror})")
+            writer.skip(recording.item, f"cannot be copied ({error.strerror})", seconds=recording.facts.seconds)
             continue
         add_recording(
             writer,

@@ -7,6 +7,7 @@ first row whose audio is broken or in a file of its own.
 
 import dataclasses
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,8 +115,13 @@ def prepare(
     def fill(writer: CorpusWriter) -> None:
         named = dict(zip(SPLITS, (config.train, config.dev, config.test), strict=True))
         rows = [row for split, name in named.items() if name for row in _rows(config, writer, split, name)]
-        names = dict.fromkeys(row.path for row in rows)
-        facts = dict(inspect_files(writer, writer.folder, names, decode=False, workers=workers, progress=progress))
+        names: dict[str, list[str]] = defaultdict(list)
+        for row in rows:
+            names[row.path].append(row.name)
+        found = inspect_files(
+            writer, writer.folder, names, items=names, decode=False, workers=workers, progress=progress
+        )
+        facts = dict(found)
         _add(config, writer, [row for row in rows if row.path in facts], facts)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
@@ -160,6 +166,7 @@ def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str
         if config.most_rows and number >= config.most_rows:
             break
         item = f"{name}-{number:07d}"
+        writer.found("recording", 1)
         try:
             path = _keep(writer, split, row.get(config.audio), Path(config.dataset))
         except CorpusError as error:
@@ -167,6 +174,8 @@ def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str
             continue
         speaker = row.get(config.speaker) if config.speaker else None
         text = row.get(config.text) if config.text else None
+        if text is not None and not isinstance(text, str):
+            writer.skip(item, f"its text is no text but {type(text).__name__}", kind="text")
         yield _Row(
             item,
             path,

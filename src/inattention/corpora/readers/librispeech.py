@@ -33,7 +33,14 @@ from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
 from inattention.corpora.core.file_tree import Tree, content_digest, fingerprint, read_text, read_tree
 from inattention.corpora.core.phones import ENGLISH_PHONES
-from inattention.corpora.core.recordings import add_recording, as_json, checked_phones, copy_audio, inspect_files
+from inattention.corpora.core.recordings import (
+    add_recording,
+    as_json,
+    checked_phones,
+    copy_audio,
+    inspect_files,
+    skip_unreadable,
+)
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_at_random, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
@@ -139,8 +146,7 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        for item, reason in tree.bad:
-            writer.skip(item, reason)
+        skip_unreadable(writer, tree)
         utterances = _utterances(tree, writer, workers=workers, progress=progress)
         _add(config, tree, writer, utterances, labels)
 
@@ -155,6 +161,8 @@ def _add(
     labelled = 0
     for utterance in utterances:
         if utterance.name not in splits.of:
+            category, seconds = "in no list of the split", utterance.facts.seconds
+            writer.ignore(utterance.name, category, kind="recording", seconds=seconds)
             continue
         phones = _phones(labels, writer, utterance) if labels else None
         labelled += phones is not None
@@ -203,6 +211,7 @@ def _utterances(tree: Tree, writer: CorpusWriter, *, workers: int | None, progre
     for path in tree.files:
         if not path.lower().endswith(".flac"):
             continue
+        writer.found("recording", 1)
         match = _NAME.fullmatch(os.path.basename(path))
         if match is None:
             writer.skip(printable(path), "is not named like LibriSpeech's utterances (speaker-chapter-number.flac)")
@@ -235,14 +244,15 @@ def _transcripts(tree: Tree, writer: CorpusWriter, names: set[str]) -> dict[str,
         try:
             lines = read_text(tree.root / path, _LARGEST_TRANSCRIPT).splitlines()
         except CorpusError as error:
-            writer.skip(printable(path), str(error))
+            writer.skip(printable(path), str(error), kind="text")
             continue
         for line in lines:
             name, _, text = line.strip().partition(" ")
             if name in names:
                 texts[name] = text.strip()
             elif name and name not in audio:
-                writer.skip(printable(name[:80]), f"{printable(path)} has its text, but there is no such audio")
+                reason = f"{printable(path)} has its text, but there is no such audio"
+                writer.skip(printable(name[:80]), reason, kind="text", category="text without audio")
     return texts
 
 
@@ -332,6 +342,8 @@ def _phones(labels: _Labels, writer: CorpusWriter, utterance: _Utterance) -> lis
     try:
         phones = labels.phones(utterance.name)
     except CorpusError as error:
-        writer.skip(utterance.name, f"its phones are skipped: {error}")
+        writer.skip(utterance.name, f"its phones are skipped: {error}", kind="label", speaker=utterance.speaker)
         return None
-    return None if phones is None else checked_phones(writer, utterance.name, phones, utterance.facts.seconds)
+    if phones is None:
+        return None
+    return checked_phones(writer, utterance.name, phones, utterance.facts.seconds, speaker=utterance.speaker)

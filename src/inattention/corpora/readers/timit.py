@@ -11,6 +11,7 @@ glottal stop `q` is dropped, which leaves a gap.
 """
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,14 @@ from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
 from inattention.corpora.core.file_tree import Tree, fingerprint, read_text, read_tree
 from inattention.corpora.core.phones import SILENCE
-from inattention.corpora.core.recordings import add_recording, as_json, checked_phones, copy_audio, inspect_files
+from inattention.corpora.core.recordings import (
+    add_recording,
+    as_json,
+    checked_phones,
+    copy_audio,
+    inspect_files,
+    skip_unreadable,
+)
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
@@ -112,8 +120,7 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        for item, reason in tree.bad:
-            writer.skip(item, reason)
+        skip_unreadable(writer, tree)
         _add(config, tree, writer, workers=workers, progress=progress)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
@@ -127,7 +134,7 @@ class _Sentence:
 
 
 def _add(config: TimitConfig, tree: Tree, writer: CorpusWriter, *, workers: int | None, progress: bool) -> None:
-    sentences = _sentences(tree)
+    sentences = _sentences(tree, writer)
     if not sentences:
         raise CorpusError(f"there is no TIMIT in {tree.root}: no TRAIN or TEST with dialects and speakers in it")
     facts = dict(inspect_files(writer, tree.root, sentences, decode=False, workers=workers, progress=progress))
@@ -136,8 +143,10 @@ def _add(config: TimitConfig, tree: Tree, writer: CorpusWriter, *, workers: int 
     for path, known in facts.items():
         sentence = sentences[path]
         if sentence.name not in splits.of:
+            category = "not in the core test set or the development set"
+            writer.ignore(printable(path), category, kind="recording", seconds=known.seconds)
             continue
-        phones = _phones(writer, tree, beside, path, known.rate)
+        phones = _phones(writer, tree, beside, path, known.rate, sentence.speaker)
         add_recording(
             writer,
             name=sentence.name,
@@ -146,31 +155,38 @@ def _add(config: TimitConfig, tree: Tree, writer: CorpusWriter, *, workers: int 
             split_of=splits.of,
             longest=float("inf"),
             speaker=sentence.speaker,
-            text=_text(tree, beside, path),
+            text=_text(writer, tree, beside, path),
             language="English",
-            phones=checked_phones(writer, sentence.name, phones, known.seconds) if phones else None,
+            phones=phones and checked_phones(writer, sentence.name, phones, known.seconds, speaker=sentence.speaker),
         )
     writer.report("notes", {"sentences in no split": len(facts) - len(splits.of), **splits.notes()})
 
 
-def _sentences(tree: Tree) -> dict[str, _Sentence]:
+def _sentences(tree: Tree, writer: CorpusWriter) -> dict[str, _Sentence]:
     """Return the sentences by their files; of SI1.WAV and SI1.WAV.wav in one folder only the first counts."""
     found: dict[str, _Sentence] = {}
     seen: set[str] = set()
     for path in tree.files:
         sentence = _sentence(path)
-        if sentence is not None and sentence.name not in seen:
-            seen.add(sentence.name)
+        if sentence is None:
+            if path.lower().endswith(".wav"):
+                writer.ignore(printable(path), "not in a folder of TIMIT's sentences")
+        elif sentence.name in seen:
+            writer.ignore(printable(path), "another format of the same sentence")
+        elif os.path.basename(path).lower().startswith("sa"):
+            writer.ignore(printable(path), "sentence SA, which everybody reads", kind="recording")
+            writer.found("recording", 1)
+        else:
+            writer.found("recording", 1)
             found[path] = sentence
+        seen.update([sentence.name] if sentence else ())
     return found
 
 
 def _sentence(path: str) -> _Sentence | None:
-    """Return the sentence of a file; None for sentences SA and for anything else."""
+    """Return the sentence of a file; None for anything else."""
     parts = path.lower().split("/")
     if len(parts) < 4 or parts[-4] not in ("train", "test") or not parts[-1].endswith(".wav"):
-        return None
-    if parts[-1].startswith("sa"):
         return None
     return _Sentence(parts[-4], f"{parts[-2]}-{_stem(parts[-1])}", parts[-2])
 
@@ -193,16 +209,19 @@ def _split(config: TimitConfig, sentences: dict[str, _Sentence], facts: dict[str
     return splits
 
 
-def _phones(writer: CorpusWriter, tree: Tree, beside: dict[str, str], path: str, rate: int) -> list[Phone] | None:
+def _phones(
+    writer: CorpusWriter, tree: Tree, beside: dict[str, str], path: str, rate: int, speaker: str
+) -> list[Phone] | None:
     """Return a sentence's phones; None if they cannot be read, which is counted."""
     label = beside.get(_stem(path) + ".phn")
     if label is None:
-        writer.skip(printable(path), "its phones are skipped: there is no .PHN beside it")
+        reason = "its phones are skipped: there is no .PHN beside it"
+        writer.skip(printable(path), reason, kind="label", speaker=speaker)
         return None
     try:
         return list(fold_phn(read_text(tree.root / label, _LARGEST_LABELS), rate))
     except CorpusError as error:
-        writer.skip(printable(label), f"its phones are skipped: {error}")
+        writer.skip(printable(label), f"its phones are skipped: {error}", kind="label", speaker=speaker)
         return None
 
 
@@ -231,14 +250,15 @@ def fold_phn(text: str, rate: int) -> Iterator[Phone]:
         yield _CLASS[fields[2]], start, end
 
 
-def _text(tree: Tree, beside: dict[str, str], path: str) -> str | None:
+def _text(writer: CorpusWriter, tree: Tree, beside: dict[str, str], path: str) -> str | None:
     """Return the text of a sentence: the third word of its .TXT and all after it."""
     name = beside.get(_stem(path) + ".txt")
     if name is None:
         return None
     try:
         words = read_text(tree.root / name, _LARGEST_LABELS).split()
-    except CorpusError:
+    except CorpusError as error:
+        writer.skip(printable(name), str(error), kind="text")
         return None
     return " ".join(words[2:]) or None
 

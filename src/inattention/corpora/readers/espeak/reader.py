@@ -170,8 +170,13 @@ def _add_voice(writer: CorpusWriter, config: EspeakConfig, speaker: str, spoken:
     for item, reason in spoken.bad:
         writer.skip(item, reason)
     count = len(spoken.utterances)
+    writer.found("recording", len(spoken.bad) + count)
     if count < len(SPLITS):
-        writer.skip(speaker, f"only {count} of its utterances came out, too few for three splits: skipped")
+        reason = f"only {count} of its utterances came out, too few for three splits: skipped"
+        writer.skip(speaker, reason, kind="speaker")
+        for utterance in spoken.utterances:
+            seconds = utterance.samples / config.sampling_rate
+            writer.skip(utterance.id, f"{speaker}: {reason}", category="voice with too few utterances", seconds=seconds)
         return
     for split, utterance in zip(_splits(config, count), spoken.utterances, strict=True):
         writer.add(split, _cut(config, speaker, utterance))

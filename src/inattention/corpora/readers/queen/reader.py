@@ -107,8 +107,12 @@ def prepare(
 
         lines, bad = spoken_lines(archive)
         for item, reason in (*archive.bad, *bad):
-            writer.skip(item, reason)
+            writer.skip(item, reason, kind="file")
+        writer.found("recording", len(lines))
         wanted = [line for line in lines if config.untold or line.text is not None]
+        for line in lines:
+            if not config.untold and line.text is None:
+                writer.ignore(line.id, "text not known", kind="recording")
         jobs = [_job(config, archive, writer.folder, line).to_json() for line in wanted]
         answers = run_jobs(_WORKER, jobs, writer, workers=workers, progress=progress, unit="line")
         decoded = [(line, answer_from_json(answer)) for line, (_, answer) in zip(wanted, answers, strict=True)]
@@ -159,12 +163,16 @@ def _fill(config: QueenConfig, writer: CorpusWriter, lines: Sequence[tuple[Line,
         config.seed,
     )
     for line, character, _, decoded in known:
+        if isinstance(decoded.alignment, Refused):
+            reason = f"its text could not be aligned: {decoded.alignment.reason}"
+            writer.skip(line.id, reason, kind="label", speaker=character)
         speaker = character if count[character] >= config.lines_per_speaker else None
         writer.add(splits[line.id], _cut(line, decoded, speaker))
     seen = {decoded.digest for _, _, _, decoded in known}
     for line, decoded in unknown:
         if decoded.digest in seen:
-            writer.skip(line.id, "the same recording as another line")
+            reason, seconds = "the same recording as another line", decoded.samples / _SAMPLING_RATE
+            writer.skip(line.id, reason, seconds=seconds)
             continue
         seen.add(decoded.digest)
         writer.add("train", _cut(line, decoded, None))
