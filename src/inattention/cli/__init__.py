@@ -46,7 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         carried out as it was given; 130 after Ctrl-C. A line on stderr gives the reason.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return ended(words[0] if words and words[0] in COMMANDS else "", lambda: _run(words))
+    name = words[0] if words and words[0] in COMMANDS else ""
+    if name == "corpus" and len(words) > 1:
+        name = f"corpus {words[1]}"
+    return ended(name, words, lambda: _run(words))
 
 
 def _run(words: list[str]) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from inattention.cli.options import Quiet, flat, parse
+from inattention.files import check_writable
 from inattention.progress import hidden
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def run(arguments: list[str]) -> int:
 
     if options.derive_maps is not None:
         check_maps_name(options.derive_maps)
+        check_writable(options.derive_maps.parent)
+    if options.out is not None:
+        check_writable(options.out)
     say = print if not options.quiet else lambda _: None
     with hidden(options.quiet):
         say(analyze(options.model, options.corpus, options.out, options.settings).summary())

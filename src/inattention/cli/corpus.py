@@ -23,7 +23,8 @@ def run(arguments: list[str]) -> int:
     verbs = {"prepare": prepare, "show": show, "describe": describe, "validate": validate, "features": features}
     if not arguments or arguments[0] in HELP:
         pairs = [(name, (verb.__doc__ or "").splitlines()[0]) for name, verb in verbs.items()]
-        print(f"usage: inattention corpus COMMAND [--help] ...\n\n{entries(pairs)}\n\n{examples('corpus prepare')}")
+        usage = wrapped("usage: inattention corpus COMMAND [--help] ...", indent=7)
+        print(f"{usage}\n\n{entries(pairs)}\n\n{examples('corpus prepare')}")
         return 0
     verb, rest = arguments[0], arguments[1:]
     if verb not in verbs:
@@ -37,7 +38,7 @@ def prepare(arguments: list[str]) -> int:
 
     if not arguments or arguments[0] in HELP:
         kinds = entries([(name, kind.summary) for name, kind in CORPORA.items()])
-        usage = "usage: inattention corpus prepare KIND [--help] ..."
+        usage = wrapped("usage: inattention corpus prepare KIND [--help] ...", indent=7)
         print(f"{usage}\n\n{wrapped(PREPARED)}\n\n{kinds}\n\n{examples('corpus prepare')}")
         return 0
     if arguments[0] not in CORPORA:
@@ -66,6 +67,8 @@ def prepare(arguments: list[str]) -> int:
         settings: flat(config_class) = field(default_factory=config_class)  # ty: ignore[invalid-type-form]
 
     options = parse(Prepare, f"corpus prepare {name}", flags)
+    if options.workers is not None and options.workers < 1:
+        return complain(f"corpus prepare {name}", f"--workers N must be at least 1, not {options.workers}")
     out = options.out or Path("corpora") / name
     corpus = prepare_corpus(
         name,

@@ -1,15 +1,18 @@
 """How a command ends: its exit status, and one line on stderr in place of a traceback."""
 
+import contextlib
+import difflib
 import io
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inattention import progress
 from inattention.cli.options import USAGE
+from inattention.text import printable
 
 FAILED = 1
 RESUMABLE = ("study", "corpus", "pretrain", "extract", "convert")
@@ -17,11 +20,12 @@ _ROOT = Path(__file__).parents[1]
 _DEBUG = "INATTENTION_DEBUG"
 
 
-def ended(name: str, command: Callable[[], int]) -> int:
+def ended(name: str, words: Sequence[str], command: Callable[[], int]) -> int:
     """Run a command, and return its exit status whatever happens.
 
     Args:
         name: of the command, for messages; may be empty.
+        words: the words after it.
         command: returns the exit status.
     """
     _prepare()
@@ -34,12 +38,30 @@ def ended(name: str, command: Callable[[], int]) -> int:
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt as interrupt:
         number = interrupt.args[0] if interrupt.args else signal.SIGINT
-        again = "; run the same command again to resume" if name in RESUMABLE else ""
+        again = "; run the same command again to resume" if name.partition(" ")[0] in RESUMABLE else ""
         return _complain(name, f"stopped{again}", 128 + number)
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
-        return _complain(name, *_explained(error))
+        message, status = _explained(error)
+        return _complain(name, message + nearest_path(message, words), status)
+
+
+def nearest_path(message: str, words: Sequence[str]) -> str:
+    """Return the end of a message that suggests an existing path for one that the message and the command name.
+
+    Args:
+        message: the message.
+        words: the words of the command.
+    """
+    named = (word.partition("=")[2] if word.startswith("--") else word for word in words)
+    for path in map(Path, filter(None, named)):
+        if os.path.lexists(path) or not (str(path) in message or str(path.absolute()) in message):
+            continue
+        with contextlib.suppress(OSError):
+            if close := difflib.get_close_matches(path.name, os.listdir(path.parent), n=1):
+                return f"\nperhaps {printable(str(path.with_name(close[0])))}?"
+    return ""
 
 
 def _status_of(command: Callable[[], int]) -> int:

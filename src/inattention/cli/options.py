@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from typing import Annotated, Any, NoReturn
 
-from inattention.cli.arguments.help import introduction
+from inattention.cli.arguments.help import introduction, wrapped
 from inattention.cli.arguments.mistakes import explained, mistake_in
 from inattention.cli.arguments.options import options_of, registry
 
@@ -66,8 +66,9 @@ def parse(of: Any, name: str, arguments: Sequence[str], default: Any = None) -> 
             )
     except SystemExit as end:
         if not end.code:
-            text = printed.getvalue().replace(_INTRODUCTION, introduction(of, name), 1)
-            print("\n".join(line.rstrip() for line in text.splitlines()))
+            usage, _, lists = printed.getvalue().partition(_INTRODUCTION)
+            rest = "\n".join(line.rstrip() for line in lists.splitlines())
+            print(f"{wrapped(usage.strip(), indent=7)}\n\n{introduction(of, name)}\n{rest}")
             raise
         _refuse(name, explained(complained.getvalue(), words, known))
 

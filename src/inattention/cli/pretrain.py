@@ -34,9 +34,11 @@ def run(arguments: list[str]) -> int:
     options = parse(Pretrain, "pretrain", arguments)
     from inattention.attention.rows import parse_row
     from inattention.corpora.core.corpus import open_corpus
+    from inattention.files import check_writable
     from inattention.pretraining.manifest import Run
     from inattention.pretraining.run import pretrain
 
+    check_writable(options.out)
     row = parse_row(options.row)
     model = replace(options.model, attention=row.mechanism, attention_options=dict(row.options))
     training = replace(options.training, steps=0) if row.untrained else options.training

@@ -83,8 +83,8 @@ def run_probe(
     if out is not None:
         try:
             check_writable(out)
-        except OSError as error:
-            raise ProbeError(f"{out} cannot be made a folder for the results ({error.strerror})") from error
+        except ValueError as error:
+            raise ProbeError(str(error)) from None
     report = probe(open_source(model, config), opened, config)
     for line in skipped_lines(report):
         print(line, file=sys.stderr)

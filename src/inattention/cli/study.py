@@ -42,11 +42,13 @@ def run(arguments: list[str]) -> int:
     options = parse(Study, "study", arguments, default=Study(preset=chosen, settings=preset(chosen)))
     settings = replace(options.settings, rows=options.only) if options.only else options.settings
 
+    from inattention.files import check_writable
     from inattention.study.execution.run import run_study
     from inattention.study.reporting.report import build_report, write_report
     from inattention.study.reporting.tables import terminal_table
 
     folder = options.out or Path("runs") / options.preset
+    check_writable(folder)
     how = {"jobs": options.jobs, "executor": options.executor, "renew": options.renew, "progress": not options.quiet}
     results = run_study(settings, folder, preset=options.preset, **how)
     report = build_report(results)

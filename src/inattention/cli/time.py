@@ -49,8 +49,7 @@ def run_time(config: TimingConfig, out: Path, *, quiet: bool = False, as_json: b
         as_json: print what is written, in place of tables.
 
     Raises:
-        ValueError: if a row does not exist or cannot be built at these sizes.
-        OSError: if the folder cannot be written.
+        ValueError: if a row does not exist or cannot be built at these sizes, or the folder cannot be written.
     """
     from inattention.files import check_writable, write_json
     from inattention.provenance import provenance

@@ -70,6 +70,7 @@ def explained(complaint: str, words: Sequence[str], options: Sequence[Option]) -
     if missing:
         return f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} missing"
     line = " ".join(text)
+    line = re.sub(r"^Error parsing (?:settings: |(?:settings\.)?(\S+: ))", r"\1", line)
     return re.sub(r"^Unrecognized options: (.*)$", r"takes no argument \1", line)
 
 

@@ -104,9 +104,6 @@ def registry() -> "ConstructorRegistry":
     import tyro
     from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
-    rules = ConstructorRegistry()
-
-    @rules.struct_rule
     def dataclass_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
         if not is_dataclass(info.type):
             return None
@@ -122,6 +119,8 @@ def registry() -> "ConstructorRegistry":
         )
         return StructConstructorSpec(instantiate=info.type, fields=made)
 
+    rules = ConstructorRegistry()
+    rules.struct_rule(dataclass_rule)
     return rules
 
 
@@ -153,6 +152,8 @@ def _value_text(one: str, values: int | None) -> str:
 
 def _default_text(shown: str, field: _Field) -> str:
     """Return the default in words, unless the help line has it."""
+    if field.default is MISSING:
+        return "(required)"
     if isinstance(field.default, bool):
         return f"(default: {'on' if field.default else 'off'})"
     if field.default is None or field.default in ((), ""):
@@ -175,7 +176,7 @@ def _documented(of: type) -> dict[str, str]:
 def _fields(of: type, default: Any) -> Iterator[_Field]:
     hints = get_type_hints(of, include_extras=True)
     assert is_dataclass(of)
-    for field in fields(of):
+    for field in sorted(fields(of), key=lambda field: field.name == "quiet"):  # inherited, and the least important
         if not field.init:
             continue
         value = field.default
