@@ -6,16 +6,17 @@ import pytest
 import tyro
 
 from inattention.cli import main
-from inattention.cli.arguments.options import Option, options_of
+from inattention.cli.terminal.options import Option, options_of
 from inattention.corpora.registry import CORPORA
 
 KINDS = tuple(f"corpus prepare {kind}" for kind in CORPORA)
 PARSED = (
     *("study", "compare", "mechanisms", "corpus show", "corpus describe", "corpus validate", "corpus features"),
     *("pretrain", "probe", "extract", "time", "analyze", "convert"),
+    *("measure", "conversions", "encoders import"),
     *KINDS,
 )
-ALL = ("", "corpus", "corpus prepare", *PARSED)
+ALL = ("", "corpus", "corpus prepare", "encoders", *PARSED)
 
 
 class _Parsed(Exception):

@@ -48,6 +48,17 @@ def test_items_of_unknown_number_are_counted(clock: list[float], capsys: pytest.
     assert capsys.readouterr().err == "60 rows\n"
 
 
+def test_items_without_a_length_are_passed_through() -> None:
+    class Lazy:
+        def __iter__(self):
+            return iter([1, 2])
+
+        def __len__(self):
+            raise TypeError
+
+    assert list(progress.bar(Lazy(), total=2, unit="cut")) == [1, 2]
+
+
 def test_resumed_work_is_not_counted_as_speed(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     bar = progress.bar(total=1000, unit="step", initial=900)
     clock[0] += 60
@@ -74,7 +85,6 @@ def test_hidden_progress_is_silent_everywhere(monkeypatch: pytest.MonkeyPatch) -
 def test_no_other_module_draws_bars() -> None:
     source = Path(progress.__file__).parent
     others = [path for path in source.rglob("*.py") if path.name != "progress.py"]
-    using = [
-        path.name for path in others if re.search(r"import.*tqdm|TQDM|enable_progress_bar=(?!False)", path.read_text())
-    ]
+    drawn = re.compile(r"import.*tqdm|TQDMProgress|enable_progress_bar=(?!False)")
+    using = [path.name for path in others if drawn.search(path.read_text())]
     assert using == []

@@ -15,14 +15,16 @@ from inattention.version import __version__
 
 if TYPE_CHECKING:
     from inattention import attention as attention
+    from inattention.encoders.converted import from_pretrained as from_pretrained
     from inattention.model.config import AudioTransformerConfig as AudioTransformerConfig
     from inattention.model.transformer import AudioTransformer as AudioTransformer
 
-__all__ = ["AudioTransformer", "AudioTransformerConfig", "__version__", "attention"]
+__all__ = ["AudioTransformer", "AudioTransformerConfig", "__version__", "attention", "from_pretrained"]
 
 _MODULES = {
     "AudioTransformer": "inattention.model.transformer",
     "AudioTransformerConfig": "inattention.model.config",
+    "from_pretrained": "inattention.encoders.converted",
 }
 
 

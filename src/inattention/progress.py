@@ -118,7 +118,7 @@ class _Lines:
         self.close()
 
     def __iter__(self) -> Iterator[Any]:
-        for item in self._items or ():
+        for item in () if self._items is None else self._items:  # lazy items have no length, and so no truth
             yield item
             self.update()
 

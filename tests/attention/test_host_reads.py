@@ -36,6 +36,9 @@ READ_PARAMETERS = {
 }
 
 
+LITTLE_MASS = "whether padding leaves little of a row's weights, which transforms would not resolve"
+
+
 def reads(mechanism: AttentionMechanism, hidden: Tensor, values: Tensor, valid: Tensor | None) -> bool:
     """Return whether a forward pass reads contents that fake tensors do not have."""
     with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
@@ -66,3 +69,16 @@ def test_training_reads_no_more_than_that(name: str, variant: str) -> None:
     row = f"{name}@{variant}" if variant else name
     expected = row in READ_MASK or name in READ_PARAMETERS
     assert reads(case.build().train(), *case.inputs(3, case.max_length), valid) == expected
+
+
+@pytest.mark.parametrize("time", [24, 800])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_long_table_reads_which_rows_need_the_softmax(masked: bool, time: int) -> None:
+    case = Case("toeplitz", {"form": "table"}, max_length=800)
+    valid = torch.arange(time) < torch.tensor([[time], [13], [1]]) if masked else None
+    inputs = (*case.inputs(3, time), valid)
+    mechanism = case.build()
+    with torch.no_grad():
+        mechanism(*inputs)  # what depends on parameters alone is cached now
+    expected = LITTLE_MASS if masked and time == 800 else ""
+    assert reads(mechanism, *inputs) == bool(expected)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from inattention.cli import COMMANDS, main
-from inattention.cli.endings import ended, nearest_path
+from inattention.cli.terminal.endings import ended, nearest_path
 from inattention.pretraining.stopping import RunDiverged, RunStopped
 from inattention.study.execution.executor import WorkerLost
 
@@ -56,7 +56,7 @@ def test_a_fault_of_ours_is_three_lines_with_the_places(
     assert "Traceback" not in message
     what, where, advice = message.splitlines()
     assert what == "inattention study: unexpected KeyError: 'x'"
-    assert "cli/endings.py:" in where
+    assert "cli/terminal/endings.py:" in where
     assert "INATTENTION_DEBUG=1" in advice
     monkeypatch.setenv("INATTENTION_DEBUG", "1")
     with pytest.raises(KeyError):

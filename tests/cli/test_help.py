@@ -14,9 +14,9 @@ import tyro
 
 from command_list import ALL, KINDS, PARSED, options_by_command
 from inattention.cli import COMMANDS, main
-from inattention.cli.arguments.help import EXAMPLES
-from inattention.cli.arguments.options import options_of
-from inattention.cli.arguments.placeholders import unit_of
+from inattention.cli.terminal.help import EXAMPLES
+from inattention.cli.terminal.options import options_of
+from inattention.cli.terminal.placeholders import unit_of
 from inattention.corpora.registry import CORPORA
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inattention.cli import main
-from inattention.cli.arguments.mistakes import nearest_option
+from inattention.cli.terminal.mistakes import nearest_option
 
 
 def said_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -63,7 +63,13 @@ def _nothing_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         ("extract nowhere nowhere --out out", "nowhere: there is no such"),
         ("extract --out out", "MODEL and FOLDER are missing"),
         ("analyze nowhere --corpus nowhere --out out", "no prepared corpus in"),
-        ("convert nowhere --corpus nowhere --out out", "there is no such folder"),
+        ("convert nowhere --corpus nowhere --out out", "no prepared corpus in"),
+        ("convert nowhere --out out", "either --recordings FOLDER or --corpus CORPUS"),
+        ("measure nowhere --against nowhere --corpus nowhere --out out", "no prepared corpus in"),
+        ("measure nowhere --corpus nowhere --out out --split tset", "perhaps 'test'"),
+        ("encoders imprt nowhere --out out", "perhaps 'import'"),
+        ("encoders import nowhere --out out", "nowhere"),
+        ("conversions nowhere", "nowhere"),
         ("time --rows patternd --out out", "perhaps 'patterned'"),
         ("time --lengths 0 --out out", "at least 1"),
         ("time --model.width 3 --out out", "perhaps --width?"),

@@ -15,7 +15,7 @@ import torch
 
 from inattention import AudioTransformer, AudioTransformerConfig
 from inattention.cli import main
-from inattention.cli.output import print_json
+from inattention.cli.terminal.output import print_json
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.readers.espeak.reader import EspeakConfig, prepare
 from inattention.text import aligned, within

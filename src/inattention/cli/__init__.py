@@ -7,10 +7,24 @@ and the configuration saved with each result.
 import sys
 from collections.abc import Callable, Sequence
 
-from inattention.cli import analyze, compare, convert, corpus, extract, mechanisms, pretrain, probe, study, time
-from inattention.cli.arguments.help import entries, wrapped
-from inattention.cli.endings import ended
-from inattention.cli.options import complain
+from inattention.cli import (
+    analyze,
+    compare,
+    conversions,
+    convert,
+    corpus,
+    encoders,
+    extract,
+    measure,
+    mechanisms,
+    pretrain,
+    probe,
+    study,
+    time,
+)
+from inattention.cli.terminal.endings import ended
+from inattention.cli.terminal.help import entries, wrapped
+from inattention.cli.terminal.parsing import complain
 from inattention.text import nearest
 
 GROUPS: dict[str, dict[str, Callable[[list[str]], int]]] = {
@@ -21,7 +35,12 @@ GROUPS: dict[str, dict[str, Callable[[list[str]], int]]] = {
         "probe": probe.run,
         "extract": extract.run,
         "analyze": analyze.run,
+    },
+    "trained encoders": {
+        "encoders": encoders.run,
         "convert": convert.run,
+        "measure": measure.run,
+        "conversions": conversions.run,
     },
     "mechanisms": {"mechanisms": mechanisms.run, "time": time.run},
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from inattention.cli.options import Quiet, flat, parse
+from inattention.cli.terminal.parsing import Quiet, flat, parse
 from inattention.files import check_writable
 from inattention.progress import hidden
 

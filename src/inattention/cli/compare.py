@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from inattention.cli.options import parse
-from inattention.cli.output import print_json, table_width
+from inattention.cli.terminal.output import print_json, table_width
+from inattention.cli.terminal.parsing import parse
 
 
 def run(arguments: list[str]) -> int:

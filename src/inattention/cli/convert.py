@@ -1,24 +1,94 @@
-"""``inattention convert``: a trained encoder with input-independent attention."""
+"""``inattention convert``: a trained encoder with another attention mechanism."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from inattention.cli.options import flat, parse
+from inattention.cli.terminal.parsing import flat, parse
+from inattention.conversion.config import ConversionConfig
+from inattention.conversion.trained.config import TrainedConversionConfig
+
+if TYPE_CHECKING:
+    from inattention.conversion.trained.convert import Speech
 
 
 def run(arguments: list[str]) -> int:
-    """Replace a trained encoder's attention by input-independent maps."""
-    import tyro
+    """Replace the attention of a trained encoder, and distil it."""
+    return _convert_ours(arguments) if any(_is_ours(Path(word)) for word in arguments) else _convert_trained(arguments)
 
-    from inattention.conversion.config import ConversionConfig
+
+def _convert_trained(arguments: list[str]) -> int:
+    import tyro
 
     @dataclass(frozen=True, kw_only=True)
     class Convert:
-        """Make a trained encoder's attention input-independent. If it was stopped, the same command resumes it.
+        """Replace the attention of a trained encoder by another mechanism, and distil it to the original.
+
+        Example: inattention convert openai/whisper-tiny.en --recordings speech/ --minutes 10 --out whisper-toeplitz
+
+        The result is a Hugging Face folder. If the command was stopped, the same command resumes it. For an encoder
+        that was pre-trained with inattention, the options are others: inattention convert FOLDER --help.
 
         Attributes:
-            model: folder or hub name of an encoder.
+            model: Hugging Face folder or hub name of Whisper, wav2vec 2.0, HuBERT or a similar encoder.
+            recordings: folder of recordings to distil on; a text beside a recording, a.txt beside a.wav, is used.
+            corpus: folder of a prepared corpus to distil on, in place of recordings.
+            out: folder of the converted model, with conversion.json beside it.
+            settings: of the conversion.
+        """
+
+        model: Annotated[str, tyro.conf.Positional]
+        out: Path
+        recordings: Path | None = None
+        corpus: Path | None = None
+        settings: flat(TrainedConversionConfig) = field(  # ty: ignore[invalid-type-form]
+            default_factory=TrainedConversionConfig
+        )
+
+    options = parse(Convert, "convert", arguments)
+    speech = open_speech(options.recordings, options.corpus)
+    from inattention.conversion.trained.convert import convert_trained
+
+    print(convert_trained(options.model, speech, options.out, options.settings).summary())
+    print(f"model: {options.out}")
+    return 0
+
+
+def open_speech(recordings: Path | None, corpus: Path | None) -> "Speech":
+    """Return the speech of a folder or of a prepared corpus.
+
+    Raises:
+        ValueError: if neither or both are given, or there is no speech.
+    """
+    if (recordings is None) == (corpus is None):
+        raise ValueError("speech to distil on is needed: either --recordings FOLDER or --corpus CORPUS")
+    from inattention.conversion.trained.convert import Speech
+    from inattention.conversion.trained.speech import corpus_utterances, folder_key, folder_utterances
+
+    if corpus is not None:
+        from inattention.corpora.core.corpus import open_corpus
+
+        opened = open_corpus(corpus)
+        train, held_out = (corpus_utterances(opened, split) for split in ("train", "dev"))
+        return Speech(opened.name, opened.key, train, held_out)
+    assert recordings is not None
+    train, held_out = (folder_utterances(recordings, split) for split in ("train", "dev"))
+    return Speech(recordings.resolve().name, folder_key(recordings), train, held_out)
+
+
+def _convert_ours(arguments: list[str]) -> int:
+    import tyro
+
+    @dataclass(frozen=True, kw_only=True)
+    class Convert:
+        """Make the attention of an encoder that was pre-trained with inattention input-independent.
+
+        Maps are derived from the encoder's own, then the encoder is distilled. If it was stopped, the same command
+        resumes it.
+
+        Attributes:
+            model: folder of an encoder.
             corpus: folder of a prepared corpus.
             out: folder of the converted encoder, with conversion.json beside it.
             settings: of the conversion.
@@ -38,3 +108,12 @@ def run(arguments: list[str]) -> int:
     print(convert(encoder, open_corpus(options.corpus), options.out, options.settings).summary())
     print(f"model: {options.out}")
     return 0
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether a folder holds an encoder that was pre-trained with inattention."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and "attention" in config and "model_type" not in config

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from inattention.cli.arguments.help import entries, examples, wrapped
-from inattention.cli.options import Quiet, complain, flat, parse
-from inattention.cli.output import print_json
+from inattention.cli.terminal.help import entries, examples, wrapped
+from inattention.cli.terminal.output import print_json
+from inattention.cli.terminal.parsing import Quiet, complain, flat, parse
 from inattention.text import nearest
 
 if TYPE_CHECKING:

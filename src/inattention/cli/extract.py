@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from inattention.cli.options import Quiet, flat, parse
+from inattention.cli.terminal.parsing import Quiet, flat, parse
 
 
 def run(arguments: list[str]) -> int:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inattention.cli.options import parse, with_value
-from inattention.cli.output import print_json, table_width
+from inattention.cli.terminal.output import print_json, table_width
+from inattention.cli.terminal.parsing import parse, with_value
 from inattention.text import within
 
 FLAGS = ("input_independent", "needs_max_length", "stochastic", "shares_qk", "averages", "linear_map")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from inattention.cli.options import Quiet, parse
+from inattention.cli.terminal.parsing import Quiet, parse
 
 
 def run(arguments: list[str]) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from inattention.cli.options import Quiet, flat, parse
-from inattention.cli.output import print_json, table_width
+from inattention.cli.terminal.output import print_json, table_width
+from inattention.cli.terminal.parsing import Quiet, flat, parse
 from inattention.probing.config import ProbeConfig
 from inattention.progress import hidden
 from inattention.text import aligned, within

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from inattention.cli.options import Quiet, flat, parse, value_of
-from inattention.cli.output import table_width
+from inattention.cli.terminal.output import table_width
+from inattention.cli.terminal.parsing import Quiet, flat, parse, value_of
 
 
 def run(arguments: list[str]) -> int:

@@ -34,8 +34,12 @@ class UtteranceCounts:
             twice = next(it for it in self.utterances if self.utterances.count(it) > 1)
             raise ValueError(f"the utterance {twice!r} is counted twice")
         for utterance, correct, items in zip(self.utterances, self.correct, self.items, strict=True):
-            if not 0 <= correct <= items:
-                raise ValueError(f"{utterance!r}: {correct} of {items} items are correct; expected 0 to {items}")
+            self.check_range(utterance, correct, items)
+
+    def check_range(self, utterance: str, correct: int, items: int) -> None:
+        """Raise ValueError for counts that are impossible."""
+        if not 0 <= correct <= items:
+            raise ValueError(f"{utterance!r}: {correct} of {items} items are correct; expected 0 to {items}")
 
     @property
     def scored(self) -> frozenset[str]:
@@ -53,7 +57,7 @@ class UtteranceCounts:
         def pick(values: tuple[int, ...]) -> tuple[int, ...]:
             return tuple(values[index] for index in kept)
 
-        return UtteranceCounts(
+        return type(self)(
             utterances=tuple(self.utterances[index] for index in kept),
             correct=pick(self.correct),
             items=pick(self.items),

@@ -70,7 +70,12 @@ CORPORA: dict[str, CorpusKind] = {
     ),
     "timit": CorpusKind("inattention.corpora.readers.timit", "TimitConfig", "TIMIT, with its phones folded to 39"),
     "folder": CorpusKind("inattention.corpora.readers.folder", "FolderConfig", "Any folder of recordings"),
-    "cutset": CorpusKind("inattention.corpora.readers.cutset", "CutSetConfig", "A lhotse CutSet, or a Shar folder"),
+    "cutset": CorpusKind(
+        "inattention.corpora.readers.cutset", "CutSetConfig", "lhotse manifests (cuts, recordings), or a Shar folder"
+    ),
+    "kaldi": CorpusKind(
+        "inattention.corpora.readers.kaldi.reader", "KaldiConfig", "A Kaldi data folder (wav.scp, segments, utt2spk)"
+    ),
     "hf": CorpusKind(
         "inattention.corpora.readers.huggingface", "HuggingFaceConfig", "An audio set for Hugging Face datasets"
     ),

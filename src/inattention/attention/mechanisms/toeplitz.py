@@ -12,7 +12,8 @@ weight takes (`inattention.attention.ops.gaussians`). A traced graph computes th
 from learned numbers.
 
 `form="table"` has free logits instead, one for each j - i, started at the same Gaussians: A = softmax(table[j - i]). It
-has 2 max_length - 1 of them a head, and takes no longer input.
+has 2 max_length - 1 of them a head, and takes no longer input. Short inputs take one dense product; long ones, Fourier
+transforms (`inattention.attention.ops.correlation`).
 """
 
 from typing import Literal
@@ -23,6 +24,12 @@ from torch import Tensor, nn
 
 from inattention.attention.base import Card, Drawing
 from inattention.attention.ops.banded import multiply_flops
+from inattention.attention.ops.correlation import (
+    average_correlated,
+    correlation_flops,
+    faster_than_dense,
+    make_taps,
+)
 from inattention.attention.ops.fixed_maps import FixedMaps
 from inattention.attention.ops.gaussians import (
     average_banded,
@@ -42,7 +49,7 @@ Form = Literal["bumps", "table"]
 
 def _flops(time: int, width: int, heads: int, *, form: Form = "bumps", floor: float = 1e-5) -> int:
     if form == "table":
-        return 2 * time**2 * width
+        return round(correlation_flops(time, width)) if faster_than_dense(time, cached=True) else 2 * time**2 * width
     limits = tuple(band_limits(*gaussian, floor, time) for gaussian in initial_gaussians(heads))
     return multiply_flops(time, limits, width // heads)
 
@@ -60,8 +67,9 @@ def _flops(time: int, width: int, heads: int, *, form: Form = "bumps", floor: fl
         },
         variants={"table": {"form": "table"}},
         fields=("NLP",),
-        training_cost="O(T w d H), w the reach of a Gaussian: at most T, about 14 times its width; table: O(T² d H)",
-        inference_cost="O(T w d H), none of it to make the weights; table: O(T² d H)",
+        training_cost="O(T w d H), w the reach of a Gaussian (at most T, about 14 times its width); "
+        "table: O(T log T d H)",
+        inference_cost="O(T w d H), none of it to make the weights; table: O(T log T d H)",
         flops=_flops,
         input_independent=True,
         drawing=Drawing(heads={head: initial_caption(head) for head in (0, 1, 4, 5, 8, 10)}),
@@ -107,13 +115,21 @@ class Toeplitz(FixedMaps):
         """Return the logarithm of the weights, before rows are scaled to sum to 1."""
         if self.form == "bumps":
             return log_weights(self.offset, self.log_width.exp(), self.floor, time)
+        return toeplitz_matrices(self._offsets(time), time)
+
+    def _offsets(self, time: int) -> Float[Tensor, "heads offsets"]:
+        """Return the part of the table that inputs of ``time`` frames use.
+
+        Raises:
+            ValueError: if the table is shorter than that.
+        """
         middle = self.table.shape[1] // 2
         if time > middle + 1:
             raise ValueError(
                 f"toeplitz with form='table' was made for at most {middle + 1} frames (max_length), not {time}; "
                 "form='bumps' takes any length"
             )
-        return toeplitz_matrices(self.table[:, middle + 1 - time : middle + time], time)
+        return self.table[:, middle + 1 - time : middle + time]
 
     @property
     def longest(self) -> int | None:
@@ -126,10 +142,18 @@ class Toeplitz(FixedMaps):
         values: Float[Tensor, "batch heads time head_dim"],
         valid: Bool[Tensor, "batch time"] | None = None,
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """Average by banded products and a sum for the uniform weight; a table by one dense product for the batch."""
-        if self.form == "table" or tracing():
-            return super().forward(hidden, values, valid)
+        """Average by banded products, and a sum for the uniform weight; a long table by Fourier transforms."""
         time = values.shape[2]
+        if tracing():
+            return super().forward(hidden, values, valid)
+        if self.form == "table":
+            computed = self.training or (torch.is_grad_enabled() and self.table.requires_grad)
+            if not faster_than_dense(time, cached=not computed):
+                return super().forward(hidden, values, valid)
+            with torch.autocast(values.device.type, enabled=False):
+                dtype = torch.promote_types(torch.promote_types(values.dtype, self.table.dtype), torch.float32)
+                taps = self.cached((time, dtype), lambda: make_taps(self._offsets(time).to(dtype), self.head_dim))
+                return average_correlated(taps, values.to(dtype), valid).to(values.dtype)
         with torch.autocast(values.device.type, enabled=False):
             dtype = torch.promote_types(values.dtype, self.offset.dtype)
             banded = self.cached(

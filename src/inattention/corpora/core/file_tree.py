@@ -98,17 +98,28 @@ def fingerprint(tree: Tree, *, contents: tuple[str, ...] = ()) -> str:
 def content_digest(path: str | Path) -> bytes:
     """Return the SHA-256 of a file's content; of nothing if it cannot be read, which its reader will report."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its other end
+            return hashlib.sha256().digest()
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError:
         return hashlib.sha256().digest()
 
 
-def read_text(path: str | Path, most: int) -> str:
-    """Read a small text file: UTF-8, or UTF-16 with its mark.
+def read_text(path: str | Path, most: int, encoding: str | None = None) -> str:
+    """Read a small text file; see `decode_text`.
 
     Raises:
         CorpusError: It is too large, cannot be read, or is no text.
+    """
+    return decode_text(read_bytes(path, most), encoding)
+
+
+def read_bytes(path: str | Path, most: int) -> bytes:
+    """Read a small file.
+
+    Raises:
+        CorpusError: It is too large or cannot be read.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its other end
@@ -119,17 +130,53 @@ def read_text(path: str | Path, most: int) -> str:
         raise CorpusError(f"cannot be read ({error.strerror})") from error
     if len(data) > most:
         raise CorpusError(f"is larger than {most} bytes")
-    return decode_text(data)
+    return data
 
 
-def decode_text(data: bytes) -> str:
-    """Decode UTF-8, or UTF-16 with its mark.
+def decode_text(data: bytes, encoding: str | None = None) -> str:
+    r"""Decode UTF-16 with its mark, UTF-8, or else another encoding; all line breaks become `\n`.
+
+    Args:
+        data: The content of a file.
+        encoding: Of text that is neither UTF-8 nor UTF-16 with its mark; None if the user cannot choose one.
 
     Raises:
-        CorpusError: It is neither.
+        CorpusError: It is none of them.
     """
-    coding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    coding = coding_of(data)
+    if encoding is not None and coding == "utf-8-sig":
+        try:
+            data.decode(coding)
+        except UnicodeDecodeError:
+            coding = encoding
     try:
-        return data.decode(coding)
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"is not text in {coding} (byte {error.start})") from None
+        text = data.decode(coding)
+    except UnicodeError as error:
+        line = data.count(b"\n", 0, getattr(error, "start", 0)) + 1
+        raise CorpusError(not_text(coding, line, hint=encoding is not None)) from None
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def coding_of(data: bytes) -> str:
+    """Return UTF-16 if data begins with its mark, else UTF-8."""
+    return "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def not_text(coding: str, line: int, *, hint: bool) -> str:
+    """Return an error message for a line that is not text in an encoding; `hint` names the option."""
+    words = f"is not text in {coding.removesuffix('-sig')} (line {line})"
+    return words + (": --encoding latin-1 or another name reads files of older programs" if hint else "")
+
+
+def check_encoding(name: str) -> None:
+    """Raise unless there is an encoding of that name.
+
+    Raises:
+        CorpusError: There is none.
+    """
+    try:
+        b"ab".decode(name)
+    except UnicodeError:  # it exists, but needs other bytes
+        return
+    except (LookupError, ValueError) as error:
+        raise CorpusError(f"there is no text encoding {name!r}; some that exist: utf-8, latin-1, cp1252") from error

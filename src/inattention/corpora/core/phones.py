@@ -9,6 +9,9 @@ eSpeak NG's accents use finer symbols, its *mnemonics*, which `phone_of_espeak` 
 - A mnemonic that is not in the table is an error that names it, never silence or a guess.
 """
 
+import re
+from dataclasses import dataclass
+
 from inattention.corpora.errors import CorpusError
 
 SILENCE = "sil"
@@ -85,11 +88,51 @@ def phone_of_espeak(mnemonic: str) -> str:
     return phone
 
 
-SILENCE_LABELS = frozenset(("", "sil", "sp", "silence", "pau", "h#", "#", "_", "<eps>", "<sil>", "<p:>", "{sl}"))
+SILENCE_LABELS = frozenset(
+    ("", "sil", "sp", "spn", "silence", "pau", "h#", "#", "_", "<eps>", "<sil>", "<p:>", "!sil", "{sl}")
+)
 """Labels of silence in the output of aligners, in lower case."""
 
-NOISE_LABELS = frozenset(("spn", "nsn", "<unk>", "{ns}", "{lg}", "{cg}"))
-"""Labels of sounds that are no phone: noise, laughter, unknown words."""
+UNKNOWN_WORD_LABELS = frozenset(("spn", "spn_s"))
+"""Labels of words that the aligner did not know: only their own frames are lost, which count as silence."""
+
+NOISE_LABELS = frozenset(("nsn", "<unk>", "{ns}", "{lg}", "{cg}"))
+"""Labels of sounds that are no phone: noise, laughter, words out of vocabulary."""
+
+_POSITION = re.compile(r"_[BIES]$")  # Kaldi's marks of the beginning, inside, end and single phone of a word
+
+
+@dataclass(frozen=True)
+class LabelSymbols:
+    """How labels are mapped to the phones of a corpus.
+
+    Labels of silence become `sil` in every phone set: `sil`, `sp`, `spn`, `<eps>`, the empty label and the others in
+    `SILENCE_LABELS`, in upper or lower case and with or without Kaldi's mark of position (`SIL_S`).
+
+    Attributes:
+        english: Read other labels as ARPAbet, with or without stress and position; otherwise they are kept.
+        silence: More labels of silence, in any case.
+
+    >>> LabelSymbols(english=True).phone_of("AH0_B"), LabelSymbols(english=False).phone_of("AH0")
+    ('ah', 'AH0')
+    >>> [LabelSymbols(english=False, silence=("breath",)).phone_of(label) for label in ("spn", "", "Breath")]
+    ['sil', 'sil', 'sil']
+    """
+
+    english: bool
+    silence: tuple[str, ...] = ()
+
+    def phone_of(self, label: str) -> str | None:
+        """Return the phone of a label; None for sounds that are no English phone, such as laughter.
+
+        Raises:
+            UnknownPhoneError: `english` is set and it is no label of ARPAbet.
+        """
+        plain = label.strip()
+        names = {plain.lower(), _POSITION.sub("", plain).lower()}
+        if not names.isdisjoint(SILENCE_LABELS) or not names.isdisjoint(name.strip().lower() for name in self.silence):
+            return SILENCE
+        return phone_of_arpabet(plain) if self.english else plain
 
 
 def phone_of_arpabet(label: str) -> str | None:
@@ -98,10 +141,10 @@ def phone_of_arpabet(label: str) -> str | None:
     Raises:
         UnknownPhoneError: It is no such label.
 
-    >>> [phone_of_arpabet(label) for label in ("AH0", "sil", "", "ng", "spn")]
-    ['ah', 'sil', 'sil', 'ng', None]
+    >>> [phone_of_arpabet(label) for label in ("AH0", "sil", "", "ng", "spn", "nsn")]
+    ['ah', 'sil', 'sil', 'ng', 'sil', None]
     """
-    low = label.strip().lower()
+    low = _POSITION.sub("", label.strip()).lower()
     if low in SILENCE_LABELS:
         return SILENCE
     if low in NOISE_LABELS:

@@ -182,6 +182,15 @@ def inventory(symbols: Iterable[str]) -> tuple[str, ...]:
     return tuple([SILENCE] * (SILENCE in found)) + tuple(sorted(found - {SILENCE}))
 
 
+def without_defaults(settings: dict[str, Any], **defaults: Any) -> dict[str, Any]:
+    """Return settings without those that were added later and have their default, so that keys of corpora stay.
+
+    >>> without_defaults({"seed": 0, "encoding": "utf-8"}, encoding="utf-8")
+    {'seed': 0}
+    """
+    return {name: value for name, value in settings.items() if name not in defaults or value != defaults[name]}
+
+
 def as_json(config: dict[str, Any]) -> dict[str, Any]:
     """Return a config as plain JSON, with paths as text."""
     return json.loads(json.dumps(config, default=str))

@@ -1,107 +1,177 @@
-"""Labels in files beside the audio: a TextGrid or a CTM with phones, or a text."""
+"""Labels in files of their own: a TextGrid or a CTM with phones, or a text, beside the audio or in another folder."""
 
 import os
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from inattention.corpora.core.cut_building import Phone
-from inattention.corpora.core.file_tree import Tree, read_text
-from inattention.corpora.core.phones import SILENCE, SILENCE_LABELS, phone_of_arpabet
+from inattention.corpora.core.file_tree import Tree, read_bytes, read_text, read_tree
+from inattention.corpora.core.phones import LabelSymbols
+from inattention.corpora.core.writer import CorpusWriter
 from inattention.corpora.errors import CorpusError
-from inattention.corpora.labels.ctm import LARGEST as LARGEST_CTM
-from inattention.corpora.labels.ctm import parse_ctm
-from inattention.corpora.labels.textgrid import Tier, parse_textgrid
+from inattention.corpora.labels.ctm import Ctm, CtmError, read_ctm
+from inattention.corpora.labels.intervals import Labels, skip_labels, use_labels
+from inattention.corpora.labels.matching import CTM, TEXTGRID, Source, key_of, match_labels
+from inattention.corpora.labels.textgrid import LARGEST, TierNames, parse_textgrid
+from inattention.text import printable
 
-LABEL_SUFFIXES = (".textgrid", ".ctm")
-_USUAL_TIERS = ("phones", "phone", "phonemes", "phoneme", "segments", "mau")
+LABEL_SUFFIXES = (TEXTGRID, CTM)
+TEXT_SUFFIX = ".txt"
+NO_AUDIO, NO_LABELS = "label without audio", "recording without labels"
+_LARGEST_TEXT = 2**20
 
 
-@dataclass(frozen=True)
-class TierNames:
-    """The tier of a TextGrid with the phones.
+class Audio(NamedTuple):
+    """What labels must fit: the duration of a recording, and whether it was cut off; and who speaks."""
 
-    Attributes:
-        wanted: Its name; if empty, the usual names (`phones`, `MAU`, or `ann - phones` as in aligned dialogues).
-    """
-
-    wanted: str = ""
-
-    def choose(self, tiers: Sequence[Tier]) -> Tier:
-        """Return the tier.
-
-        Raises:
-            CorpusError: No tier or more than one has such a name, or it is a tier of points.
-        """
-        if self.wanted:
-            found = [tier for tier in tiers if tier.name == self.wanted]
-        else:
-            found = [tier for tier in tiers if tier.name.rpartition(" - ")[2].strip().lower() in _USUAL_TIERS]
-        if len(found) != 1:
-            names = ", ".join(repr(tier.name[:40]) for tier in tiers[:8]) or "none"
-            which = repr(self.wanted) if self.wanted else "phones"
-            raise CorpusError(f"has {len(found)} tiers called {which} (its tiers: {names}): --tier names the right one")
-        if found[0].points:
-            raise CorpusError(f"its tier {found[0].name!r} has points and no intervals")
-        return found[0]
+    seconds: float
+    truncated: bool = False
+    speaker: str | None = None
 
 
 class LabelReader:
-    """Finds and reads the labels beside recordings.
+    """Finds and reads the labels of recordings; see `inattention.corpora.labels.matching`.
 
     Args:
-        tree: All files.
+        tree: All files of the recordings' folder.
+        recordings: Paths of all recordings below it, also of those that cannot be used.
+        symbols: How labels are mapped to phones.
         tiers: The tier of a TextGrid with the phones.
-        english: Read symbols as ARPAbet; otherwise they are kept, except for those of silence.
+        apart: All files of the folder of labels, if there is one.
+        encoding: Of label and text files that are neither UTF-8 nor UTF-16 with its mark.
     """
 
-    def __init__(self, tree: Tree, tiers: TierNames, *, english: bool) -> None:
-        self._root, self._tiers, self._english = tree.root, tiers, english
-        self._beside: dict[str, dict[str, str]] = defaultdict(dict)
-        for name in tree.files:
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in (*LABEL_SUFFIXES, ".txt"):
-                self._beside[stem].setdefault(suffix.lower(), name)
+    def __init__(
+        self,
+        tree: Tree,
+        recordings: Sequence[str],
+        symbols: LabelSymbols,
+        *,
+        tiers: TierNames,
+        apart: Tree | None = None,
+        encoding: str = "utf-8",
+    ) -> None:
+        self._trees = [tree] if apart is None else [_without(tree, apart), apart]
+        self._symbols, self._tiers, self._encoding = symbols, tiers, encoding
+        self._ctms: dict[Source, Ctm] = {}
+        self._damaged: dict[Source, CorpusError] = {}
+        for folder, files in enumerate(self._files(CTM)):
+            for source in (Source(folder, file) for file in files):
+                try:
+                    self._ctms[source] = read_ctm(self._path(source), encoding)
+                except CorpusError as error:
+                    self._damaged[source] = error
+        names = {source: ctm.names for source, ctm in self._ctms.items()}
+        self._matches = match_labels(recordings, self._files(TEXTGRID), names)
+        self._texts = match_labels(recordings, self._files(TEXT_SUFFIX), {})
+        self._foreign = self._foreign_ctms(recordings)
 
-    def beside(self, recording: str) -> str | None:
-        """Return the label file of a recording, if there is one; a TextGrid is preferred to a CTM."""
-        found = self._beside.get(os.path.splitext(recording)[0], {})
-        return next((found[suffix] for suffix in LABEL_SUFFIXES if suffix in found), None)
+    def _files(self, suffix: str) -> list[list[str]]:
+        return [[file for file in tree.files if file.lower().endswith(suffix)] for tree in self._trees]
 
-    def text_beside(self, recording: str) -> str | None:
-        """Return the text file of a recording, if there is one."""
-        return self._beside.get(os.path.splitext(recording)[0], {}).get(".txt")
+    def _path(self, source: Source) -> str:
+        return os.path.join(self._trees[source.folder].root, source.file)
 
-    def phones(self, label: str, recording: str) -> list[Phone]:
-        """Read the phones of a recording.
+    def _foreign_ctms(self, recordings: Iterable[str]) -> dict[Source, CorpusError]:
+        """Return CTMs beside recordings without labels that have no line for them."""
+        unlabelled: dict[str, str] = {key_of(name): name for name in recordings if name not in self._matches.of}
+        found: dict[Source, CorpusError] = {}
+        for source, ctm in self._ctms.items():
+            name = unlabelled.get(key_of(source.file))
+            if name is not None:
+                names = ", ".join(repr(name[:40]) for name in ctm.names[:3]) or "none"
+                stem = os.path.splitext(os.path.basename(name))[0]
+                message = f"has no line for {stem!r} (its recordings: {names})"
+                found[source] = CtmError(message, category="CTM without a line for its recording")
+        return found
 
-        Raises:
-            CorpusError: The file is damaged or does not fit; the message does not repeat its name.
-        """
-        path = self._root / label
-        text = read_text(path, LARGEST_CTM)
-        if label.lower().endswith(".textgrid"):
-            found = list(self._tiers.choose(parse_textgrid(text)).intervals)
+    def __len__(self) -> int:
+        return len(self._matches.of)
+
+    def __contains__(self, recording: str) -> bool:
+        """Return whether a recording has labels, whatever their state."""
+        return recording in self._matches.of
+
+    def phones(self, writer: CorpusWriter, recording: str, audio: Audio) -> list[Phone] | None:
+        """Return the phones of a recording; None if it has none, or if they cannot be used, which is reported."""
+        source = self._matches.of.get(recording)
+        if source is None:
+            return None
+        try:
+            labels = self._read(source)
+        except CorpusError as error:
+            skip_labels(writer, str(source), error, speaker=audio.speaker)
+            return None
+        return use_labels(
+            *(writer, str(source), labels, self._symbols, audio.seconds),
+            truncated=audio.truncated,
+            speaker=audio.speaker,
+        )
+
+    def _read(self, source: Source) -> Labels:
+        if source.name is not None:
+            return self._ctms[source._replace(name=None)].labels(source.name)
+        return parse_textgrid(read_bytes(self._path(source), LARGEST), self._encoding).labels(self._tiers)
+
+    def text(self, writer: CorpusWriter, recording: str) -> str | None:
+        """Return the text of a recording on one line; None if there is none, or none that can be read."""
+        source = self._texts.of.get(recording)
+        if source is None:
+            return None
+        try:
+            return " ".join(read_text(self._path(source), _LARGEST_TEXT, self._encoding).split())
+        except CorpusError as error:
+            writer.skip(str(source), str(error), kind="text")
+            return None
+
+    def report(self, writer: CorpusWriter, used: Iterable[str]) -> None:
+        """Report all labels that belong to none of the recordings that are used, with the reason."""
+        for source, error in {**self._damaged, **self._foreign}.items():
+            skip_labels(writer, str(source), error)
+        for source, reason in self._matches.refused.items():
+            writer.skip(str(source), reason, kind="label", category="ambiguous label")
+        for source, reason in self._texts.refused.items():
+            writer.skip(str(source), reason, kind="text", category="ambiguous text")
+        for source in self._matches.unused:
+            self._report_unused(writer, source)
+        for source in self._matches.second:
+            writer.ignore(str(source), "more labels of one recording", kind="label")
+        reported = set(used)
+        for recording, source in self._matches.of.items():
+            if recording not in reported:
+                category = "label of a skipped recording"
+                writer.skip(str(source), f"{printable(recording)} is skipped", kind="label", category=category)
+
+    def _report_unused(self, writer: CorpusWriter, source: Source) -> None:
+        file = source._replace(name=None)
+        if file in self._foreign:
+            return
+        error = self._ctms[file].error(source.name) if source.name is not None else None
+        if error is not None:
+            skip_labels(writer, str(file), error)
         else:
-            tokens = parse_ctm(text)
-            stem = os.path.splitext(os.path.basename(recording))[0]
-            if stem not in tokens:
-                names = ", ".join(repr(name[:40]) for name in list(tokens)[:3]) or "none"
-                raise CorpusError(f"has no line for {stem!r} (its recordings: {names})")
-            found = tokens[stem]
-        return fold(found, english=self._english)
+            writer.skip(str(source), "there is no audio of that name", kind="label", category=NO_AUDIO)
 
 
-def fold(phones: Sequence[Phone], *, english: bool) -> list[Phone]:
-    """Map symbols of silence to one, and with `english` ARPAbet to the inventory; other sounds leave a gap.
+def read_labels_folder(folder: Path) -> Tree:
+    """List the labels and texts below a folder.
 
     Raises:
-        UnknownPhoneError: `english` is set and a symbol is not ARPAbet.
-
-    >>> fold([("", 0.0, 0.1), ("AH0", 0.1, 0.2), ("spn", 0.2, 0.3)], english=True)
-    [('sil', 0.0, 0.1), ('ah', 0.1, 0.2)]
+        CorpusError: There is no such folder, or none in it.
     """
-    if not english:
-        return [(SILENCE if s.strip().lower() in SILENCE_LABELS else s.strip(), a, b) for s, a, b in phones]
-    folded = [(phone_of_arpabet(symbol), start, end) for symbol, start, end in phones]
-    return [(symbol, start, end) for symbol, start, end in folded if symbol is not None]
+    if not folder.expanduser().is_dir():
+        raise CorpusError(f"there is no folder {folder}: --labels must be the folder of the TextGrids or CTMs")
+    tree = read_tree(folder, (*LABEL_SUFFIXES, TEXT_SUFFIX))
+    if not tree.files:
+        raise CorpusError(f"there is no TextGrid, CTM or text in {tree.root}, the folder of --labels")
+    return tree
+
+
+def _without(tree: Tree, inner: Tree) -> Tree:
+    """Return a tree without the files that are in another tree, too."""
+    below = os.path.relpath(inner.root, tree.root)
+    if below == os.curdir:
+        return Tree(tree.root)
+    prefix = below + os.sep
+    return Tree(tree.root, {name: size for name, size in tree.files.items() if not name.startswith(prefix)}, tree.bad)

@@ -1,26 +1,32 @@
-"""A strict parser of Praat's TextGrid, in its long and its short text form.
+"""A strict reader of Praat's TextGrid, in its long and its short text form, that forgives faults in other tiers.
 
-Both forms share one grammar: Praat reads the free-standing numbers, quoted strings and flags in angle brackets in
-order, and skips all other words (`xmin =`, `intervals [1]:`) and what follows an exclamation mark. So does this parser;
-anything else that does not fit is an error that names its line. Time and memory are linear in the length of the text.
+Each tier is read on its own. A damaged one (a wrong count, a quotation mark that is never closed) keeps its error, and
+reading goes on at the header of the next, so that an error matters only to who asks for that tier. Whether intervals
+overlap or leave the audio is checked later, in the tier that is asked for (`inattention.corpora.labels.intervals`).
+
+The libraries praatio 6.2, tgt 1.5, praat-textgrids 1.4 and TextGrid 1.6 were tried on the cases of the tests. None
+reads all of them, names the line of an error, or tells a damaged tier from a sound one. praatio, the best, refuses a
+file for an overlap in any tier, for numbers such as 1e-3 and for Latin-1.
 """
 
-import math
 import re
-from dataclasses import dataclass
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from unicodedata import normalize
 
-from inattention.corpora.core.cut_building import Phone
 from inattention.corpora.core.file_tree import decode_text
 from inattention.corpora.errors import CorpusError
+from inattention.corpora.labels.intervals import Interval, Labels
+from inattention.corpora.labels.praat_text import TextGridError, Tokens
 
 LARGEST = 32 * 2**20
-_TOKEN = re.compile(r'"(?P<string>(?:[^"]|"")*+)"(?=\s|$)|(?P<comment>![^\n]*)|(?P<word>\S+)')
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_SAME_TIME = 1e-4  # seconds; writers round
-
-
-class TextGridError(CorpusError):
-    """An error in a TextGrid; the message names the line."""
+STEP = 0.001  # seconds; what programs that write TextGrids round times to
+MOST_INTERVALS = 2_000_000  # of all tiers; each takes some 200 bytes of memory
+MOST_DAMAGED = 50  # tiers; each may take the time of reading the whole text
+_HEADER = re.compile(r'^[ \t]*(?:class\s*=\s*)?"(?:IntervalTier|TextTier)"[ \t]*$', re.MULTILINE)
+_CLASSES = ("IntervalTier", "TextTier")
+_USUAL_TIERS = ("phones", "phone", "phonemes", "phoneme", "segments", "mau")
 
 
 @dataclass(frozen=True)
@@ -29,137 +35,230 @@ class Tier:
 
     Attributes:
         name: As in the file.
-        intervals: (text, start, end) in seconds, in order.
+        intervals: In the order of the file; those before the damage if it is damaged.
         points: Whether it is a tier of points.
+        span: Start and end in seconds.
+        line: Of its header.
+        error: Why it cannot be used, if it is damaged.
     """
 
     name: str
-    intervals: tuple[Phone, ...]
+    intervals: tuple[Interval, ...]
     points: bool = False
+    span: tuple[float, float] = (0.0, 0.0)
+    line: int = 0
+    error: TextGridError | None = None
 
 
-def parse_textgrid(data: bytes | str) -> tuple[Tier, ...]:
-    r"""Parse all tiers of a TextGrid.
+@dataclass(frozen=True)
+class TextGrid:
+    """The tiers of a file, and its start and end in seconds."""
+
+    tiers: tuple[Tier, ...]
+    span: tuple[float, float]
+
+    def labels(self, names: "TierNames") -> Labels:
+        """Return the labels of a tier.
+
+        Raises:
+            CorpusError: There is no such tier or more than one, it has points, or it is damaged.
+        """
+        tier = names.choose(self.tiers)
+        return Labels(tier.intervals, STEP, tier=tier.name, end=tier.span[1], span=self.span, gapless=True)
+
+
+@dataclass(frozen=True)
+class TierNames:
+    """The tier of a TextGrid with the phones.
+
+    Attributes:
+        wanted: Its name, or its number from 1; if empty, the usual names (`phones`, `MAU`, or `ann - phones` as in
+            aligned dialogues).
+    """
+
+    wanted: str = ""
+
+    def choose(self, tiers: Sequence[Tier]) -> Tier:
+        """Return the tier.
+
+        Raises:
+            CorpusError: No tier or more than one has such a name, it is a tier of points, or it is damaged.
+        """
+        found = self._matching(tiers)
+        if len(found) != 1:
+            names = ", ".join(repr(tier.name[:40]) for tier in tiers[:8]) or "none"
+            which = repr(self.wanted) if self.wanted else "phones"
+            raise TextGridError(
+                f"has {len(found)} tiers called {which} (its tiers: {names}): --tier names the right one",
+                category="several such tiers" if found else "no such tier",
+            )
+        if found[0].error is not None:
+            raise found[0].error
+        if found[0].points:
+            raise TextGridError(f"its tier {found[0].name!r} has points and no intervals", category="tier of points")
+        return found[0]
+
+    def _matching(self, tiers: Sequence[Tier]) -> list[Tier]:
+        if not self.wanted:
+            return [tier for tier in tiers if _plain(tier.name.rpartition(" - ")[2]) in _USUAL_TIERS]
+        wanted = _plain(self.wanted)
+        found = [tier for tier in tiers if tier.name == self.wanted] or [t for t in tiers if _plain(t.name) == wanted]
+        found = found or [tier for tier in tiers if _plain(tier.name.rpartition(" - ")[2]) == wanted]
+        if not found and self.wanted.isascii() and self.wanted.isdecimal() and 0 < int(self.wanted) <= len(tiers):
+            return [tiers[int(self.wanted) - 1]]
+        return found
+
+
+def _plain(name: str) -> str:
+    return normalize("NFC", name.strip()).casefold()
+
+
+def parse_textgrid(data: bytes | str, encoding: str | None = None) -> TextGrid:
+    r"""Parse all tiers of a TextGrid; a damaged one has an error.
+
+    Args:
+        data: The content of the file.
+        encoding: Of text that is neither UTF-8 nor UTF-16 with its mark; see `decode_text`.
 
     Raises:
-        TextGridError: The data is not a TextGrid, or a part of it is damaged.
+        TextGridError: The data is not a TextGrid, or its beginning is damaged.
 
-    >>> parse_textgrid('"ooTextFile" "TextGrid" 0 1 <exists> 1 "IntervalTier" "phones" 0 1 1 0 1 "ah"')
-    (Tier(name='phones', intervals=(('ah', 0.0, 1.0),), points=False),)
+    >>> grid = parse_textgrid('"ooTextFile" "TextGrid" 0 1 <exists> 1 "IntervalTier" "phones" 0 1 1 0 1 "ah"')
+    >>> grid.labels(TierNames()).intervals
+    (Interval(symbol='ah', start=0.0, end=1.0, line=1),)
     """
     if len(data) > LARGEST:
         raise TextGridError(f"is larger than {LARGEST} bytes")
+    tokens = Tokens(_text_of(data, encoding) if isinstance(data, bytes) else data)
+    _check_kind(tokens)
+    span = tokens.span("the TextGrid")
+    flag = tokens.flag()
+    if flag not in ("<exists>", "<absent>"):
+        raise tokens.error(f"<exists> or <absent> should stand here, not {flag[:40]!r}")
+    if flag == "<absent>":
+        if (more := tokens.rest()) is not None:
+            raise tokens.error(f"there is more than the TextGrid says: {more[1][:40]!r}")
+        return TextGrid((), span)
+    return TextGrid(_tiers(tokens), span)
+
+
+def _text_of(data: bytes, encoding: str | None) -> str:
+    if data.startswith(b"ooBinaryFile"):
+        raise TextGridError(
+            "is a TextGrid in Praat's binary form (ooBinaryFile): save it in Praat with Save as text file",
+            category="binary TextGrid",
+        )
     try:
-        tokens = _Tokens(decode_text(data) if isinstance(data, bytes) else data)
-    except TextGridError:
-        raise
+        return decode_text(data, encoding)
     except CorpusError as error:
-        raise TextGridError(str(error)) from None
-    if tokens.string("the kind of file") != "ooTextFile" or tokens.string("the kind of object") != "TextGrid":
+        raise TextGridError(str(error), category="not UTF-8") from None
+
+
+def _check_kind(tokens: Tokens) -> None:
+    if not tokens.text.strip():
+        raise TextGridError("is an empty file")
+    if tokens.text.lstrip().startswith('"Praat chronological TextGrid'):
+        raise TextGridError("is a chronological TextGrid: save it in Praat with Save as text file")
+    if tokens.string("the kind of file") not in ("ooTextFile", "ooTextFile short"):
         raise TextGridError("is no TextGrid in text form: its first lines say another kind")
-    start, end = tokens.span("the TextGrid")
-    if tokens.flag() != "<exists>":
-        return tokens.end(())
-    count = tokens.count("tiers")
-    tiers = tuple(_tier(tokens, start, end) for _ in range(count))
-    return tokens.end(tiers)
+    kind = tokens.string("the kind of object")
+    if kind != "TextGrid":
+        raise TextGridError(f"is no TextGrid in text form: its first lines say another kind, {kind[:40]!r}")
 
 
-def _tier(tokens: "_Tokens", first: float, last: float) -> Tier:
-    kind = tokens.string("the class of a tier")
-    if kind not in ("IntervalTier", "TextTier"):
-        raise tokens.error(f"there is no class of tier {kind!r}")
-    name = tokens.string("a tier's name")
-    start, end = tokens.span(f"tier {name!r}")
-    if start < first - _SAME_TIME or end > last + _SAME_TIME:
-        raise tokens.error(f"tier {name!r} leads out of the TextGrid")
-    count = tokens.count(f"intervals of tier {name!r}")
-    intervals: list[Phone] = []
-    reached = start
-    for _ in range(count):
-        if kind == "TextTier":
-            time = tokens.number("a point's time")
-            piece = (tokens.string("a point's text"), time, time)
-        else:
-            begin, finish = tokens.span("an interval")
-            piece = (tokens.string("an interval's text"), begin, finish)
-        if piece[1] < reached - _SAME_TIME or piece[2] > end + _SAME_TIME:
-            raise tokens.error(f"in tier {name!r} {piece[0]!r} at {piece[1]:g} s overlaps another, or leads out of it")
-        reached = piece[2]
-        intervals.append(piece)
-    return Tier(name, tuple(intervals), kind == "TextTier")
-
-
-class _Tokens:
-    """The free-standing strings, numbers and flags of a text, in order, with the line of the last one for messages."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._found = _TOKEN.finditer(text)
-        self._place = 0
-
-    def _next(self, what: str) -> tuple[str, str]:
-        """Return the kind and the value of the next token."""
-        for match in self._found:
-            self._place = match.start()
-            if match.group("string") is not None:
-                return "string", match.group("string").replace('""', '"')
-            word = match.group("word")
-            if word is None:
-                continue
-            if _NUMBER.fullmatch(word):
-                return "number", word
-            if word.startswith("<") and word.endswith(">"):
-                return "flag", word
-            if word.startswith('"'):
-                raise self.error("a quotation mark is never closed")
-        raise self.error(f"it ends before {what}")
-
-    def error(self, message: str) -> TextGridError:
-        """Return an error that names the line of the last token."""
-        return TextGridError(f"line {self._text.count(chr(10), 0, self._place) + 1}: {message}")
-
-    def _expect(self, kind: str, what: str) -> str:
-        got, value = self._next(what)
-        if got != kind:
-            raise self.error(f"{what} should stand here, as a {kind}, not {value[:40]!r}")
-        return value
-
-    def string(self, what: str) -> str:
-        """Return the next token, which must be a string."""
-        return self._expect("string", what)
-
-    def flag(self) -> str:
-        """Return the next token, which must be a flag such as <exists>."""
-        return self._expect("flag", "<exists> or <absent>")
-
-    def number(self, what: str) -> float:
-        """Return the next token, which must be a time."""
-        value = float(self._expect("number", what))
-        if not math.isfinite(value) or value < 0:
-            raise self.error(f"{what} is {value}")
-        return value
-
-    def count(self, what: str) -> int:
-        """Return the next token, which must be a whole number that is plausible for the length of the text."""
-        value = self.number(f"the number of {what}")
-        if value != int(value) or value > len(self._text):
-            raise self.error(f"there cannot be {value:g} {what}")
-        return int(value)
-
-    def span(self, what: str) -> tuple[float, float]:
-        """Return the next two tokens, a start and an end."""
-        start, end = self.number(f"the start of {what}"), self.number(f"the end of {what}")
-        if end < start:
-            raise self.error(f"{what} ends at {end:g} s, before it starts at {start:g} s")
-        return start, end
-
-    def end(self, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
-        """Return the tiers if no token is left."""
+def _tiers(tokens: Tokens) -> tuple[Tier, ...]:
+    """Read all tiers that are there, whatever their number is said to be."""
+    said = tokens.count("tiers")
+    tiers: list[Tier] = []
+    lost: TextGridError | None = None
+    intervals = moves = 0
+    while intervals <= MOST_INTERVALS and moves <= MOST_DAMAGED:
+        damaged = False
         try:
-            _, value = self._next("")
+            header = _header(tokens)
+            if header is None:
+                break
+            tiers.append(_tier(tokens, *header))
+            intervals += len(tiers[-1].intervals)
+            damaged = tiers[-1].error is not None
+        except _MoreIntervalsError as error:
+            damaged, lost = True, lost or error
+            if tiers:
+                tiers[-1] = replace(tiers[-1], error=_in_tier(tiers[-1].name, error))
         except TextGridError as error:
-            if "ends before" in str(error):
-                return tiers
-            raise
-        raise self.error(f"there is more than the TextGrid says: {value[:40]!r}")
+            damaged, lost = True, lost or error
+        if damaged and not _move_to_next_header(tokens):
+            break
+        moves += damaged
+    else:
+        raise TextGridError(f"has more than {MOST_INTERVALS} intervals, or more than {MOST_DAMAGED} damaged tiers")
+    if not tiers and lost is not None:
+        raise lost
+    if said and not tiers:
+        raise TextGridError(f"line {tokens.line}: it ends before the class of a tier")
+    return tuple(tiers)
+
+
+class _MoreIntervalsError(TextGridError):
+    """After a tier follows something that is no header."""
+
+
+def _header(tokens: Tokens) -> tuple[str, str, int] | None:
+    """Read the class and the name of a tier; return them with the line of its header, or None at the end."""
+    token = tokens.rest()
+    if token is None:
+        return None
+    kind, line = token[1], tokens.line
+    if token[0] != "string":
+        message = f"line {line}: there are more intervals than the tier says, or no class of a tier: {kind[:40]!r}"
+        raise _MoreIntervalsError(message)
+    if kind not in _CLASSES:
+        after = tokens.rest()
+        if after is None or after[0] != "string":  # and not the name of a tier whose class is damaged
+            raise _MoreIntervalsError(f"line {line}: there is more than the tier says: {kind[:40]!r}")
+        raise tokens.error(f"there is no class of tier {kind[:40]!r}")
+    return kind, tokens.string("a tier's name"), line
+
+
+def _move_to_next_header(tokens: Tokens) -> bool:
+    """Move to the next line that may be the header of a tier; return whether there is one."""
+    match = _HEADER.search(tokens.text, tokens.resume)
+    if match is None:
+        return False
+    tokens.move(match.start())
+    tokens.resume = match.end()
+    return True
+
+
+def _tier(tokens: Tokens, kind: str, name: str, line: int) -> Tier:
+    """Read the rest of a tier; damage is kept as its error."""
+    tokens.resume = tokens.place
+    intervals: list[Interval] = []
+    span, count = (0.0, 0.0), 0
+    points = kind == "TextTier"
+    try:
+        span = tokens.span("the tier")
+        count = tokens.count("points" if points else "intervals")
+        while len(intervals) < count:
+            intervals.append(_point(tokens) if points else _interval(tokens))
+    except TextGridError as error:
+        where = f" (at {len(intervals) + 1} of {count})" if count else ""
+        return Tier(name, tuple(intervals), points, span, line, _in_tier(name, error, where))
+    return Tier(name, tuple(intervals), points, span, line)
+
+
+def _interval(tokens: Tokens) -> Interval:
+    start = tokens.number("the start of an interval")
+    line = tokens.line
+    end = tokens.number("the end of an interval")
+    return Interval(sys.intern(tokens.string("an interval's text")), start, end, line)
+
+
+def _point(tokens: Tokens) -> Interval:
+    time = tokens.number("a point's time")
+    line = tokens.line
+    return Interval(tokens.string("a point's text"), time, time, line)
+
+
+def _in_tier(name: str, error: TextGridError, where: str = "") -> TextGridError:
+    return TextGridError(f"tier {name[:80]!r}, {error}{where}")

@@ -1,33 +1,48 @@
-"""A user's lhotse CutSet (`cuts.jsonl`, `cuts.jsonl.gz`) or Shar folder.
+"""A user's lhotse manifests (cuts, or recordings with supervisions; JSON lines, JSON or YAML) or Shar folder.
 
 A manifest may come from a stranger: lhotse would run commands and open addresses that a manifest names. Only pieces of
 plain files are accepted (`MonoCut`, `MultiCut`; sources of type `file`), or audio in a Shar's own archives; everything
 else is skipped with its reason, and no code is run.
 
 With `path` alone, each speaker's recordings are split; with `dev` and `test` too, these three are the splits. Files of
-a CutSet stay where they are unless `--copy` is given; audio in a Shar is unpacked into the corpus as it is. A cut
-should have one supervision, or several of one speaker: the corpus takes its speaker from there and its phones from the
-alignment `phone` (or `phones`).
+a CutSet stay where they are unless `--copy` is given; audio in a Shar is unpacked into the corpus as it is. Relative
+paths are looked up as `inattention.corpora.core.audio_paths` says. A cut should have one supervision, or several of one
+speaker: the corpus takes its speaker from there and its phones from the alignment `phone` (or `phones`). Of recordings
+and supervisions, each supervision becomes a cut.
 """
 
 import dataclasses
 import json
-import os
+import re
 import tarfile
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inattention.audio.limits import DURATION_TOLERANCE_SECONDS
 from inattention.corpora.core.audio_facts import Facts
+from inattention.corpora.core.audio_paths import AudioPaths, MissingAudioError
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone, make_cut
 from inattention.corpora.core.cut_files import cut_from, json_lines
 from inattention.corpora.core.file_tree import Tree, content_digest, fingerprint, read_tree
-from inattention.corpora.core.recordings import as_json, checked_phones, copy_audio, inspect_files, inventory
+from inattention.corpora.core.phones import LabelSymbols
+from inattention.corpora.core.recordings import as_json, copy_audio, inspect_files, inventory, without_defaults
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
+from inattention.corpora.labels.ctm import STEP
+from inattention.corpora.labels.intervals import Interval, Labels, use_labels
+from inattention.corpora.readers.lhotse_manifests import (
+    UNSUPPORTED,
+    is_manifest,
+    kind_of,
+    read_cuts,
+    supervisions_beside,
+)
 from inattention.corpora.readers.stored_audio import audio_digest, store_audio
 from inattention.text import printable
 
@@ -35,10 +50,11 @@ if TYPE_CHECKING:
     from lhotse.cut import Cut
 
 NAME = "cutset"
-GENERATOR = 1
+GENERATOR = 2  # 2: silence has the same label everywhere, and labels may end before their cut
 CAVEAT = "A user's own cuts: speakers, phones and, where given, splits are theirs."
 _PACKAGES = ("lhotse", "soundfile")
 LARGEST_MEMBER = 2**31
+_SHARD = re.compile(r"cuts\.(\d+)\.jsonl(?:\.gz)?", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +62,13 @@ class CutSetConfig:
     """Settings of a corpus of lhotse cuts.
 
     Attributes:
-        path: A .jsonl or .jsonl.gz of cuts, or a Shar folder.
+        path: A manifest of cuts or of recordings (.jsonl, .json, .yaml, each also with .gz), or a Shar folder.
         dev: Another one for tuning; by default a fraction of each speaker's recordings is used.
         test: Another one for testing; likewise.
+        supervisions: The manifest of supervisions, if `path` has recordings; by default the one beside it whose name
+            has `supervisions` instead of `recordings`.
+        audio_root: Folder where relative paths of audio may begin, tried after the manifest's and the working folder.
+        silence: More labels of silence, besides `sil`, `sp`, `spn`, `<eps>`, the empty label and other usual ones.
         dev_fraction: Fraction for tuning if there is no `dev`.
         test_fraction: Fraction for testing if there is no `test`.
         seed: Of the split.
@@ -58,6 +78,9 @@ class CutSetConfig:
     path: Path = Path("cuts.jsonl.gz")
     dev: Path | None = None
     test: Path | None = None
+    supervisions: Path | None = None
+    audio_root: Path | None = None
+    silence: tuple[str, ...] = ()
     dev_fraction: float = 0.1
     test_fraction: float = 0.1
     seed: int = 0
@@ -89,21 +112,11 @@ def prepare(
     Raises:
         CorpusError: There are no cuts there, a manifest is damaged, or the corpus cannot be written.
     """
-    given = {"train": config.path, "dev": config.dev, "test": config.test}
-    sources = {split: path.expanduser().resolve() for split, path in given.items() if path is not None}
-    for path in sources.values():
-        if not path.exists():
-            raise CorpusError(f"there is no {path}: --path, --dev and --test must be existing cuts")
-    shar = [path.is_dir() for path in sources.values()]
-    if any(shar) != all(shar):
-        raise CorpusError("train, dev and test must all be manifests, or all be Shar folders")
-    unpack = all(shar)
-    settings = {name: value for name, value in dataclasses.asdict(config).items() if name not in given}
-    del settings["copy"]
-    settings |= {"copy": config.copy or unpack, "cuts": {split: _key(path) for split, path in sources.items()}}
+    sources = _sources(config)
+    unpack = all(source.path.is_dir() for source in sources)
     spec = CorpusSpec(
         name=NAME,
-        config=as_json(settings),
+        config=_settings(config, sources, copy=config.copy or unpack),
         generator=GENERATOR,
         phones=(),
         caveat=CAVEAT,
@@ -113,38 +126,92 @@ def prepare(
 
     def fill(writer: CorpusWriter) -> None:
         items: list[_Item] = []
-        for split, path in sources.items():
-            items += [
-                _Item(cut, source, split)
-                for cut, source in (_from_shar(writer, path, split) if unpack else _from_manifest(writer, path))
-            ]
+        for source in sources:
+            found = _from_shar(writer, source) if unpack else _from_manifest(writer, source, config.audio_root)
+            items += [_Item(cut, path, source.split) for cut, path in found]
         root = writer.folder if unpack else Path("/")
-        names = dict.fromkeys(item.path for item in items)
-        facts = dict(inspect_files(writer, root, names, decode=False, workers=workers, progress=progress))
+        files: dict[str, list[str]] = defaultdict(list)
+        for item in items:
+            files[item.path].append(item.cut.id)
+        facts = dict(inspect_files(writer, root, files, items=files, decode=False, workers=workers, progress=progress))
         _add_all(writer, config, [item for item in items if item.path in facts], facts, copied=unpack)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
 
 
-def _key(path: Path) -> str:
-    """Return a digest of the cuts in a file or Shar folder."""
-    if path.is_dir():
-        return fingerprint(_shar_tree(path), contents=(".gz", ".jsonl"))
-    return content_digest(path).hex()[:16]
+@dataclass(frozen=True)
+class _Source:
+    """What a split, or all of them, is read from: a Shar folder or a manifest, which may need another."""
+
+    split: str
+    path: Path
+    supervisions: Path | None = None
+
+    @property
+    def key(self) -> str:
+        """A digest of the cuts."""
+        if self.path.is_dir():
+            return fingerprint(_shar_tree(self.path), contents=(".gz", ".jsonl"))
+        files = [self.path] + ([self.supervisions] if self.supervisions else [])
+        return "".join(content_digest(file).hex()[:16] for file in files)
 
 
-def _from_manifest(writer: CorpusWriter, path: Path) -> Iterator[tuple["Cut", str]]:
+def _sources(config: CutSetConfig) -> list[_Source]:
+    """Return what the splits are read from.
+
+    Raises:
+        CorpusError: One does not exist, or they are of different kinds.
+    """
+    given = {"train": config.path, "dev": config.dev, "test": config.test}
+    paths = {split: path.expanduser().resolve() for split, path in given.items() if path is not None}
+    for path in paths.values():
+        if not path.exists():
+            raise CorpusError(f"there is no {path}: --path, --dev and --test must be existing cuts")
+    shar = [path.is_dir() for path in paths.values()]
+    if any(shar) != all(shar):
+        raise CorpusError("train, dev and test must all be manifests, or all be Shar folders")
+    if all(shar):
+        return [_Source(split, path) for split, path in paths.items()]
+    return [_manifest(split, path, config.supervisions if split == "train" else None) for split, path in paths.items()]
+
+
+def _manifest(split: str, path: Path, supervisions: Path | None) -> _Source:
+    kind = kind_of(path)
+    if kind == "nothing":
+        raise CorpusError(f"{path} has no cuts: the file is empty")
+    if kind == "supervisions":
+        raise CorpusError(f"{path} has supervisions: --path is the manifest of recordings, --supervisions this one")
+    if kind == "cuts":
+        if supervisions is not None:
+            raise CorpusError(f"{path} has cuts, which contain their supervisions: leave --supervisions out")
+        return _Source(split, path)
+    supervisions = supervisions_beside(path) if supervisions is None else supervisions.expanduser().resolve()
+    if supervisions is not None and (not supervisions.is_file() or kind_of(supervisions) == "recordings"):
+        raise CorpusError(f"{supervisions} is no manifest of supervisions")
+    return _Source(split, path, supervisions)
+
+
+def _settings(config: CutSetConfig, sources: list[_Source], *, copy: bool) -> dict[str, Any]:
+    """Return what distinguishes the corpus from others, as JSON: the cuts count, and not where they are."""
+    settings = dataclasses.asdict(config) | {"copy": copy, "cuts": {source.split: source.key for source in sources}}
+    for name in ("path", "dev", "test", "supervisions"):
+        del settings[name]
+    if config.audio_root is None:
+        del settings["audio_root"]
+    return as_json(without_defaults(settings, silence=()))
+
+
+def _from_manifest(writer: CorpusWriter, source: _Source, audio_root: Path | None) -> Iterator[tuple["Cut", str]]:
     """Yield the cuts of a manifest with their files, relative to `/`; bad ones are counted."""
-    for number, data in enumerate(json_lines(path), 1):
+    paths = AudioPaths(source.path.parent, audio_root)
+    for item, cut in read_cuts(writer, source.path, source.supervisions):
         try:
-            cut = cut_from(data, None)
-            source = os.path.join(path.parent, str(_source(cut)))
-            yield cut, os.path.relpath(os.path.realpath(source), "/")
-        except CorpusError as error:
-            writer.skip(f"{printable(path.name)}, line {number}", str(error))
+            yield cut, paths.find(_audio_of(cut)).lstrip("/")
+        except MissingAudioError as error:
+            writer.skip(item, str(error), category=error.category, seconds=cut.duration)
 
 
-def _source(cut: Any) -> str:
+def _audio_of(cut: Any) -> str:
     return cut.recording.sources[0].source
 
 
@@ -155,28 +222,37 @@ def _shar_tree(path: Path) -> Tree:
     return tree
 
 
-def _from_shar(writer: CorpusWriter, folder: Path, split: str) -> Iterator[tuple["Cut", str]]:
+def _from_shar(writer: CorpusWriter, source: _Source) -> Iterator[tuple["Cut", str]]:
     """Yield the cuts of a Shar with their files, unpacked into the corpus; bad ones are counted."""
+    folder = source.path
     tree = _shar_tree(folder)
-    shards = {name.partition(".")[2].split(".")[0]: name for name in tree.files if name.startswith("cuts.")}
+    shards = {match[1]: name for name in tree.files if (match := _SHARD.fullmatch(name))}
     if not shards:
-        raise CorpusError(f"{folder} is not a Shar folder: it has no cuts.000000.jsonl.gz")
+        manifests = sorted(printable(path.name) for path in folder.iterdir() if is_manifest(path))
+        hint = f"; --path must name one of its manifests: {', '.join(manifests[:10])}" if manifests else ""
+        raise CorpusError(f"{folder} is not a Shar folder: it has no cuts.000000.jsonl.gz{hint}")
     for number, name in shards.items():
         archive = f"recording.{number}.tar"
         if archive not in tree.files:
-            writer.skip(printable(name), f"there is no {archive} beside it")
+            writer.skip(
+                printable(name), f"there is no {archive} beside it", kind="file", category="shard without audio"
+            )
             continue
         try:
             with tarfile.open(folder / archive, "r|") as tar:
                 pairs = _pairs(tar, archive)
                 for line, data in enumerate(json_lines(folder / name), 1):
                     item = f"{printable(name)}, line {line}"
+                    writer.found("recording", 1)
                     try:
-                        yield _unpacked(writer, data, *next(pairs, (None, b"")), target=f"audio/{split}-{number}")
+                        yield _unpacked(
+                            writer, data, *next(pairs, (None, b"")), target=f"audio/{source.split}-{number}"
+                        )
                     except CorpusError as error:
-                        writer.skip(item, str(error))
+                        writer.skip(item, str(error), category=UNSUPPORTED)
         except (tarfile.TarError, EOFError) as error:
-            writer.skip(printable(archive), f"is damaged ({error}): the rest of it is skipped")
+            reason = f"is damaged ({error}): the rest of it is skipped"
+            writer.skip(printable(archive), reason, kind="file", category="damaged archive")
 
 
 def _pairs(tar: tarfile.TarFile, archive: str) -> Iterator[tuple[Any, bytes]]:
@@ -226,20 +302,23 @@ def _add_all(
         members = [Member(i.cut.id, _speaker(i.cut) or "", i.path, i.cut.duration) for i in items]
         fractions = {"dev": config.dev_fraction, "test": config.test_fraction}
         splits = split_within_speakers(members, **fractions, seed=config.seed)
+    symbols_of = LabelSymbols(english=False, silence=config.silence)
     symbols: set[str] = set()
     seen: set[str] = set()
+    of_recording = _are_times_of_recordings(item.cut for item in items)
     for item in items:
         cut, known = item.cut, facts[item.path]
         try:
             if cut.id in seen:
-                raise CorpusError("a cut before it has the same id")
+                raise CorpusError("a cut before it has the same id: cuts need different ids")
             _check(cut, known)
         except CorpusError as error:
-            writer.skip(printable(cut.id), str(error))
+            writer.skip(printable(cut.id), str(error), seconds=cut.duration)
             continue
         seen.add(cut.id)
-        phones = _phones(cut)
-        phones = checked_phones(writer, cut.id, phones, cut.duration) if phones else None
+        labels = _labels(cut, -cut.start if of_recording else 0.0)
+        name, seconds = printable(cut.id), cut.duration
+        phones = use_labels(writer, name, labels, symbols_of, seconds, speaker=_speaker(cut)) if labels else None
         symbols |= {symbol for symbol, _, _ in phones or ()}
         source = item.path if copied or not config.copy else copy_audio(writer, Path("/"), item.path)
         writer.add(splits.of[cut.id], _remade(cut, source, phones))
@@ -265,12 +344,36 @@ def _speaker(cut: Any) -> str | None:
     return next((str(s.speaker) for s in cut.supervisions if s.speaker is not None), None)
 
 
-def _phones(cut: Any) -> list[Phone]:
-    """Return the phones of all supervisions, in seconds from the start of the cut."""
+def _are_times_of_recordings(cuts: "Iterable[Cut]") -> bool:
+    """Return whether alignments count from the start of the recordings, as lhotse's own do, or from that of the cuts.
+
+    A manifest does not say. Cuts from the start of a recording leave it open; most of the others decide.
+    """
+    votes = 0
+    for cut in cuts:
+        times = _phones(cut, 0.0)
+        if times and cut.start > DURATION_TOLERANCE_SECONDS:
+            first, last = min(start for _, start, _ in times), max(end for _, _, end in times)
+            fits_recording = first >= cut.start - 0.01 and last <= cut.start + cut.duration + DURATION_TOLERANCE_SECONDS
+            fits_cut = last <= cut.duration + DURATION_TOLERANCE_SECONDS
+            votes += fits_recording - fits_cut
+    return votes >= 0
+
+
+def _phones(cut: Any, offset: float) -> list[Phone]:
+    """Return the phones of all supervisions; the offset in seconds is added to their times."""
     items = [
         item for s in cut.supervisions for name in ("phone", "phones") for item in (s.alignment or {}).get(name, ())
     ]
-    return [(item.symbol, item.start, item.start + item.duration) for item in items]
+    return [(item.symbol, item.start + offset, item.start + item.duration + offset) for item in items]
+
+
+def _labels(cut: Any, offset: float) -> Labels | None:
+    """Return the labels inside of a cut, if it has any; those of the time before it are cut off."""
+    intervals = [Interval(symbol, max(a, 0.0), b) for symbol, a, b in sorted(_phones(cut, offset), key=itemgetter(1))]
+    inside = tuple(interval for interval in intervals if interval.end > 0)
+    # Alignments mostly come from a CTM.
+    return Labels(inside, STEP, overhang=DURATION_TOLERANCE_SECONDS) if inside else None
 
 
 def _remade(cut: Any, source: str, phones: list[Phone] | None) -> "Cut":

@@ -2,8 +2,12 @@
 
 `ann/monday.flac` is a recording of *ann*; the folders above it are part of its id. `monday.TextGrid` or `monday.ctm` in
 the same folder contains its phones, `monday.txt` its text, from which phones can be found by forced alignment
-(`--align`, extra `align`). All audio is decoded once; what cannot be used is skipped with its reason. Recordings longer
-than `longest_seconds` are divided into equal pieces, all in the same split.
+(`--align`, extra `align`). With `--labels`, labels and texts are looked for in another folder first, and a CTM of many
+recordings may have any name (`inattention.corpora.labels.matching`). Labels that end before the audio leave the rest
+without labels; unknown words (`spn`) count as silence.
+
+All audio is decoded once; what cannot be used is skipped with its reason. Recordings longer than `longest_seconds` are
+divided into equal pieces, all in the same split.
 
 The audio stays where it is unless `--copy` is given.
 """
@@ -12,14 +16,14 @@ import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from inattention.audio.limits import SUFFIXES
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
-from inattention.corpora.core.file_tree import Tree, fingerprint, read_text, read_tree
-from inattention.corpora.core.phones import ENGLISH_PHONES
+from inattention.corpora.core.file_tree import Tree, check_encoding, fingerprint, read_tree
+from inattention.corpora.core.phones import ENGLISH_PHONES, LabelSymbols
 from inattention.corpora.core.recordings import (
     add_recording,
     as_json,
@@ -29,19 +33,27 @@ from inattention.corpora.core.recordings import (
     inventory,
     members_of,
     skip_unreadable,
+    without_defaults,
 )
 from inattention.corpora.core.splits import check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.alignment_jobs import Refused, align_texts
-from inattention.corpora.labels.beside_audio import LABEL_SUFFIXES, LabelReader, TierNames
+from inattention.corpora.labels.beside_audio import (
+    LABEL_SUFFIXES,
+    NO_LABELS,
+    TEXT_SUFFIX,
+    Audio,
+    LabelReader,
+    read_labels_folder,
+)
+from inattention.corpora.labels.textgrid import TierNames
 from inattention.text import printable
 
 NAME = "folder"
-GENERATOR = 1
+GENERATOR = 2  # 2: labels with small faults are repaired, silence has the same label everywhere
 CAVEAT = "A user's own recordings: who speaks is what their folders are called."
 _PACKAGES = ("lhotse", "soundfile")
-_LARGEST_TEXT = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +64,11 @@ class FolderConfig:
         path: The folder; folders in it are included, links are followed.
         speaker_level: Which folder names the speaker: 1 is the recording's own, 2 the one above it.
         phone_set: `as-is` keeps the labels' own symbols; `english` reads ARPAbet, drops stress, and refuses others.
-        tier: The TextGrid's tier of phones; if empty, a tier with one of the usual names.
+        tier: The TextGrid's tier of phones, by name or number; if empty, a tier with one of the usual names.
+        silence: More labels of silence, besides `sil`, `sp`, `spn`, `<eps>`, the empty label and other usual ones.
+        labels: Folder of the labels and texts, if they are not beside the audio: with the same folders as the
+            recordings, or with names that are unique.
+        encoding: Of labels and texts that are neither UTF-8 nor UTF-16 with its mark, such as latin-1.
         align: Find phones by forced alignment where there is only a text.
         longest_seconds: Longer recordings are divided.
         shortest_seconds: Shorter ones are skipped.
@@ -67,6 +83,9 @@ class FolderConfig:
     speaker_level: int = 1
     phone_set: Literal["as-is", "english"] = "as-is"
     tier: str = ""
+    silence: tuple[str, ...] = ()
+    labels: Path | None = None
+    encoding: str = "utf-8"
     align: bool = False
     longest_seconds: float = 30.0
     shortest_seconds: float = 0.2
@@ -78,6 +97,7 @@ class FolderConfig:
 
     def __post_init__(self) -> None:
         check_fractions(self.dev, self.test)
+        check_encoding(self.encoding)
         if self.speaker_level < 1:
             raise CorpusError(f"speaker_level must be at least 1, not {self.speaker_level}")
         if not 0 < self.shortest_seconds < self.longest_seconds:
@@ -107,10 +127,11 @@ def prepare(
     Raises:
         CorpusError: There is no such folder, nothing in it can be used, or the corpus cannot be written.
     """
-    tree = read_tree(config.path, (*SUFFIXES, *LABEL_SUFFIXES, ".txt"))
-    settings = dataclasses.asdict(config)
-    del settings["path"]  # the same recordings in another folder are the same corpus
-    settings["files"] = fingerprint(tree, contents=(*LABEL_SUFFIXES, ".txt"))
+    tree = read_tree(config.path, (*SUFFIXES, *LABEL_SUFFIXES, TEXT_SUFFIX))
+    apart = None if config.labels is None else read_labels_folder(config.labels)
+    settings = _settings(config) | {"files": fingerprint(tree, contents=(*LABEL_SUFFIXES, TEXT_SUFFIX))}
+    if apart is not None:
+        settings["label_files"] = fingerprint(apart, contents=(*LABEL_SUFFIXES, TEXT_SUFFIX))
     spec = CorpusSpec(
         name=NAME,
         config=as_json(settings),
@@ -123,6 +144,8 @@ def prepare(
 
     def fill(writer: CorpusWriter) -> None:
         skip_unreadable(writer, tree)
+        if apart is not None:
+            skip_unreadable(writer, apart)
         names = [name for name in tree.files if os.path.splitext(name)[1].lower() in SUFFIXES]
         if not names:
             raise CorpusError(f"there is no audio in {tree.root} ({', '.join(SUFFIXES)})")
@@ -130,10 +153,24 @@ def prepare(
         found = inspect_files(writer, tree.root, names, decode=True, workers=workers, progress=progress)
         recordings = [_recording(config, tree.root, name, facts) for name, facts in found]
         recordings = [r for r in recordings if _is_long_enough(config, writer, r)]
-        _label(config, tree, writer, recordings, workers=workers, progress=progress)
+        reader = LabelReader(
+            *(tree, names, LabelSymbols(config.phone_set == "english", config.silence)),
+            tiers=TierNames(config.tier),
+            apart=apart,
+            encoding=config.encoding,
+        )
+        _label(config, tree.root, writer, reader, recordings, workers=workers, progress=progress)
         _add(config, tree, writer, recordings)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
+
+
+def _settings(config: FolderConfig) -> dict[str, Any]:
+    """Return the settings that distinguish corpora: not where files are, which may be moved."""
+    settings = dataclasses.asdict(config)
+    for name in ("path", "labels"):
+        del settings[name]
+    return without_defaults(settings, silence=(), encoding="utf-8")
 
 
 def _recording(config: FolderConfig, root: Path, name: str, facts: Facts) -> _Recording:
@@ -154,46 +191,35 @@ def _is_long_enough(config: FolderConfig, writer: CorpusWriter, recording: _Reco
 
 def _label(
     config: FolderConfig,
-    tree: Tree,
+    root: Path,
     writer: CorpusWriter,
+    reader: LabelReader,
     recordings: list[_Recording],
     *,
     workers: int | None,
     progress: bool,
 ) -> None:
-    """Set the recordings' phones and texts from the files beside them; damaged files are counted."""
-    reader = LabelReader(tree, TierNames(config.tier), english=config.phone_set == "english")
+    """Set the recordings' phones and texts from files; those that cannot be used are counted."""
     for recording in recordings:
-        _read_labels(reader, tree, writer, recording)
+        audio = Audio(recording.facts.seconds, speaker=recording.speaker)
+        recording.phones = reader.phones(writer, recording.name, audio)
+        recording.text = reader.text(writer, recording.name)
+    reader.report(writer, used=(recording.name for recording in recordings))
     if config.align:
-        _align(tree, writer, recordings, workers=workers, progress=progress)
+        _align(root, writer, recordings, workers=workers, progress=progress)
+    for recording in recordings if reader else ():
+        if recording.phones is None and recording.name not in reader:
+            writer.ignore(recording.item, NO_LABELS)
     symbols = {symbol for r in recordings for symbol, _, _ in r.phones or ()}
     writer.phones = ENGLISH_PHONES if config.phone_set == "english" and symbols else inventory(symbols)
 
 
-def _read_labels(reader: LabelReader, tree: Tree, writer: CorpusWriter, recording: _Recording) -> None:
-    label, text = reader.beside(recording.name), reader.text_beside(recording.name)
-    if label is not None:
-        try:
-            phones = reader.phones(label, recording.name)
-        except CorpusError as error:
-            writer.skip(printable(label), str(error), kind="label", speaker=recording.speaker)
-        else:
-            seconds, speaker = recording.facts.seconds, recording.speaker
-            recording.phones = checked_phones(writer, printable(label), phones, seconds, speaker=speaker)
-    if text is not None:
-        try:
-            recording.text = " ".join(read_text(tree.root / text, _LARGEST_TEXT).split())
-        except CorpusError as error:
-            writer.skip(printable(text), str(error), kind="text")
-
-
 def _align(
-    tree: Tree, writer: CorpusWriter, recordings: list[_Recording], *, workers: int | None, progress: bool
+    root: Path, writer: CorpusWriter, recordings: list[_Recording], *, workers: int | None, progress: bool
 ) -> None:
     """Set the phones of recordings that have only a text."""
     todo = [r for r in recordings if r.phones is None and r.text]
-    jobs = [(tree.root / r.name, r.text or "") for r in todo]
+    jobs = [(root / r.name, r.text or "") for r in todo]
     for recording, result in zip(todo, align_texts(jobs, workers=workers, progress=progress), strict=True):
         if isinstance(result, Refused):
             reason = f"its text could not be aligned: {result.reason}"

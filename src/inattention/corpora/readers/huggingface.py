@@ -1,12 +1,16 @@
-"""An audio dataset of Hugging Face `datasets` (extra `hf`), from the hub or a local folder, streamed row by row.
+"""An audio dataset of Hugging Face (extra `hf`), from the hub or from local files, read row by row.
 
-Each row's audio is kept in the corpus as the bytes that it is; nothing is decoded on the way and no code of the dataset
-is run (`datasets` itself refuses datasets that need a script). lhotse's reader is not used because it stops at the
-first row whose audio is broken or in a file of its own.
+Local Parquet and Arrow files, also those of `save_to_disk`, are read with pyarrow (`tables`). The library `datasets`
+streams the rest: datasets of the hub, and folders of audio files with their metadata. No code of the dataset is run
+(`datasets` itself refuses datasets that need a script). lhotse's reader is not used because it stops at the first row
+whose audio is broken or in a file of its own.
+
+Each row's audio is kept in the corpus as the bytes that it is. Rows may name files instead, see
+`inattention.corpora.core.audio_paths`; those that hold audio are copied.
 """
 
 import dataclasses
-import os
+import importlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inattention.corpora.core.audio_facts import Facts
+from inattention.corpora.core.audio_paths import AudioPaths
 from inattention.corpora.core.corpus import SPLITS, Corpus
-from inattention.corpora.core.recordings import add_recording, as_json, inspect_files, members_of
+from inattention.corpora.core.recordings import add_recording, as_json, copy_audio, inspect_files, members_of
 from inattention.corpora.core.splits import Splits, check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.stored_audio import audio_digest, store_audio
+from inattention.corpora.readers.tables.rows import Columns, read_rows
+from inattention.corpora.readers.tables.shards import find_shards, is_local_table
 from inattention.progress import bar as progress_bar
 from inattention.text import printable
 
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
 NAME = "hf"
 GENERATOR = 1
 CAVEAT = "A set from Hugging Face: who speaks, and what, is what its columns say."
-_PACKAGES = ("datasets", "lhotse", "soundfile")
+_PACKAGES = ("lhotse", "soundfile")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +44,8 @@ class HuggingFaceConfig:
     """Settings of a corpus of a Hugging Face dataset.
 
     Attributes:
-        dataset: Its name on the hub, or a local folder that `datasets` can load or has saved.
+        dataset: Its name on the hub, or a local folder: of Parquet or Arrow files, saved by `datasets`, or of audio
+            files that `datasets` can load; or a single .parquet or .arrow file.
         subset: The dataset's configuration, where it has several.
         revision: Of the dataset on the hub; a commit makes the corpus reproducible.
         train: The dataset's split for training.
@@ -46,6 +54,7 @@ class HuggingFaceConfig:
         audio: The column of the audio.
         speaker: The column of the speaker; none if empty.
         text: The column of the text; none if empty.
+        audio_root: Folder where relative paths of audio may begin, tried after the dataset's and the working folder.
         most_rows: Rows of each split to read at most; all if 0.
         dev_fraction: Fraction for tuning if there is no `dev`.
         test_fraction: Fraction for testing if there is no `test`.
@@ -62,6 +71,7 @@ class HuggingFaceConfig:
     audio: str = "audio"
     speaker: str = "speaker_id"
     text: str = "text"
+    audio_root: Path | None = None
     most_rows: int = 0
     dev_fraction: float = 0.1
     test_fraction: float = 0.1
@@ -99,32 +109,52 @@ def prepare(
         CorpusError: `datasets` is not installed, the dataset cannot be loaded or lacks a column, or the corpus cannot
             be written.
     """
-    try:
-        import datasets  # noqa: F401
-    except ImportError as error:
-        raise CorpusError(f"this needs the library datasets ({error}): pip install 'inattention[hf]'") from None
+    local = Path(config.dataset).expanduser()
+    is_table = is_local_table(local)
+    _check_installed("pyarrow" if is_table else "datasets")
+    settings = dataclasses.asdict(config)
+    if config.audio_root is None:
+        del settings["audio_root"]
     spec = CorpusSpec(
         name=NAME,
-        config=as_json(dataclasses.asdict(config)),
+        config=as_json(settings),
         generator=GENERATOR,
         phones=(),
         caveat=CAVEAT,
-        packages=_PACKAGES,
+        packages=("pyarrow" if is_table else "datasets", *_PACKAGES),
     )
 
     def fill(writer: CorpusWriter) -> None:
-        named = dict(zip(SPLITS, (config.train, config.dev, config.test), strict=True))
-        rows = [row for split, name in named.items() if name for row in _rows(config, writer, split, name)]
-        names: dict[str, list[str]] = defaultdict(list)
+        rows: list[_Row] = []
+        for split, name in zip(SPLITS, (config.train, config.dev, config.test), strict=True):
+            if name and is_table:
+                rows += _table_rows(config, writer, local, split, name, workers=workers, progress=progress)
+            elif name:
+                rows += _rows(config, writer, split, name)
+        items: dict[str, list[str]] = defaultdict(list)
         for row in rows:
-            names[row.path].append(row.name)
-        found = inspect_files(
-            writer, writer.folder, names, items=names, decode=False, workers=workers, progress=progress
+            items[row.path].append(row.name)
+        facts = dict(
+            inspect_files(writer, writer.folder, items, items=items, decode=False, workers=workers, progress=progress)
         )
-        facts = dict(found)
+        for path in items.keys() - facts.keys():
+            if not Path(path).is_absolute():
+                (writer.folder / path).unlink(missing_ok=True)
         _add(config, writer, [row for row in rows if row.path in facts], facts)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
+
+
+def _check_installed(library: str) -> None:
+    """Raise if a library of the extra `hf` is missing.
+
+    Raises:
+        CorpusError: It cannot be imported.
+    """
+    try:
+        importlib.import_module(library)
+    except ImportError as error:
+        raise CorpusError(f"this needs the library {library} ({error}): pip install 'inattention[hf]'") from None
 
 
 def _add(config: HuggingFaceConfig, writer: CorpusWriter, rows: list[_Row], facts: dict[str, Facts]) -> None:
@@ -133,7 +163,7 @@ def _add(config: HuggingFaceConfig, writer: CorpusWriter, rows: list[_Row], fact
         add_recording(
             writer,
             name=row.name,
-            source=row.path,
+            source=copy_audio(writer, Path("/"), row.path) if Path(row.path).is_absolute() else row.path,
             facts=facts[row.path],
             split_of=splits.of,
             longest=config.longest_seconds,
@@ -152,6 +182,32 @@ def _split(config: HuggingFaceConfig, rows: list[_Row], facts: dict[str, Facts])
     return split_within_speakers(members, dev=config.dev_fraction, test=config.test_fraction, seed=config.seed)
 
 
+def _table_rows(
+    config: HuggingFaceConfig,
+    writer: CorpusWriter,
+    local: Path,
+    split: str,
+    name: str,
+    *,
+    workers: int | None,
+    progress: bool,
+) -> Iterator[_Row]:
+    """Yield the rows of local Parquet or Arrow files; bad ones are counted."""
+    rows = read_rows(
+        writer,
+        find_shards(local, name, config.subset),
+        Columns(config.audio, config.speaker, config.text),
+        split=split,
+        prefix=f"{printable(name)}-",
+        most_rows=config.most_rows,
+        audio_root=config.audio_root,
+        workers=workers,
+        progress=progress,
+    )
+    for row in rows:
+        yield _Row(f"{printable(name)}-{row.number:07d}", row.path, split, row.speaker, row.text)
+
+
 def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str) -> Iterator[_Row]:
     """Stream a split, store each row's audio, and yield the rest of it; bad rows are counted."""
     stream = _open(config, name)
@@ -161,6 +217,8 @@ def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str
             raise CorpusError(f"{config.dataset} has no column {column!r} (it has: {', '.join(columns)})")
     # A speaker column of classes contains numbers, whose names are in the dataset's features.
     named = getattr((stream.features or {}).get(config.speaker), "int2str", str)
+    local = Path(config.dataset).expanduser()
+    paths = AudioPaths(local, config.audio_root) if local.is_dir() else None
     bar = progress_bar(stream, desc=f"reading {name}", unit="row")
     for number, row in enumerate(bar):
         if config.most_rows and number >= config.most_rows:
@@ -168,9 +226,9 @@ def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str
         item = f"{name}-{number:07d}"
         writer.found("recording", 1)
         try:
-            path = _keep(writer, split, row.get(config.audio), Path(config.dataset))
+            path = _audio_of(writer, split, row.get(config.audio), paths)
         except CorpusError as error:
-            writer.skip(item, str(error))
+            writer.skip(item, str(error), category=getattr(error, "category", None))
             continue
         speaker = row.get(config.speaker) if config.speaker else None
         text = row.get(config.text) if config.text else None
@@ -187,19 +245,11 @@ def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str
 
 def _open(config: HuggingFaceConfig, split: str) -> "IterableDataset":
     """Open a split as a stream of undecoded audio."""
-    from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+    from datasets import load_dataset
 
-    local = Path(config.dataset)
     try:
-        if (local / "state.json").is_file() or (local / "dataset_dict.json").is_file():
-            saved = load_from_disk(str(local))
-            whole = saved[split] if isinstance(saved, DatasetDict) else saved
-            assert isinstance(whole, Dataset)
-            stream = whole.to_iterable_dataset()
-        else:
-            revision = config.revision or None
-            name = config.subset or None
-            stream = load_dataset(config.dataset, name, split=split, streaming=True, revision=revision)
+        revision, subset = config.revision or None, config.subset or None
+        stream = load_dataset(config.dataset, subset, split=split, streaming=True, revision=revision)
         return _undecoded(stream, config.audio)
     except Exception as error:  # the library raises many kinds, its own, the hub's and pyarrow's
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -220,32 +270,42 @@ def _undecoded(stream: "IterableDataset", column: str) -> "IterableDataset":
     return plain
 
 
-def _keep(writer: CorpusWriter, split: str, audio: Any, local: Path) -> str:
-    """Store a row's audio in the corpus and return its path there."""
-    if isinstance(audio, str):
-        audio = {"path": audio}
+def _audio_of(writer: CorpusWriter, split: str, audio: Any, paths: AudioPaths | None) -> str:
+    """Return the path of a row's audio: relative to the corpus if it was stored there, else absolute.
+
+    Args:
+        writer: Where audio is stored.
+        split: Names the folder of the audio.
+        audio: The row's content.
+        paths: Where the files of a local dataset may be; None for a dataset of the hub, which has none.
+
+    Raises:
+        CorpusError: There is none.
+    """
+    audio = {"path": audio} if isinstance(audio, str) else audio
     if not isinstance(audio, dict):
         raise CorpusError("has no audio")
-    data = audio.get("bytes") or _read(audio.get("path"), local)
+    data, name = audio.get("bytes"), audio.get("path")
+    if not data:
+        if not isinstance(name, str) or not name:
+            raise CorpusError("has no audio")
+        if paths is not None:
+            return paths.find(name)
+        data = _from_hub(name)
     digest = audio_digest(data)
     path = f"audio/{split}/{digest[:2]}/{digest}"
     store_audio(writer.folder, path, data)
     return path
 
 
-def _read(path: Any, local: Path) -> bytes:
-    """Read audio that a row names by a path, which must be a file of the dataset itself, local or on the hub."""
-    if not isinstance(path, str) or not path:
-        raise CorpusError("has no audio")
-    try:
-        if path.startswith("hf://datasets/"):
-            from huggingface_hub import HfFileSystem
+def _from_hub(path: str) -> bytes:
+    """Read audio that a row of a dataset of the hub names, which must be a file of the hub."""
+    if not path.startswith("hf://datasets/"):
+        raise CorpusError(f"its audio {path[:80]!r} is no file of the hub")
+    from huggingface_hub import HfFileSystem
 
-            with HfFileSystem().open(path, "rb") as file:
-                return file.read()
-        real, root = os.path.realpath(path), os.path.realpath(local)
-        if local.is_dir() and os.path.isfile(real) and os.path.commonpath([real, root]) == root:
-            return Path(real).read_bytes()
-    except Exception as error:
+    try:
+        with HfFileSystem().open(path, "rb") as file:
+            return file.read()
+    except Exception as error:  # of the network, the hub and the file system
         raise CorpusError(f"its audio {path[:80]!r} cannot be read ({error})") from error
-    raise CorpusError(f"its audio {path[:80]!r} is no file of the set")

@@ -7,7 +7,7 @@ The layout is read here and not by lhotse's recipe, which keeps all of it in mem
 Only headers are read; `inattention corpus validate` decodes everything.
 
 Phones come from the labels that CPC published for train-clean-100 (`--phones cpc --labels FOLDER`, where FOLDER
-contains `converted_aligned_phones.txt` and the two lists), or from TextGrids of the Montreal Forced Aligner
+contains `converted_aligned_phones.txt` and the two lists), or from TextGrids of the Montreal Forced Aligner or CTMs
 (`--phones mfa --labels FOLDER`). Splits:
 
 - `chapters` (default): each speaker is in all splits, and no chapter is in two; a speaker with one chapter is split by
@@ -23,7 +23,6 @@ The audio stays where it is unless `--copy` is given.
 import dataclasses
 import os
 import re
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -31,8 +30,8 @@ from typing import Literal, Protocol, runtime_checkable
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
-from inattention.corpora.core.file_tree import Tree, content_digest, fingerprint, read_text, read_tree
-from inattention.corpora.core.phones import ENGLISH_PHONES
+from inattention.corpora.core.file_tree import Tree, check_encoding, content_digest, fingerprint, read_text, read_tree
+from inattention.corpora.core.phones import ENGLISH_PHONES, LabelSymbols
 from inattention.corpora.core.recordings import (
     add_recording,
     as_json,
@@ -40,17 +39,20 @@ from inattention.corpora.core.recordings import (
     copy_audio,
     inspect_files,
     skip_unreadable,
+    without_defaults,
 )
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_at_random, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
-from inattention.corpora.labels.beside_audio import TierNames, fold
+from inattention.corpora.labels.beside_audio import NO_LABELS
+from inattention.corpora.labels.by_name import NamedLabels
 from inattention.corpora.labels.cpc import CPC_PHONES, LABELS_FILE, TEST_FILE, TRAIN_FILE, CpcLabels, read_cpc_split
-from inattention.corpora.labels.textgrid import LARGEST, parse_textgrid
+from inattention.corpora.labels.intervals import skip_labels, use_labels
 from inattention.text import printable
 
 NAME = "librispeech"
 GENERATOR = 1
+GENERATOR_OF_ALIGNERS = 2  # 2: labels with small faults are repaired, and unknown words are silence
 SUBSETS = (
     *("train-clean-100", "train-clean-360", "train-other-500"),
     *("dev-clean", "dev-other", "test-clean", "test-other", "train-clean-5", "dev-clean-2"),
@@ -75,7 +77,9 @@ class LibriSpeechConfig:
         path: The folder `LibriSpeech`, or the one above it.
         subsets: Such as train-clean-100; by default all that are there.
         phones: The source of the phones.
-        labels: The folder of CPC's files or of the TextGrids.
+        labels: The folder of CPC's files, or of the TextGrids or CTMs, which are found by name.
+        silence: With `phones mfa`, more labels of silence, besides `sil`, `sp`, `spn`, `<eps>` and other usual ones.
+        encoding: Of labels that are neither UTF-8 nor UTF-16 with its mark, such as latin-1.
         split: How to split the utterances.
         dev: Fraction for tuning.
         test: Fraction for testing.
@@ -87,6 +91,8 @@ class LibriSpeechConfig:
     subsets: tuple[str, ...] = ()
     phones: Literal["none", "cpc", "mfa"] = "none"
     labels: Path | None = None
+    silence: tuple[str, ...] = ()
+    encoding: str = "utf-8"
     split: Literal["chapters", "cpc", "official", "random"] = "chapters"
     dev: float = 0.1
     test: float = 0.1
@@ -95,11 +101,12 @@ class LibriSpeechConfig:
 
     def __post_init__(self) -> None:
         check_fractions(self.dev, self.test)
+        check_encoding(self.encoding)
         unknown = sorted(set(self.subsets) - set(SUBSETS))
         if unknown:
             raise CorpusError(f"LibriSpeech has no subset {unknown[0]!r}: choose from {', '.join(SUBSETS)}")
         if (self.phones != "none" or self.split == "cpc") and self.labels is None:
-            raise CorpusError("--labels is needed: the folder of CPC's files or of the TextGrids")
+            raise CorpusError("--labels is needed: the folder of CPC's files, or of the TextGrids or CTMs")
 
 
 @dataclass(frozen=True)
@@ -134,11 +141,12 @@ def prepare(
     settings = dataclasses.asdict(config)
     for name in ("path", "labels"):
         del settings[name]  # the same files in another folder are the same corpus
+    settings = without_defaults(settings, silence=(), encoding="utf-8")
     settings |= {"files": fingerprint(tree), "labels": labels.key if labels else _lists_key(config)}
     spec = CorpusSpec(
         name=NAME,
         config=as_json(settings),
-        generator=GENERATOR,
+        generator=GENERATOR_OF_ALIGNERS if config.phones == "mfa" else GENERATOR,
         phones={"none": (), "cpc": CPC_PHONES, "mfa": ENGLISH_PHONES}[config.phones],
         caveat=_CAVEATS[config.split],
         packages=_PACKAGES,
@@ -164,7 +172,9 @@ def _add(
             category, seconds = "in no list of the split", utterance.facts.seconds
             writer.ignore(utterance.name, category, kind="recording", seconds=seconds)
             continue
-        phones = _phones(labels, writer, utterance) if labels else None
+        phones = labels.use(writer, utterance) if labels else None
+        if labels and utterance.name not in labels:
+            writer.ignore(utterance.name, NO_LABELS)
         labelled += phones is not None
         add_recording(
             writer,
@@ -178,6 +188,8 @@ def _add(
             language="English",
             phones=phones,
         )
+    if isinstance(labels, _AlignerLabels):
+        labels.report(writer, utterances)
     unlisted = len(utterances) - len(splits.of)
     notes = {"utterances with phones": labelled, "utterances in no list of the split": unlisted, **splits.notes()}
     writer.report("notes", {words: count for words, count in notes.items() if count})
@@ -283,12 +295,12 @@ class _Labels(Protocol):
 
     key: str
 
-    def phones(self, utterance: str) -> list[Phone] | None:
-        """Return an utterance's phones; None if it has none.
+    def __contains__(self, name: object) -> bool:
+        """Return whether an utterance has labels, whatever their state."""
+        ...
 
-        Raises:
-            CorpusError: They are damaged.
-        """
+    def use(self, writer: CorpusWriter, utterance: _Utterance) -> list[Phone] | None:
+        """Return an utterance's phones if there are some that fit its audio; report others and return None."""
         ...
 
 
@@ -296,7 +308,7 @@ def _labels(config: LibriSpeechConfig) -> _Labels | None:
     if config.labels is None or config.phones == "none":
         return None
     folder = config.labels.expanduser().resolve()
-    return _CpcLabels(folder, _lists_key(config)) if config.phones == "cpc" else _MfaLabels(folder)
+    return _CpcLabels(folder, _lists_key(config)) if config.phones == "cpc" else _AlignerLabels(folder, config)
 
 
 def _lists_key(config: LibriSpeechConfig) -> str:
@@ -311,39 +323,41 @@ class _CpcLabels:
         self._labels = CpcLabels(folder / LABELS_FILE)
         self.key = content_digest(folder / LABELS_FILE).hex()[:16] + lists_key
 
-    def phones(self, utterance: str) -> list[Phone] | None:
-        # CPC labelled train-clean-100 alone, and not all of it.
-        return self._labels.phones(utterance) if utterance in self._labels else None
+    def __contains__(self, name: object) -> bool:  # CPC labelled train-clean-100 alone, and not all of it
+        return name in self._labels
 
-
-class _MfaLabels:
-    def __init__(self, folder: Path) -> None:
-        tree = read_tree(folder, (".textgrid",))
-        if not tree.files:
-            raise CorpusError(f"there is no TextGrid in {folder}")
-        self._folder = folder
-        self._paths: dict[str, list[str]] = defaultdict(list)
-        for path in tree.files:
-            self._paths[os.path.splitext(os.path.basename(path))[0]].append(path)
-        self.key = fingerprint(tree, contents=(".textgrid",))
-
-    def phones(self, utterance: str) -> list[Phone] | None:
-        paths = self._paths.get(utterance, [])
-        if not paths:
+    def use(self, writer: CorpusWriter, utterance: _Utterance) -> list[Phone] | None:
+        if utterance.name not in self:
             return None
-        if len(paths) > 1:
-            raise CorpusError(f"there are {len(paths)} TextGrids of that name: {', '.join(map(printable, paths[:2]))}")
-        tiers = parse_textgrid(read_text(self._folder / paths[0], LARGEST))
-        return fold(TierNames().choose(tiers).intervals, english=True)
+        try:
+            phones = self._labels.phones(utterance.name)
+        except CorpusError as error:
+            skip_labels(writer, utterance.name, error, speaker=utterance.speaker)
+            return None
+        seconds, speaker = utterance.facts.seconds, utterance.speaker
+        return checked_phones(writer, utterance.name, phones, seconds, speaker=speaker)
 
 
-def _phones(labels: _Labels, writer: CorpusWriter, utterance: _Utterance) -> list[Phone] | None:
-    """Return an utterance's phones if they fit its audio; damaged ones are counted."""
-    try:
-        phones = labels.phones(utterance.name)
-    except CorpusError as error:
-        writer.skip(utterance.name, f"its phones are skipped: {error}", kind="label", speaker=utterance.speaker)
-        return None
-    if phones is None:
-        return None
-    return checked_phones(writer, utterance.name, phones, utterance.facts.seconds, speaker=utterance.speaker)
+class _AlignerLabels:
+    def __init__(self, folder: Path, config: LibriSpeechConfig) -> None:
+        self._labels = NamedLabels(folder, config.encoding)
+        self._symbols = LabelSymbols(english=True, silence=config.silence)
+        self.key = self._labels.key
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._labels
+
+    def use(self, writer: CorpusWriter, utterance: _Utterance) -> list[Phone] | None:
+        try:
+            labels = self._labels.labels(utterance.name)
+        except CorpusError as error:
+            skip_labels(writer, utterance.name, error, speaker=utterance.speaker)
+            return None
+        if labels is None:
+            return None
+        seconds, speaker = utterance.facts.seconds, utterance.speaker
+        return use_labels(writer, utterance.name, labels, self._symbols, seconds, speaker=speaker)
+
+    def report(self, writer: CorpusWriter, utterances: list[_Utterance]) -> None:
+        """Report files that cannot be read, and labels of other utterances, such as those of other subsets."""
+        self._labels.report(writer, {utterance.name for utterance in utterances})

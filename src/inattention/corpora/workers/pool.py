@@ -93,7 +93,7 @@ def ask_all(
         WorkerPool(module, workers, quiet=True) as pool,
         progress_bar(total=total, desc=what, unit="file", show=progress) as bar,
     ):
-        for answer in pool.map(lambda job: pool.ask(job, seconds or _seconds_for(job["path"])), jobs):
+        for answer in pool.map(lambda job: pool.ask(job, seconds or seconds_for(job["path"])), jobs):
             yield answer
             bar.update()
 
@@ -135,7 +135,8 @@ def run_jobs(
             bar.update()
 
 
-def _seconds_for(path: str) -> float:
+def seconds_for(path: str) -> float:
+    """Return the time limit of a job about a file."""
     try:
         return SECONDS_FOR_A_FILE + os.path.getsize(os.fsencode(path)) / BYTES_A_SECOND
     except (OSError, ValueError):

@@ -7,6 +7,7 @@ differ: what a difference means is for the reader to know.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from inattention.study.comparison import Estimate, RowComparison, address, measu
 from inattention.study.reporting.tables import TASK_TITLES, AccuracyRow, Tables, as_percent, build_tables
 from inattention.study.reporting.text_formatting import MARKS, loss_text, points_text
 from inattention.study.results import StudyResults
-from inattention.text import aligned, nearest, within
+from inattention.text import aligned, within
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def compare_studies(
     wanted = [row for row in (rows or common) if row != against]
     for row in (*rows, *([against] if against else [])):
         if row not in known:
-            raise ValueError(f"no study has a row {row!r}{nearest(row, known)}")
+            perhaps = "".join(f"; perhaps {it!r}?" for it in get_close_matches(row, known, n=1))
+            raise ValueError(f"no study has a row {row!r}; there are {', '.join(known)}{perhaps}")
     if not wanted:
         raise ValueError(f"no row to compare: studies have none in common; there are {', '.join(known)}")
     return [

@@ -11,6 +11,7 @@ NUMBERS = {
     "EPOCHS": "epochs patience utterance_patience",
     "STEPS": "steps validate_every",
     "SECONDS": "seconds",
+    "MINUTES": "minutes",
     "HOURS": "hours",
     "HZ": "sampling_rate",
     "DBFS": "noise_dbfs",
@@ -22,7 +23,7 @@ NUMBERS = {
     "UNITS": "hidden_width",
     "MEGABYTES": "cache_megabytes",
     "RATE": "learning_rate",
-    "FACTOR": "attention_rate weight_decay averaging betas",
+    "FACTOR": "attention_rate decoder_rate weight_decay averaging betas",
     "NORM": "clip",
     "PROBABILITY": "dropout",
     "EPSILON": "epsilon norm_epsilon",
@@ -33,7 +34,7 @@ NUMBERS = {
     "ROWS": "most_rows",
     "LINES": "lines_per_speaker",
     "N": "voices heads layers mels held_out_draws accumulate snapshots workers devices nodes bootstrap_draws threads "
-    "rounds timing_rounds singles components cuts jobs",
+    "rounds timing_rounds singles components cuts jobs examples start_windows",
 }
 NUMBER_ENDINGS = {
     "_seconds": "SECONDS",

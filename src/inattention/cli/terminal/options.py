@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from inattention.cli.arguments.placeholders import placeholder
+from inattention.cli.terminal.placeholders import placeholder
 
 if TYPE_CHECKING:
     from tyro.constructors import ConstructorRegistry

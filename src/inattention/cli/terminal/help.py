@@ -3,10 +3,12 @@
 import shlex
 import shutil
 import textwrap
+from collections.abc import Sequence
 
-from inattention.cli.arguments.options import plain
+from inattention.cli.terminal.options import plain
 
 WIDEST = 100  # of running text
+EXAMPLE = "Example:"
 EXAMPLES = {
     "study": (
         "inattention study --preset smoke",
@@ -42,27 +44,37 @@ EXAMPLES = {
     "extract": ("inattention extract runs/mine recordings/ --out features/",),
     "time": ("inattention time --rows patterned none --lengths 500 1000",),
     "analyze": ("inattention analyze runs/mine --corpus corpora/espeak",),
-    "convert": ("inattention convert runs/qk --corpus corpora/espeak --out runs/converted",),
+    "encoders import": ("inattention encoders import faster-whisper-tiny.en --out models/whisper-tiny.en",),
+    "corpus prepare kaldi": ("inattention corpus prepare kaldi --path data/train --out corpora/mine",),
 }
 
 
 def introduction(of: type, name: str) -> str:
     """Return what a command is for, from the docstring of its options, and examples of its use.
 
+    A paragraph of the docstring that begins with "Example:" is an example.
+
     Args:
         of: the dataclass of its options.
         name: the command, such as ``corpus show``.
     """
     purpose = (of.__doc__ or "").partition("Attributes:")[0].strip()
-    paragraphs = [wrapped(plain(text)) for text in purpose.split("\n\n")]
-    return "\n\n".join([*paragraphs, examples(name)])
+    paragraphs = [plain(text) for text in purpose.split("\n\n")]
+    given = [text.removeprefix(EXAMPLE).strip() for text in paragraphs if text.startswith(EXAMPLE)]
+    texts = [wrapped(text) for text in paragraphs if not text.startswith(EXAMPLE)]
+    return "\n\n".join([*texts, examples(name, given)])
 
 
-def examples(name: str) -> str:
-    """Return examples of a command, which can be copied to a shell whatever the width of the terminal."""
+def examples(name: str, given: Sequence[str] = ()) -> str:
+    """Return examples of a command, which can be copied to a shell whatever the width of the terminal.
+
+    Args:
+        name: the command.
+        given: its examples; those of `EXAMPLES` by default.
+    """
     # A corpus of a plug-in or a later version has the example of the command above it.
     known = next((it for it in (name, name.rpartition(" ")[0]) if it in EXAMPLES), "")
-    commands = EXAMPLES.get(known, (f"inattention {name} --help",))
+    commands = given or EXAMPLES.get(known, (f"inattention {name} --help",))
     lines = "\n".join(_shell_lines(command, text_width()) for command in commands)
     return f"example{'s' if len(commands) > 1 else ''}:\n{lines}"
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inattention import progress
-from inattention.cli.options import USAGE
+from inattention.cli.terminal.parsing import USAGE
 from inattention.text import printable
 
 FAILED = 1
 RESUMABLE = ("study", "corpus", "pretrain", "extract", "convert")
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _DEBUG = "INATTENTION_DEBUG"
 
 

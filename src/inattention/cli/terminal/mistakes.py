@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from inattention.cli.arguments.options import Option
+from inattention.cli.terminal.options import Option
 from inattention.text import closest
 
 _HELP = ("-h", "--help")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from typing import Annotated, Any, NoReturn
 
-from inattention.cli.arguments.help import introduction, wrapped
-from inattention.cli.arguments.mistakes import explained, mistake_in
-from inattention.cli.arguments.options import options_of, registry
+from inattention.cli.terminal.help import introduction, wrapped
+from inattention.cli.terminal.mistakes import explained, mistake_in
+from inattention.cli.terminal.options import options_of, registry
 
 USAGE = 2  # exit status if a command cannot be carried out as it is given
 _INTRODUCTION = "(introduction)"
@@ -67,8 +67,8 @@ def parse(of: Any, name: str, arguments: Sequence[str], default: Any = None) -> 
     except SystemExit as end:
         if not end.code:
             usage, _, lists = printed.getvalue().partition(_INTRODUCTION)
-            rest = "\n".join(line.rstrip() for line in lists.splitlines())
-            print(f"{wrapped(usage.strip(), indent=7)}\n\n{introduction(of, name)}\n{rest}")
+            rest = "\n".join(line.rstrip() for line in lists.strip("\n").splitlines())
+            print(f"{wrapped(usage.strip(), indent=7)}\n\n{introduction(of, name)}\n\n{rest}")
             raise
         _refuse(name, explained(complained.getvalue(), words, known))
 

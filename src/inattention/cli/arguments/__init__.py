@@ -1,1 +1,0 @@
-"""Command-line arguments: options from dataclasses, placeholders, help, and the explanation of mistakes."""

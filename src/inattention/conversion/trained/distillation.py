@@ -1,0 +1,269 @@
+"""Distillation of a student to a trained encoder, resumable to the same bits.
+
+The order of examples and the learning rate follow from the step alone; a checkpoint holds the trained weights, the
+optimizer and the step.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import AdamW
+
+from inattention.attention import AttentionMechanism
+from inattention.conversion.trained.config import TrainedConversionConfig
+from inattention.conversion.trained.speech import Example
+from inattention.conversion.trained.task import RelativeError, Task
+from inattention.conversion.trained.teacher import TeacherOutputs
+from inattention.files import write_json, write_lines
+from inattention.pretraining.stopping import RunDiverged, RunStopped, StopRequests
+from inattention.seeding import derive_seed
+
+CHECKPOINT, PLAN, CURVE = "checkpoint.pt", "plan.json", "curve.jsonl"
+CHECKPOINT_SECONDS = 120.0
+WARMUP_STEPS = 20
+CLIP = 1.0
+REFERENCE_RATE, REFERENCE_WIDTH = 4e-4, 384
+_MEASURED = 6  # examples whose time decides on the number of steps
+_TEACHER_SHARE = 0.35  # of the time, at most, for running the teacher
+_MEASUREMENTS = 10  # of the held-out error in a run
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a distillation is.
+
+    Attributes:
+        steps: number of optimizer steps.
+        examples: number of different examples.
+        teacher_seconds: measured time of the teacher for one example.
+        student_seconds: measured time of a training step for one example.
+    """
+
+    steps: int
+    examples: int
+    teacher_seconds: float | None = None
+    student_seconds: float | None = None
+
+
+@dataclass
+class Distillation:
+    """The training of one student.
+
+    Attributes:
+        task: the family of encoders.
+        student: what is trained, in place.
+        example: composes an example of a number.
+        outputs: returns the teacher's outputs for that number.
+        held_out: examples for the relative error, with the teacher's outputs.
+        config: settings of the conversion.
+        folder: where checkpoint and curve are written.
+    """
+
+    task: Task
+    student: nn.Module
+    example: Callable[[int], Example]
+    outputs: Callable[[int], TeacherOutputs]
+    held_out: list[tuple[Example, TeacherOutputs]]
+    config: TrainedConversionConfig
+    folder: Path
+
+    def plan(self) -> Plan:
+        """Return the number of steps: as configured, or as many as fit the minutes by a measurement."""
+        config = self.config
+        if config.steps or not config.minutes:
+            return Plan(config.steps, config.examples or max(1, config.steps * config.accumulate))
+        teacher, student = self._measured_seconds()
+        seconds = config.minutes * 60
+        examples = config.examples or max(8, int(_TEACHER_SHARE * seconds / teacher))
+        # A run that is shorter than an epoch never needs all examples.
+        whole = max(1, int(seconds / (teacher + student)))
+        if whole <= examples:
+            return Plan(max(1, whole // config.accumulate), whole, teacher, student)
+        left = seconds - examples * teacher
+        return Plan(max(1, int(left / student) // config.accumulate), examples, teacher, student)
+
+    def _measured_seconds(self) -> tuple[float, float]:
+        """Return the time of teacher and student for an example of mean length; nothing is changed."""
+        teacher, student = [], []
+        for index in range(_MEASURED):
+            example = self.example(index)
+            start = time.perf_counter()
+            outputs = self.task.teacher_outputs(example)
+            teacher.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            self.task.loss(self.student, example, outputs).total.backward()
+            student.append(time.perf_counter() - start)
+        self.student.zero_grad(set_to_none=True)
+        return float(np.mean(teacher[1:])), float(np.mean(student[1:]))
+
+    def run(self, plan: Plan, *, bar: Any) -> None:
+        """Train until the plan's last step, from the last checkpoint if there is one.
+
+        Args:
+            plan: number of steps and examples.
+            bar: progress bar over steps (`tqdm`).
+
+        Raises:
+            RunStopped: after SIGTERM or SIGINT, once a checkpoint is written.
+            RunDiverged: if the loss is no longer a number.
+        """
+        optimizer, parameters = self._optimizer()
+        state = _State(self.folder, self.student, parameters, optimizer)
+        step, curve = state.load()
+        bar.update(step)
+        stop = StopRequests()
+        saved = time.monotonic()
+        every = max(1, plan.steps // _MEASUREMENTS)
+        order = _order(plan.examples, self.config.seed, step * self.config.accumulate)
+        _mechanisms_in_training(self.student)
+        with stop.noted():
+            while step < plan.steps:
+                torch.manual_seed(derive_seed(self.config.seed, "step", step))  # mechanisms may draw random numbers
+                parts = self._step(optimizer, parameters, order, rate_at(step, plan.steps))
+                step += 1
+                bar.update(1)
+                if step % every == 0 or step == plan.steps:
+                    curve.append({"step": step, "held_out": self.error().output, **parts})
+                    write_lines(self.folder / CURVE, curve)
+                bar.set_postfix({k: f"{v:.3f}" for k, v in (curve[-1] if curve else parts).items() if k != "step"})
+                late = time.monotonic() - saved > CHECKPOINT_SECONDS
+                if late or stop.received or step == plan.steps:
+                    state.save(step, curve)
+                    saved = time.monotonic()
+                if stop.received and step < plan.steps:
+                    raise RunStopped(f"stopped by {stop.received} after step {step}; the same command resumes it")
+        self.student.eval()
+
+    def _step(
+        self, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], order: Iterator[int], rate: float
+    ) -> dict[str, float]:
+        """Make one optimizer step, and return the mean of the loss's parts."""
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * rate
+        parts: dict[str, float] = {}
+        for index in (next(order) for _ in range(self.config.accumulate)):
+            loss = self.task.loss(self.student, self.example(index), self.outputs(index))
+            if not loss.total.isfinite():
+                raise RunDiverged(f"the loss is not a number at example {index}; lower --learning-rate")
+            (loss.total / self.config.accumulate).backward()
+            for name, value in loss.parts.items():
+                parts[name] = parts.get(name, 0.0) + value / self.config.accumulate
+        nn.utils.clip_grad_norm_(parameters, CLIP)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return parts
+
+    @torch.no_grad()
+    def error(self) -> RelativeError:
+        """Return the relative error of the student on the held-out examples."""
+        modes = {module: module.training for module in self.student.modules()}
+        self.student.eval()
+        found = RelativeError()
+        for example, outputs in self.held_out:
+            found.add(self.task.hidden(self.student, example, outputs.frames).cpu(), outputs.hidden)
+        for module, mode in modes.items():
+            module.training = mode
+        return found
+
+    def _optimizer(self) -> tuple[AdamW, list[nn.Parameter]]:
+        config = self.config
+        kinds = self.task.parameters(self.student)
+        for parameter in self.student.parameters():
+            parameter.requires_grad_(False)
+        width = next(p.shape[-1] for p in kinds["weights"] if p.ndim > 1)
+        rate = config.learning_rate or REFERENCE_RATE * (REFERENCE_WIDTH / width) ** 0.5
+        rates = {"weights": 1.0, "attention": config.attention_rate, "decoder": config.decoder_rate}
+        groups = []
+        for kind, parameters in kinds.items():
+            for parameter in parameters:
+                parameter.requires_grad_(True)
+            if parameters:
+                groups.append({"params": parameters, "lr": rate, "peak": rate * rates[kind]})
+        return AdamW(groups, weight_decay=0.0), [p for parameters in kinds.values() for p in parameters]
+
+
+def _mechanisms_in_training(student: nn.Module) -> None:
+    """Switch mechanisms to training mode and all else, such as dropout, to evaluation."""
+    student.eval()
+    for module in student.modules():
+        if isinstance(module, AttentionMechanism):
+            module.train()
+
+
+def rate_at(step: int, steps: int) -> float:
+    """Return the learning rate relative to its peak: a short warm-up, then linear decay to zero.
+
+    >>> rate_at(0, 1000), rate_at(500, 1000)
+    (0.05, 0.5)
+    """
+    return min(1.0, (step + 1) / min(WARMUP_STEPS, steps)) * (1 - step / steps)
+
+
+def _order(examples: int, seed: int, start: int) -> Iterator[int]:
+    """Return the numbers of examples from a position on: each epoch is a permutation of all."""
+    position = start
+    while True:
+        epoch, place = divmod(position, examples)
+        permutation = np.random.default_rng(derive_seed(seed, "epoch", epoch)).permutation(examples)
+        for index in permutation[place:]:
+            position += 1
+            yield int(index)
+
+
+@dataclass
+class _State:
+    """Checkpoint of a distillation: step, curve, trained parameters, optimizer."""
+
+    folder: Path
+    student: nn.Module
+    parameters: list[nn.Parameter]
+    optimizer: AdamW
+
+    def load(self) -> tuple[int, list[dict[str, float]]]:
+        """Restore the checkpoint, if there is one; return its step and curve."""
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return 0, []
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, saved["parameters"], strict=True):
+                parameter.copy_(value)
+        peaks = [group["peak"] for group in self.optimizer.param_groups]
+        self.optimizer.load_state_dict(saved["optimizer"])
+        for group, peak in zip(self.optimizer.param_groups, peaks, strict=True):
+            group["peak"] = peak
+        return saved["step"], saved["curve"]
+
+    def save(self, step: int, curve: list[dict[str, float]]) -> None:
+        """Write a checkpoint under a temporary name, then rename it."""
+        temporary = self.folder / f".{CHECKPOINT}.writing"
+        state = {
+            "step": step,
+            "curve": curve,
+            "parameters": [parameter.detach().cpu() for parameter in self.parameters],
+            "optimizer": self.optimizer.state_dict(),
+        }
+        try:
+            torch.save(state, temporary)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        os.replace(temporary, self.folder / CHECKPOINT)
+
+
+def planned(path: Path, make: Callable[[], Plan]) -> Plan:
+    """Return the plan of a run that was started before, or make and keep a new one."""
+    import json
+
+    if path.exists():
+        return Plan(**json.loads(path.read_text(encoding="utf-8")))
+    plan = make()
+    write_json(path, asdict(plan))
+    return plan

@@ -1,0 +1,1 @@
+"""Kaldi data folders: `data_folder` reads their files, `reader` makes a corpus of them."""

@@ -1,0 +1,76 @@
+"""Tiny trained encoders with random weights, and recordings for them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+transformers = pytest.importorskip("transformers")
+
+SECONDS = 2  # of the tiny Whisper's window
+
+
+@pytest.fixture(scope="session")
+def whisper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Whisper of two layers with a window of two seconds and a tokenizer of bytes."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    folder = tmp_path_factory.mktemp("whisper")
+    special = ["<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>"]
+    vocabulary = {symbol: index for index, symbol in enumerate(sorted(ByteLevel.alphabet()))}
+    vocabulary |= {token: len(vocabulary) + index for index, token in enumerate(special)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(special)
+    end, begin, plain = (vocabulary[token] for token in special)
+    transformers.WhisperTokenizer(tokenizer_object=tokenizer, eos_token="<|endoftext|>").save_pretrained(folder)
+    config = transformers.WhisperConfig(
+        vocab_size=len(vocabulary), d_model=32, encoder_layers=2, decoder_layers=1, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, max_source_positions=50 * SECONDS,
+        num_mel_bins=80, pad_token_id=end, bos_token_id=end, eos_token_id=end, decoder_start_token_id=begin,
+        begin_suppress_tokens=None, init_std=0.15,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.WhisperForConditionalGeneration(config)
+    model.save_pretrained(folder)
+    transformers.GenerationConfig(
+        is_multilingual=False, no_timestamps_token_id=plain, max_length=40, decoder_start_token_id=begin,
+        eos_token_id=end, pad_token_id=end, bos_token_id=end,
+    ).save_pretrained(folder)  # fmt: skip
+    transformers.WhisperFeatureExtractor(chunk_length=SECONDS).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hubert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A HuBERT of two layers."""
+    folder = tmp_path_factory.mktemp("hubert")
+    config = transformers.HubertConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, conv_dim=(16, 16),
+        conv_kernel=(10, 8), conv_stride=(10, 8), num_feat_extract_layers=2, num_conv_pos_embeddings=9,
+        num_conv_pos_embedding_groups=2, initializer_range=0.2, feat_extract_norm="layer",
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformers.HubertModel(config).save_pretrained(folder)
+    transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty-five recordings of modulated noise, half of them with a text."""
+    folder = tmp_path_factory.mktemp("recordings")
+    random = np.random.default_rng(0)
+    for number in range(25):
+        samples = int(16_000 * random.uniform(0.5, 1.5))
+        rhythm = 0.55 + 0.45 * np.sin(np.arange(samples) * random.uniform(1e-3, 4e-3))
+        soundfile.write(folder / f"r{number}.wav", 0.1 * rhythm * random.standard_normal(samples), 16_000)
+        if number % 2:
+            (folder / f"r{number}.txt").write_text(f"number {number}", encoding="utf-8")
+    return folder
