@@ -46,7 +46,8 @@ def run(arguments: list[str]) -> int:
     outcome = pretrain(run, options.out, progress=not options.quiet)
     if outcome is not None and not options.quiet:
         print(
-            f"held-out masked L1 {outcome.held_out_l1:.4f} (predicting the mean: {outcome.mean_l1:.4f}) "
+            f"held-out masked L1 {outcome.held_out_l1:.4f} (predicting the mean: {outcome.mean_l1:.4f}; "
+            f"{outcome.held_out_utterances or 'all'} utterances) "
             f"after {outcome.steps} steps, {outcome.seconds:.0f} s of training"
         )
         if outcome.skipped:
