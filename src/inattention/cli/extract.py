@@ -8,7 +8,7 @@ from inattention.cli.terminal.parsing import Quiet, flat, parse
 
 
 def run(arguments: list[str]) -> int:
-    """Extract the features of every recording in a folder, or of a single one."""
+    """Extract the features of a recording, or of every one in a folder."""
     import tyro
 
     from inattention.encoders.extraction.config import ExtractionConfig
