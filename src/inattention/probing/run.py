@@ -43,6 +43,8 @@ def probe(source: FeatureSource, corpus: Corpus, config: ProbeConfig, progress: 
     """
     if not corpus.phones and any(task.startswith("phone") for task in config.tasks):
         raise ProbeError(f"{corpus.folder} has no phone labels: remove the phone tasks from tasks")
+    if isinstance(config.layer, int) and config.layer > source.layers:
+        raise ProbeError(f"there is no layer {config.layer}: {source.name} has hidden states 0 to {source.layers}")
     selections = {split: _Selection(corpus, split, config) for split in SPLITS}
     with tempfile.TemporaryDirectory(prefix="inattention-probe-") as folder:
         features = {
@@ -51,7 +53,7 @@ def probe(source: FeatureSource, corpus: Corpus, config: ProbeConfig, progress: 
                 selection,
                 split=split,
                 folder=Path(folder),
-                all_layers=config.layer == "weighted",
+                layer=config.layer,
                 total=selection.total,
                 progress=progress,
             )
@@ -62,7 +64,7 @@ def probe(source: FeatureSource, corpus: Corpus, config: ProbeConfig, progress: 
             source=source.name,
             step_seconds=source.step_seconds,
             width=source.width,
-            layer=config.layer,
+            layer=str(config.layer),
             utterances={split: len(f.ids) for split, f in features.items()},
             steps={split: int(f.offsets[-1]) for split, f in features.items()},
             skipped={split: f.skipped for split, f in features.items()},

@@ -14,7 +14,14 @@ from typing import Any
 from inattention.comparison import Difference
 from inattention.study import store
 from inattention.study.comparison import Estimate, RowComparison, address, measured_rows
-from inattention.study.reporting.tables import TASK_TITLES, AccuracyRow, Tables, as_percent, build_tables
+from inattention.study.reporting.tables import (
+    TASK_TITLES,
+    AccuracyRow,
+    Tables,
+    as_percent,
+    build_tables,
+    utterances_text,
+)
 from inattention.study.reporting.text_formatting import MARKS, loss_text, points_text
 from inattention.study.results import StudyResults
 from inattention.text import aligned, within
@@ -30,6 +37,7 @@ class ComparedRow:
         loss: held-out masked L1, mean over seeds; None for features and for rows that were not run.
         cells: by task, the accuracy with its interval, or why there is none.
         scores: by task, the same as numbers; None where there is none.
+        utterances: what its losses and accuracies rest on, in words; the same for all rows of a study.
         reference: the row or study that it is compared with; empty if there is none.
         same_utterances: whether both were scored on the test utterances of one corpus.
         loss_difference: how much higher its loss is.
@@ -41,6 +49,7 @@ class ComparedRow:
     loss: float | None
     cells: dict[str, str]
     scores: Mapping[str, Estimate | None] = field(default_factory=dict)
+    utterances: str = ""
     reference: str = ""
     same_utterances: bool = True
     loss_difference: Difference | None = None
@@ -147,13 +156,17 @@ def as_table(rows: Sequence[ComparedRow], width: int | None = None) -> str:
     paired = all(row.same_utterances for row in compared)
     how = "paired over test utterances" if paired else "not paired: the test sets differ"
     title = f"Difference from {references}, in points, with 95 % intervals ({how}):"
+    rests_on = {row.study: row.utterances for row in rows if row.utterances}
+    notes = [f"{study}: {text}" if several else text for study, text in rests_on.items()]
     if width is None:
-        return f"{_markdown([head, *measured])}\n\n{title}\n\n{_markdown([head, *differences])}\n\n{MARKS}\n"
+        parts = [_markdown([head, *measured]), *notes, title, _markdown([head, *differences]), MARKS]
+        return "\n\n".join(parts) + "\n"
     tables = [
         aligned([[cell.strip("`") for cell in line] for line in (head, *lines)], width)
         for lines in (measured, differences)
     ]
-    return "\n\n".join([tables[0], within(title.replace("`", ""), width), tables[1], within(MARKS, width)]) + "\n"
+    texts = [within(text, width) for text in (*notes, title.replace("`", ""), MARKS)]
+    return "\n\n".join([tables[0], *texts[:-1], tables[1], texts[-1]]) + "\n"
 
 
 def _difference_data(difference: Difference | None) -> dict[str, Any] | None:
@@ -188,7 +201,8 @@ def _compared(
         cells = {task: f"{cell} collapsed" for task, cell in cells.items()}
     loss = row.loss.mean if row.loss else None
     if study is reference and not against:
-        return ComparedRow(study.name, name, loss, cells, row.scores, differences=dict.fromkeys(tasks))
+        rests_on = utterances_text(study.tables)
+        return ComparedRow(study.name, name, loss, cells, row.scores, rests_on, differences=dict.fromkeys(tasks))
     one, other = address(study.name, name), address(reference.name, against or name)
     known = reference.row(against or name) is not None
     return ComparedRow(
@@ -197,6 +211,7 @@ def _compared(
         loss=loss,
         cells=cells,
         scores=row.scores,
+        utterances=utterances_text(study.tables),
         reference=against or reference.name,
         same_utterances=study.results.corpus.key == reference.results.corpus.key,
         loss_difference=comparison.loss_difference(one, other) if known else None,
