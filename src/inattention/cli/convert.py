@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from inattention.cli.options import flat, parse
+from inattention.cli.terminal.parsing import flat, parse
 from inattention.conversion.config import ConversionConfig
 from inattention.conversion.trained.config import TrainedConversionConfig
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: list[str]) -> int:
-    """Replace the attention of a trained encoder, and distil it: Whisper, wav2vec 2.0, HuBERT, or one of ours."""
+    """Replace the attention of a trained encoder, and distil it."""
     return _convert_ours(arguments) if any(_is_ours(Path(word)) for word in arguments) else _convert_trained(arguments)
 
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from inattention.cli.options import flat, parse
+from inattention.cli.terminal.parsing import flat, parse
 from inattention.conversion.measure.config import MeasureConfig
 
 
 def run(arguments: list[str]) -> int:
-    """Measure a converted encoder against its teacher: word errors, hidden states, times."""
+    """Measure a converted encoder against its teacher."""
     import tyro
 
     @dataclass(frozen=True, kw_only=True)

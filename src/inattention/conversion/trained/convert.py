@@ -8,12 +8,10 @@ distillation/                         manifest, plan, curve and checkpoint, from
 import json
 import math
 import shutil
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from inattention.attention.rows import parse_row
@@ -37,6 +35,8 @@ from inattention.encoders.converted import (
 from inattention.encoders.converted_attention import Conversion, ConvertedAttention, Replacement
 from inattention.files import folder_lock, write_json
 from inattention.pretraining.manifest import claim
+from inattention.progress import Bar
+from inattention.progress import bar as progress_bar
 from inattention.provenance import provenance
 
 RECORD = "conversion.json"
@@ -169,10 +169,8 @@ class _Conversion:
         self._save(student, before["layers"], after, plan, examples.skipped)
         shutil.rmtree(store.folder, ignore_errors=True)
 
-    def _bar(self, total: int, title: str) -> Any:
-        return tqdm(
-            total=total, desc=title, unit="step", disable=not self.progress, file=sys.stderr, dynamic_ncols=True
-        )
+    def _bar(self, total: int, title: str) -> Bar:
+        return progress_bar(total=total, desc=title, unit="step", show=self.progress)
 
     def _student(self, task: Task) -> ConvertedModel:
         """Return the student at the start of the distillation."""

@@ -17,7 +17,7 @@ from inattention.study.reporting.families import Family, arrange, grouped
 from inattention.study.reporting.paper_results import PaperRow, paper_row
 from inattention.study.reporting.text_formatting import UTTERANCES_ONLY, WIDENED, number_range
 from inattention.study.results import StudyResults
-from inattention.text import aligned
+from inattention.text import aligned, within
 from inattention.timing.exponents import MixingExponent
 from inattention.timing.report import TimedRow
 
@@ -172,8 +172,8 @@ def build_tables(results: StudyResults, comparison: RowComparison) -> Tables:
     )
 
 
-def terminal_table(tables: Tables) -> str:
-    """Return Table 2 as text."""
+def terminal_table(tables: Tables, width: int | None = None) -> str:
+    """Return Table 2 as text, in lines of at most `width` characters."""
     head = ["row", "masked L1", *(TASK_TITLES[task].lower() for task in tables.tasks), ""]
     cells = [
         [
@@ -186,11 +186,12 @@ def terminal_table(tables: Tables) -> str:
     ]
     # Notes are words: their column is aligned to the left.
     cells = [head, *cells]
-    width = max(len(row[-1]) for row in cells)
-    table = aligned([[*row[:-1], row[-1].ljust(width)] for row in cells])
+    longest = max(len(row[-1]) for row in cells)
+    table = aligned([[*row[:-1], row[-1].ljust(longest)] if longest else row[:-1] for row in cells], width)
     seeds = tables.finished_seeds
     of = "one seed: intervals over test utterances" if seeds[1] <= 1 else f"mean of {number_range(seeds)} seeds"
-    return f"{table}\n\naccuracy in %, with 95 % intervals ({of})\n{utterances_text(tables)}".rstrip()
+    note = f"accuracy in %, with 95 % intervals ({of})\n{utterances_text(tables)}".rstrip()
+    return f"{table}\n\n{note if width is None else within(note, width)}"
 
 
 def utterances_text(tables: Tables) -> str:
