@@ -102,7 +102,9 @@ def open_source(model: str, config: ProbeConfig) -> "FeatureSource":
 
 def table(report: "ProbeReport") -> str:
     """Format a report as a table for a terminal."""
-    head = f"{report.source}: accuracy on test, with 95 % intervals over utterances"
+    counts = sorted({result.utterances["test"] for result in report.tasks})
+    over = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0] if counts else "no"
+    head = f"{report.source}: accuracy on test, with 95 % intervals over {over} utterances"
     lines = [
         head,
         f"{'task':<18}{'accuracy':>9}  {'interval':^15}{'chance':>8}{'dev':>7}{'epoch':>7}{'classes':>9}{'items':>9}",

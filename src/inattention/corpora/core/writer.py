@@ -135,7 +135,7 @@ class CorpusWriter:
         self._lines: dict[str, list[tuple[bytes, int, int]]] = {split: [] for split in SPLITS}
         self._seconds = dict.fromkeys(SPLITS, 0.0)
         self._speakers: dict[str, set[str]] = {split: set() for split in SPLITS}
-        self.ledger = Ledger()
+        self.ledger = Ledger(spec.name)
         self._reports: dict[str, Any] = {}
         self._ids: set[str] = set()
 

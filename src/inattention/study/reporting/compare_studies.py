@@ -12,7 +12,14 @@ from pathlib import Path
 from inattention.comparison import Difference
 from inattention.study import store
 from inattention.study.comparison import RowComparison, address, measured_rows
-from inattention.study.reporting.tables import TASK_TITLES, AccuracyRow, Tables, as_percent, build_tables
+from inattention.study.reporting.tables import (
+    TASK_TITLES,
+    AccuracyRow,
+    Tables,
+    as_percent,
+    build_tables,
+    utterances_text,
+)
 from inattention.study.reporting.text_formatting import MARKS, loss_text, points_text
 from inattention.study.results import StudyResults
 
@@ -26,6 +33,7 @@ class ComparedRow:
         row: name of the row.
         loss: held-out masked L1, mean over seeds; None for features and for rows that were not run.
         cells: by task, the accuracy with its interval, or why there is none.
+        utterances: what its losses and accuracies rest on, in words; the same for all rows of a study.
         reference: the row or study that it is compared with; empty if there is none.
         same_utterances: whether both were scored on the test utterances of one corpus.
         loss_difference: how much higher its loss is.
@@ -36,6 +44,7 @@ class ComparedRow:
     row: str
     loss: float | None
     cells: dict[str, str]
+    utterances: str = ""
     reference: str = ""
     same_utterances: bool = True
     loss_difference: Difference | None = None
@@ -115,8 +124,11 @@ def as_table(rows: Sequence[ComparedRow]) -> str:
     references = " and ".join(dict.fromkeys(f"`{row.reference}`" for row in compared))
     paired = all(row.same_utterances for row in compared)
     how = "paired over test utterances" if paired else "not paired: the test sets differ"
+    rests_on = {row.study: row.utterances for row in rows if row.utterances}
+    notes = "".join((f"{study}: {text}" if several else text) + "\n\n" for study, text in rests_on.items())
     return (
         f"{_markdown([head, *measured])}\n\n"
+        f"{notes}"
         f"Difference from {references}, in points, with 95 % intervals ({how}):\n\n"
         f"{_markdown([head, *differences])}\n\n"
         f"{MARKS}\n"
@@ -148,7 +160,8 @@ def _compared(
         cells = {task: f"{cell} collapsed" for task, cell in cells.items()}
     loss = row.loss.mean if row.loss else None
     if study is reference and not against:
-        return ComparedRow(study.name, name, loss, cells, differences=dict.fromkeys(tasks))
+        rests_on = utterances_text(study.tables)
+        return ComparedRow(study.name, name, loss, cells, rests_on, differences=dict.fromkeys(tasks))
     one, other = address(study.name, name), address(reference.name, against or name)
     known = reference.row(against or name) is not None
     return ComparedRow(
@@ -156,6 +169,7 @@ def _compared(
         row=name,
         loss=loss,
         cells=cells,
+        utterances=utterances_text(study.tables),
         reference=against or reference.name,
         same_utterances=study.results.corpus.key == reference.results.corpus.key,
         loss_difference=comparison.loss_difference(one, other) if known else None,
