@@ -68,12 +68,11 @@ def check_writable(folder: Path) -> None:
     place = folder.absolute()
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
-    problem = "" if os.access(place, os.W_OK | os.X_OK) else "cannot be written"
+    path = os.fsencode(place).decode(errors="backslashreplace")
     if not place.is_dir():
-        problem = "is not a folder"
-    if problem:
-        path = os.fsencode(place).decode(errors="backslashreplace")
-        raise ValueError(f"{folder} cannot be made a folder for the results: {path} {problem}; choose another")
+        raise ValueError(f"{folder} cannot be made a folder for the results: {path} is not a folder; choose another")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError(f"{path} cannot be written: Permission denied; grant it, or choose another folder")
 
 
 @contextmanager

@@ -36,8 +36,8 @@ def raising(error: BaseException) -> Callable[[], int]:
         (RunDiverged("the loss is NaN"), 1, "inattention study: the loss is NaN\n"),
         (WorkerLost("a worker ended"), 1, "inattention study: a worker ended\n"),
         (KeyboardInterrupt(), 130, "inattention study: stopped; run the same command again to resume\n"),
-        (KeyboardInterrupt(signal.SIGTERM), 143, "inattention study: stopped; run the same command again to resume\n"),
-        (RunStopped("stopped after step 3"), 143, "inattention study: stopped after step 3\n"),
+        (KeyboardInterrupt(signal.SIGTERM), 2, "inattention study: stopped; run the same command again to resume\n"),
+        (RunStopped("stopped after step 3"), 2, "inattention study: stopped after step 3\n"),
         (BrokenPipeError(), 141, ""),
     ],
 )

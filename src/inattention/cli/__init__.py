@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 on success; 1 if part of the work failed, or the work ended early; 2 if the command cannot be
-        carried out as it was given; 130 after Ctrl-C. A line on stderr gives the reason.
+        carried out as it was given, or was terminated; 130 after Ctrl-C. A line on stderr gives the reason.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words[0] if words and words[0] in COMMANDS else ""

@@ -37,9 +37,9 @@ def ended(name: str, words: Sequence[str], command: Callable[[], int]) -> int:
         _drop_output()
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt as interrupt:
-        number = interrupt.args[0] if interrupt.args else signal.SIGINT
+        status = _stopped_by(interrupt.args[0] if interrupt.args else signal.SIGINT)
         again = "; run the same command again to resume" if name.partition(" ")[0] in RESUMABLE else ""
-        return _complain(name, f"stopped{again}", 128 + number)
+        return _complain(name, f"stopped{again}", status)
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
@@ -94,7 +94,7 @@ def _explained(error: Exception) -> tuple[str, int]:
     from inattention.study.execution.executor import WorkerLost
 
     if isinstance(error, RunStopped):
-        return str(error), 128 + error.signal
+        return str(error), _stopped_by(error.signal)
     if isinstance(error, RunDiverged | WorkerLost):
         return str(error), FAILED
     if isinstance(error, MemoryError):
@@ -104,6 +104,11 @@ def _explained(error: Exception) -> tuple[str, int]:
     what = " ".join(f"unexpected {type(error).__name__}: {error}".split())
     advice = f"This is a fault of inattention; {_DEBUG}=1 prints its traceback"
     return f"{what}\nin {', '.join(reversed(ours))}\n{advice}", FAILED
+
+
+def _stopped_by(number: int) -> int:
+    """Return the exit status after a signal: that of shells for Ctrl-C; a scheduler's signal leaves the work undone."""
+    return 128 + number if number == signal.SIGINT else USAGE
 
 
 def _of_system(error: OSError) -> str:
