@@ -1,9 +1,10 @@
 """``inattention convert``: a trained encoder with another attention mechanism."""
 
 import json
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from inattention.cli.options import flat, parse
 from inattention.conversion.config import ConversionConfig
@@ -34,7 +35,12 @@ def _convert_trained(arguments: list[str]) -> int:
             model: Hugging Face folder or hub name of Whisper, wav2vec 2.0, HuBERT or a similar encoder.
             recordings: folder of recordings to distil on; a text beside a recording, a.txt beside a.wav, is used.
             corpus: folder of a prepared corpus to distil on, in place of recordings.
-            out: folder of the converted model, with conversion.json beside it.
+            out: folder of the converted model, with conversion.json and conversion.html beside it.
+            teacher_cache: folder of the teacher's outputs, which stays: conversions of one teacher with the same
+                speech, seed, lengths and language share it. By default they are in out, and removed at the end.
+            device: cpu, cuda, or auto for a GPU if there is one.
+            json: print the record of the conversion as JSON.
+            quiet: print neither progress nor a summary, but errors and warnings.
             settings: of the conversion.
         """
 
@@ -42,16 +48,37 @@ def _convert_trained(arguments: list[str]) -> int:
         out: Path
         recordings: Path | None = None
         corpus: Path | None = None
+        teacher_cache: Path | None = None
+        device: Literal["auto", "cpu", "cuda"] = "auto"
+        json: bool = False
+        quiet: bool = False
         settings: flat(TrainedConversionConfig) = field(  # ty: ignore[invalid-type-form]
             default_factory=TrainedConversionConfig
         )
 
     options = parse(Convert, "convert", arguments)
     speech = open_speech(options.recordings, options.corpus)
+    from inattention.conversion.page.page import PAGE
     from inattention.conversion.trained.convert import convert_trained
 
-    print(convert_trained(options.model, speech, options.out, options.settings).summary())
-    print(f"model: {options.out}")
+    report = convert_trained(
+        options.model,
+        speech,
+        options.out,
+        options.settings,
+        device=options.device,
+        teacher_cache=options.teacher_cache,
+        progress=not options.quiet,
+    )
+    if options.json:
+        print(json.dumps(report.record, indent=2, ensure_ascii=False))
+    elif not options.quiet:
+        corpus = "CORPUS" if options.corpus is None else str(options.corpus)
+        words = ["inattention", "measure", str(options.out), "--against", options.model, "--corpus", corpus]
+        print(report.summary())
+        print(f"model: {options.out}")
+        print(f"page: {options.out / PAGE}")
+        print(f"next, word errors, probes and times: {shlex.join(words)}")
     return 0
 
 

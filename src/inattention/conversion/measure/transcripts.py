@@ -8,15 +8,19 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from inattention.audio.decoding import AudioError
 from inattention.conversion.trained.speech import SAMPLING_RATE, Utterance
 from inattention.conversion.trained.whisper import FRAMES_PER_SECOND, decoder_prompt, encode, generate
 from inattention.encoders.converted import TrainedModel
+from inattention.progress import bar as progress_bar
 
 Length = Literal["own", "30"]
 SILENCE_FRAMES = 25  # behind the speech, of 20 ms
+DECODING = (
+    "greedy, utterance by utterance, without timestamps, at most 7 tokens per second of speech and 10 more; a "
+    "transcript that has not ended by then is counted as a loop"
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def transcripts(
     found: list[Transcript] = []
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        for utterance in tqdm(utterances, desc=title, unit="line", disable=not progress, dynamic_ncols=True):
+        for utterance in progress_bar(utterances, desc=title, unit="utterance", show=progress):
             if utterance.id not in known:
                 try:
                     waveform = utterance.read()[: 30 * SAMPLING_RATE]
