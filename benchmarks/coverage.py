@@ -26,6 +26,18 @@ SETTINGS = {
     "last row 5 times as unstable": replace(FRAMES, seed_deviation=(0.02, 0.02, 0.02, 0.02, 0.02, UNSTABLE)),
     "deviations 0.01 to 0.06": replace(FRAMES, seed_deviation=(0.01, 0.02, 0.06, 0.02, 0.04, 0.01)),
 }
+# Rows with two seeds, whose variance the last two rows borrow: they have one.
+SETTINGS |= {
+    f"pool of {name}": replace(
+        FRAMES, seeds=(2,) * rows + (1, 1), accuracies=(0.5,) * (rows + 2), seed_deviation=0.02, scatter=0.5
+    )
+    for rows, name in {1: "one row", 2: "two rows", 5: "five rows"}.items()
+}
+
+
+def pairs_of(simulation: Simulation) -> dict[str, tuple[int, int]]:
+    """Return the pairs of rows to compare."""
+    return PAIRS if len(simulation.names) == len(FRAMES.names) else {"1 and 1": (-2, -1)}
 
 
 def coverage(
@@ -33,10 +45,11 @@ def coverage(
 ) -> dict[str, tuple[float, float]]:
     """Return, for each pair of rows, the share of intervals that cover the truth and their mean half-width."""
     rng = np.random.default_rng(seed)
-    found: dict[str, list[tuple[bool, float]]] = {pair: [] for pair in PAIRS}
+    pairs = pairs_of(simulation)
+    found: dict[str, list[tuple[bool, float]]] = {pair: [] for pair in pairs}
     for _ in range(studies):
         compare = PairedBootstrap(simulation.study(rng), draws=draws)
-        for pair, (one, other) in PAIRS.items():
+        for pair, (one, other) in pairs.items():
             it = compare.difference([simulation.names[one]], [simulation.names[other]], [TASK])
             if it is not None:
                 truth = simulation.accuracies[one] - simulation.accuracies[other]
@@ -69,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{'coverage in % (mean half-width in points), seeds:':50}" + "".join(f"{pair:>15}" for pair in PAIRS))
     for name in asked.settings:
         found = coverage(SETTINGS[name], asked.studies)
-        print(f"{name:50}" + "".join(f"{100 * share:>8.1f} ({100 * half:4.1f})" for share, half in found.values()))
+        cells = {pair: f"{100 * share:.1f} ({100 * half:4.1f})" for pair, (share, half) in found.items()}
+        print(f"{name:50}" + "".join(f"{cells.get(pair, ''):>15}" for pair in PAIRS))
     for rounds in (3, 5, 10, 20):
         shares = [100 * timing_coverage(rounds, asked.studies, slowed=slowed) for slowed in (0, 0.1)]
         print(f"{f'ratio of times, {rounds} rounds; 10 % of them slowed':50}{shares[0]:>8.1f}{shares[1]:>15.1f}")

@@ -23,3 +23,14 @@ def shares(setting: str) -> dict[str, list[float]]:
 @pytest.mark.parametrize("setting", ["frames", "speakers"])
 def test_95_percent_intervals_cover_the_true_difference_in_93_to_97_percent_of_studies(setting, seeds):
     assert 0.93 <= shares(setting)[seeds][0] <= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("pool", "low", "high"), [("one row", 0.96, 1.0), ("two rows", 0.93, 0.99)])
+def test_rows_with_one_seed_are_covered_whatever_the_few_rows_with_several_happen_to_say(pool, low, high):
+    assert low <= shares(f"pool of {pool}")["1 and 1"][0] <= high
+
+
+@pytest.mark.slow
+def test_five_rows_with_two_seeds_are_enough_for_rows_with_one():
+    assert 0.93 <= shares("pool of five rows")["1 and 1"][0] <= 0.97

@@ -212,3 +212,13 @@ def test_features_with_two_seeds_are_covered_like_trained_rows():
         found = difference(compare, [mel], [trained], [TASK])
         covered += found.low <= 0 <= found.high
     assert covered / studies_ > 0.92
+
+
+def test_two_seeds_that_happen_to_agree_decide_nothing_about_rows_with_one():
+    compare = PairedBootstrap(studies(agreeing=[0.5, 0.5], one=[0.55], other=[0.5]))
+    found = difference(compare, ["one"], ["other"], ["phones"])
+    assert found.widened
+    assert found.verdict == "cannot be told"
+    assert width(found) > 0.2
+    assert found.needed is not None
+    assert found.needed.seeds is not None

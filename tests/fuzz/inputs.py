@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import soundfile
@@ -42,36 +43,75 @@ def audio(draw: random.Random) -> bytes:
 
 
 def textgrid(draw: random.Random) -> bytes:
-    """A TextGrid in one of its forms and codings, most often broken."""
-    count = draw.randrange(1, 12)
-    ends = sorted(draw.uniform(0, 3) for _ in range(count))
-    marks = [draw.choice(["ah", "s", "", 'say ""so""', "œ", "a\nb", "! no comment"]) for _ in ends]
-    starts = [0.0, *ends[:-1]]
-    if draw.random() < 0.5:
-        rows = "\n".join(f'{a}\n{b}\n"{m}"' for a, b, m in zip(starts, ends, marks, strict=True))
-        body = f'0\n{ends[-1]}\n<exists>\n1\n"IntervalTier"\n"phones"\n0\n{ends[-1]}\n{count}\n{rows}\n'
-    else:
-        rows = "\n".join(
-            f'intervals [{i}]:\n xmin = {a}\n xmax = {b}\n text = "{m}"'
-            for i, (a, b, m) in enumerate(zip(starts, ends, marks, strict=True), 1)
+    """A TextGrid in one of its forms and codings, most often broken or spliced with another."""
+    return _broken_labels(_textgrid, draw)
+
+
+def _broken_labels(make: Callable[[random.Random], str], draw: random.Random) -> bytes:
+    data = _coded(make(draw), draw)
+    return data if draw.random() < 0.2 else broken(spliced(data, _coded(make(draw), draw), draw), draw)
+
+
+def _textgrid(draw: random.Random) -> str:
+    end = draw.choice([draw.uniform(0.01, 3), 1.0, 3.0])
+    short = draw.random() < 0.5
+    tiers = [_tier(name, end, draw) for name in draw.sample(["phones", "words", "ann - phones", "beeps", "phones"], 2)]
+    if short:
+        form = '%s"%s"\n"%s"\n0\n%s\n%d\n%s'
+        rows = [form % ("", kind, name, end, len(marks), _rows(marks, "", kind)) for kind, name, marks in tiers]
+        head = draw.choice(
+            ['File type = "ooTextFile"\nObject class = "TextGrid"', 'File type = "ooTextFile short"\n"TextGrid"']
         )
-        body = (
-            f"xmin = 0\nxmax = {ends[-1]}\ntiers? <exists>\nsize = 1\nitem []:\n item [1]:\n"
-            f' class = "IntervalTier"\n name = "phones"\n xmin = 0\n xmax = {ends[-1]}\n'
-            f" intervals: size = {count}\n{rows}\n"
-        )
-    text = f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n{body}'
-    return broken(text.encode(draw.choice(["utf-8", "utf-8", "utf-16"])), draw)
+        return f"{head}\n\n0\n{end}\n<exists>\n{len(tiers)}\n" + "".join(rows)
+    form = ' item [%d]:\n  class = "%s"\n  name = "%s"\n  xmin = 0\n  xmax = %s\n  intervals: size = %d\n%s'
+    rows = [
+        form % (i, kind, name, end, len(m), _rows(m, "  xmin = ", kind)) for i, (kind, name, m) in enumerate(tiers, 1)
+    ]
+    head = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
+    return f"{head}xmin = 0\nxmax = {end}\ntiers? <exists>\nsize = {len(tiers)}\nitem []:\n" + "".join(rows)
+
+
+def _tier(name: str, end: float, draw: random.Random) -> tuple[str, str, list[tuple[float, float, str]]]:
+    borders = [0.0, *sorted(draw.uniform(0, end) for _ in range(draw.randrange(12))), end]
+    if draw.random() < 0.3:  # rounded, so that some intervals have no duration
+        borders = [round(border, 2) for border in borders]
+    symbols = ["ah", "AH0", "s", "", "spn", 'say ""so""', "œ", "a\nb", "! no comment", "IntervalTier"]
+    marks = [(a, b, draw.choice(symbols)) for a, b in pairwise(borders)]
+    return ("TextTier" if name == "beeps" else "IntervalTier"), name, marks
+
+
+def _rows(marks: list[tuple[float, float, str]], lead: str, kind: str) -> str:
+    times = [(f"{lead}{a}\n" if kind == "TextTier" else f"{lead}{a}\n{lead}{b}\n") for a, b, _ in marks]
+    return "".join(f'{time}{lead and "  text = "}"{mark}"\n' for time, (_, _, mark) in zip(times, marks, strict=True))
+
+
+def _coded(text: str, draw: random.Random) -> bytes:
+    text = text.replace("\n", draw.choice(["\n", "\n", "\r\n", "\r"]))
+    return text.encode(draw.choice(["utf-8", "utf-8", "utf-16", "utf-8-sig", "latin-1"]), "replace")
 
 
 def ctm(draw: random.Random) -> bytes:
-    """A CTM, most often broken."""
-    lines, start = [";; made up"], 0.0
-    for _ in range(draw.randrange(1, 15)):
-        length = draw.uniform(0.01, 0.5)
-        lines.append(f"a {draw.choice('1AB')} {start:.3f} {length:.3f} {draw.choice(['ah', 's', 'œ'])} 0.9")
-        start += length
-    return broken("\n".join(lines).encode(), draw)
+    """A CTM of one of its writers, most often broken or spliced with another."""
+    return _broken_labels(_ctm, draw)
+
+
+def _ctm(draw: random.Random) -> str:
+    lines = [";; made up"]
+    for name in draw.sample(["a", "b", "é", "a.wav", "ann/a"], draw.randrange(1, 4)):
+        start, rest = 0.0, draw.choice(["", " 0.9", " NA lex NA", " NA lex"])
+        for _ in range(draw.randrange(1, 15)):
+            length = draw.uniform(0.0, 0.5)
+            symbol = draw.choice(["ah", "AH0_B", "s", "<eps>", "œ"])
+            lines.append(f"{name} {draw.choice('1AB')} {start:.{draw.choice([2, 3])}f} {length:.2f} {symbol}{rest}")
+            start += length
+    return "\n".join(lines)
+
+
+def phn(draw: random.Random) -> bytes:
+    """The phones of a sentence of TIMIT, most often broken."""
+    ends = sorted(draw.randrange(50_000) for _ in range(draw.randrange(1, 20)))
+    lines = [f"{a} {b} {draw.choice(['h#', 'ix', 'q', 'sh', 'dcl'])}" for a, b in pairwise([0, *ends])]
+    return broken(_coded("\n".join(lines), draw), draw)
 
 
 def cpc(draw: random.Random) -> bytes:
@@ -107,6 +147,13 @@ def manifest(draw: random.Random) -> bytes:
         place[draw.choice(list(place))] = draw.choice(odd)
     data = json.dumps(cut).encode()
     return data if draw.random() < 0.7 else broken(data, draw)
+
+
+def spliced(one: bytes, other: bytes, draw: random.Random) -> bytes:
+    """Return the beginning of one input and the end of another, three times in ten."""
+    if draw.random() < 0.7:
+        return one
+    return one[: draw.randrange(len(one) + 1)] + other[draw.randrange(len(other) + 1) :]
 
 
 def broken(data: bytes, draw: random.Random) -> bytes:

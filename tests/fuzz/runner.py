@@ -11,16 +11,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from inattention.corpora.core.audio_facts import AudioJob, Bad, inspect
 from inattention.corpora.core.cut_files import cut_from
 from inattention.corpora.core.file_tree import decode_text
+from inattention.corpora.core.phones import LabelSymbols
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.cpc import CLASSES, CpcLabels
-from inattention.corpora.labels.ctm import parse_ctm
-from inattention.corpora.labels.textgrid import parse_textgrid
+from inattention.corpora.labels.ctm import read_ctm
+from inattention.corpora.labels.intervals import Labels, fit
+from inattention.corpora.labels.textgrid import TierNames, parse_textgrid
+from inattention.corpora.readers.timit import fold_phn
 
 from . import inputs
 
@@ -132,14 +136,39 @@ def _check_times(pieces: Any) -> None:
         assert 0 <= start <= end < math.inf, (start, end)
 
 
+def _check_fit(labels: Labels, data: bytes) -> None:
+    """Check that labels which are taken fit audio that is a little longer or shorter."""
+    end = min(max((interval.end for interval in labels.intervals), default=1.0), 1e6)
+    seconds = max(0.01, end + (0.0, 0.5, -0.008, -0.02)[len(data) % 4])
+    for truncated in (True, False):
+        phones = fit(labels, LabelSymbols(english=len(data) % 5 == 0), seconds, truncated=truncated).phones
+        _check_times(phones)
+        assert phones[-1][2] <= seconds
+        assert all(before[2] <= after[1] for before, after in pairwise(phones))
+
+
 def _textgrid(data: bytes) -> None:
-    for tier in parse_textgrid(data):
-        _check_times(tier.intervals)
+    grid = parse_textgrid(data, "latin-1" if len(data) % 3 else None)
+    _check_fit(grid.labels(TierNames(("", "phones", "words", "1")[len(data) % 7 % 4])), data)
 
 
 def _ctm(data: bytes) -> None:
-    for tokens in parse_ctm(decode_text(data)).values():
-        _check_times(tokens)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        ctm = read_ctm(file.name, "latin-1" if len(data) % 3 else None)
+    refused = None
+    for name in ctm.names:
+        try:
+            _check_fit(ctm.labels(name), data)
+        except CorpusError as error:
+            refused = error
+    if refused is not None:
+        raise refused
+
+
+def _phn(data: bytes) -> None:
+    _check_times(list(fold_phn(decode_text(data), 16_000)))
 
 
 def _cpc(data: bytes) -> None:
@@ -176,6 +205,7 @@ MAKERS: dict[str, Callable[[random.Random], bytes]] = {
     "textgrid": inputs.textgrid,
     "ctm": inputs.ctm,
     "cpc": inputs.cpc,
+    "phn": inputs.phn,
     "manifest": inputs.manifest,
 }
 """Makers of inputs by kind; a new parser has a line here and one below."""
@@ -184,5 +214,6 @@ PARSERS: dict[str, Callable[[bytes], None]] = {
     "textgrid": _textgrid,
     "ctm": _ctm,
     "cpc": _cpc,
+    "phn": _phn,
     "manifest": _manifest,
 }

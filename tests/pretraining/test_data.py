@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from dataclasses import replace
 from itertools import takewhile
 
 import numpy as np
@@ -9,6 +10,7 @@ from lhotse import CutSet, MonoCut
 
 from inattention.corpora.core.corpus import Corpus
 from inattention.pretraining.data import EndlessBatches
+from inattention.pretraining.manifest import Run
 
 
 def test_batches_start_at_any_position_and_each_epoch_sees_every_cut_once(corpus: Corpus) -> None:
@@ -43,3 +45,24 @@ def test_short_and_long_utterances_come_throughout_an_epoch() -> None:
     assert max(map(abs, quarters)) < 0.4  # a deviation of 1, over 125 batches of like lengths, is 0.09
     inside = [statistics.pstdev(math.log(cut.duration) for cut in batch) for batch in epoch]
     assert statistics.fmean(inside) < 0.2
+
+
+def test_validation_during_training_uses_a_tenth_of_the_utterances_trained_on(run: Run) -> None:
+    training = replace(run.training, batch_size=4, validate_every=10)
+    cuts = [cut for _, _, cuts in replace(run, training=training).validation() for cut in cuts]
+    assert len(cuts) == 4
+    durations = sorted(cut.duration for cut in run.corpus.cuts("dev"))  # ty: ignore[not-iterable]
+    assert len({cut.id for cut in cuts}) == 4
+    assert cuts[0].duration <= durations[2]
+    assert cuts[-1].duration >= durations[-2]
+
+
+def test_validation_uses_all_of_dev_where_there_is_time(run: Run) -> None:
+    training = replace(run.training, batch_size=4, validate_every=1000)
+    whole = replace(run, training=training)
+    assert whole.validation() == whole.held_out(draws=1)
+
+
+def test_validation_uses_one_utterance_at_least(run: Run) -> None:
+    often = replace(run, training=replace(run.training, batch_size=1, validate_every=1))
+    assert [len(cuts) for _, _, cuts in often.validation()] == [1]

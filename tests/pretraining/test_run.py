@@ -234,6 +234,7 @@ def test_the_outcome_is_what_outcome_json_holds(run: Run, tmp_path: Path) -> Non
         "held_out_l1",
         "mean_l1",
         "held_out_cells",
+        "held_out_utterances",
         "seconds",
         "cpu_seconds",
         "skipped",
@@ -244,3 +245,22 @@ def test_an_incomplete_outcome_is_refused_and_what_is_missing_named(tmp_path: Pa
     (tmp_path / "outcome.json").write_text('{"steps": 3, "parameters": 1}')
     with pytest.raises(RunError, match=r"outcome.json is no outcome .*: attention_parameters, held_out_l1"):
         PretrainingOutcome.read(tmp_path)
+
+
+@pytest.mark.parametrize("validate_every", [1, 7])
+def test_how_often_a_run_is_validated_changes_no_bit_of_its_outcome(
+    run: Run, tmp_path: Path, validate_every: int
+) -> None:
+    whole = trained(run, tmp_path / "whole")
+    other = replace(run, training=replace(run.training, validate_every=validate_every))
+    outcome = trained(other, tmp_path / "other")
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "other"))
+    assert (outcome.held_out_l1, outcome.held_out_utterances) == (whole.held_out_l1, 6)
+    points = [json.loads(line) for line in (tmp_path / "other" / "curve.jsonl").read_text().splitlines()]
+    assert {point["utterances"] for point in points} == {max(1, run.training.batch_size * validate_every // 10)}
+
+
+def test_an_outcome_of_an_older_version_is_read(run: Run, tmp_path: Path) -> None:
+    outcome = trained(replace(run, training=replace(run.training, steps=0)), tmp_path / "run").to_dict()
+    del outcome["held_out_utterances"]
+    assert PretrainingOutcome.from_dict(outcome).held_out_utterances == 0

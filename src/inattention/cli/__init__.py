@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from inattention.cli import (
     analyze,
     compare,
+    conversions,
     convert,
     corpus,
     encoders,
@@ -37,6 +38,7 @@ EXAMPLES = """examples:
   inattention extract runs/mine recordings/ --out features/
   inattention convert openai/whisper-tiny.en --recordings speech/ --out runs/whisper
   inattention measure runs/whisper --against openai/whisper-tiny.en --corpus corpora/queen --out measured
+  inattention conversions results/whisper-tiny           a table over many conversions
   inattention analyze runs/mine --corpus corpora/espeak  every head's attention maps, on one page
   inattention encoders import faster-whisper-tiny.en --out models/whisper-tiny.en
   inattention time --rows patterned none --lengths 500 1000
@@ -54,6 +56,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "analyze": analyze.run,
     "convert": convert.run,
     "measure": measure.run,
+    "conversions": conversions.run,
     "encoders": encoders.run,
 }
 

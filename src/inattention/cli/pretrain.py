@@ -43,7 +43,8 @@ def run(arguments: list[str]) -> int:
     outcome = pretrain(Run(model, training, open_corpus(options.corpus), options.seed), options.out)
     if outcome is not None:
         print(
-            f"held-out masked L1 {outcome.held_out_l1:.4f} (predicting the mean: {outcome.mean_l1:.4f}) "
+            f"held-out masked L1 {outcome.held_out_l1:.4f} (predicting the mean: {outcome.mean_l1:.4f}; "
+            f"{outcome.held_out_utterances or 'all'} utterances) "
             f"after {outcome.steps} steps, {outcome.seconds:.0f} s of training"
         )
         if outcome.skipped:

@@ -20,6 +20,8 @@ from scipy.special import stdtrit
 # Numbers beyond these are as good as none.
 MOST_UTTERANCES = 1_000_000
 MOST_SEEDS = 1_000
+# Degrees of freedom below which a pool is too small to pool them with those of the test utterances.
+SMALL_POOL = 8
 
 
 @dataclass(frozen=True)
@@ -94,21 +96,37 @@ class Components:
 
     @property
     def half_width(self) -> float:
-        """Return half the width of the 95 % interval: never less than that over utterances alone."""
-        many = max(self.utterances - 1, 1)
-        alone = student_95(many) * math.sqrt(self.sampling)
-        pools: dict[float, list[tuple[float, float]]] = {}
-        for row in self.rows:
-            if row.variance > 0:
-                pools.setdefault(row.pooled_freedom, []).append((row.variance / row.seeds, row.freedom))
-        if not pools:
+        """Return half the width of the 95 % interval: never less than that over utterances alone.
+
+        Rows with one seed that borrow from a small pool are apart. Satterthwaite's formula would take a variance that a
+        pool of one row happens to estimate as small for a small part of the sum, known as well as the rest: intervals
+        cover 81 to 92 % then. Half-widths added as squares cover at least what they say.
+        """
+        alone = student_95(self._utterance_freedom) * math.sqrt(self.sampling)
+        known = [row for row in self.rows if row.variance > 0]
+        if not known:
             return alone
-        parts = [(self.shared, float(many))]
-        for pooled, rows in pools.items():
-            seeds, freedom = _sum_of(rows)
+        apart = [row for row in known if row.seeds == 1 and row.pooled_freedom < SMALL_POOL]
+        pooled = self._pooled_half_width([row for row in known if row not in apart])
+        return max(alone, math.hypot(pooled, _half_width_of_one_seed(apart)))
+
+    @property
+    def _utterance_freedom(self) -> float:
+        return float(max(self.utterances - 1, 1))
+
+    def _pooled_half_width(self, rows: Sequence[RowVariance]) -> float:
+        """Return half the width from utterances and from rows whose degrees of freedom are pooled (Satterthwaite)."""
+        pools: dict[float, list[tuple[float, float]]] = {}
+        for row in rows:
+            pools.setdefault(row.pooled_freedom, []).append((row.variance / row.seeds, row.freedom))
+        parts = [(self.shared, self._utterance_freedom)]
+        for pooled, of_pool in pools.items():
+            seeds, freedom = _sum_of(of_pool)
             parts.append((seeds, min(freedom, pooled)))
+        if not any(variance for variance, _ in parts):
+            return 0.0
         variance, freedom = _sum_of(parts)
-        return max(alone, student_95(max(freedom, 1.0)) * math.sqrt(variance))
+        return student_95(max(freedom, 1.0)) * math.sqrt(variance)
 
     def scaled(self, factor: float) -> "Components":
         """Return the components of the estimate multiplied by a factor."""
@@ -154,6 +172,14 @@ class Components:
         present = min((row.seeds for row in self.rows), default=1)
         seeds = fewest(MOST_SEEDS, present, lambda n: self.with_seeds(n).half_width) if self.rows else None
         return Needed(utterances, seeds)
+
+
+def _half_width_of_one_seed(rows: Sequence[RowVariance]) -> float:
+    """Return half the width from rows that borrow one estimate, which has its degrees of freedom once."""
+    if not rows:
+        return 0.0
+    freedom = min(row.freedom for row in rows)
+    return student_95(max(freedom, 1.0)) * math.sqrt(sum(row.variance for row in rows))
 
 
 def _sum_of(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:

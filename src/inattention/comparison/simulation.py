@@ -25,6 +25,7 @@ class Simulation:
         utterances: number of test utterances.
         items: items of an utterance, at most; at least half of it.
         seed_deviation: standard deviation of the seed effects, one for all rows or one for each.
+        scatter: standard deviation of the logarithms of the rows' deviations, which are drawn anew for each study.
         difficulty: standard deviation of the utterances' difficulties.
         interaction: standard deviation of the interactions.
         correlation: of the seed effects of different rows at one seed.
@@ -36,6 +37,7 @@ class Simulation:
     utterances: int = 60
     items: int = 20
     seed_deviation: float | Sequence[float] = 0.02
+    scatter: float = 0.0
     difficulty: float = 0.12
     interaction: float = 0.05
     correlation: float = 0.0
@@ -52,6 +54,8 @@ class Simulation:
         common, own = rng.normal(size=(1, most)), rng.normal(size=(rows, most))
         effects = np.sqrt(self.correlation) * common + np.sqrt(1 - self.correlation) * own
         effects = effects * np.broadcast_to(self.seed_deviation, rows)[:, None]
+        if self.scatter:
+            effects = effects * rng.lognormal(0, self.scatter, (rows, 1))
         items = rng.integers((self.items + 1) // 2, self.items + 1, size=self.utterances)
         classes, difficulty = None, self.difficulty * _bounded(rng, self.utterances)
         if self.speakers:

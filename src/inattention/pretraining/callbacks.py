@@ -34,7 +34,8 @@ class Curve(Callback):
         folder: folder of the run.
 
     Attributes:
-        points: one per validation, with ``step``, ``held_out_l1``, ``seconds`` and ``cpu_seconds``.
+        points: one per validation, with ``step``, ``held_out_l1``, the number of ``utterances`` that it rests on,
+            ``seconds`` and ``cpu_seconds``.
         seconds: wall-clock time of training so far.
         cpu_seconds: processor time of training so far.
     """
@@ -79,6 +80,7 @@ class Curve(Callback):
         point = {
             "step": trainer.global_step,
             "held_out_l1": float(trainer.callback_metrics["held_out/l1"]),
+            "utterances": int(trainer.callback_metrics["held_out/utterances"]),
             "seconds": round(self.seconds, 3),
             "cpu_seconds": round(self.cpu_seconds, 3),
         }

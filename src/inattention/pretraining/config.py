@@ -68,7 +68,8 @@ class PretrainingConfig:
         target: ``log-mel``, the normalised static bands; ``input``, the input features with their deltas; ``linear``,
             the authors' linear spectrogram in dB.
         masking: which frames are masked, and what replaces them.
-        validate_every: steps between measurements of the held-out loss; 0 for fifty over the run.
+        validate_every: steps between measurements of the held-out loss; 0 for fifty over the run, but at least ten
+            steps. Each measures as many held-out utterances as keep validation below a tenth of the time.
         held_out_draws: masks drawn for each held-out utterance.
         checkpoint_minutes: time between checkpoints.
         accumulate: micro-batches per step and process, for batches that do not fit in memory; the step is that of the
@@ -142,7 +143,17 @@ class PretrainingConfig:
     @property
     def validation_interval(self) -> int:
         """Steps between measurements of the held-out loss."""
-        return self.validate_every or max(1, self.steps // 50)
+        return self.validate_every or max(1, self.steps // 50, min(10, self.steps))
+
+    @property
+    def validation_utterances(self) -> int:
+        """Held-out utterances that each measurement during training uses at most.
+
+        They are a tenth of those trained on since the last one. An utterance without gradients takes no longer than one
+        with them, so validation takes less than a tenth of the time of training, on any machine: nothing is timed,
+        which would make runs differ.
+        """
+        return max(1, self.batch_size * self.validation_interval // 10)
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return the settings that decide the numbers of a run, under names that never change.

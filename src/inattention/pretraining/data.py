@@ -134,11 +134,14 @@ class PretrainingData(L.LightningDataModule):
         return loader if settings.accumulate == 1 else MicroBatches(loader, settings.accumulate)
 
     def val_dataloader(self) -> DataLoader:
-        """Return this process's share of the dev split, with one fixed draw of masks."""
+        """Return this process's share of the utterances measured during training, with one fixed draw of masks.
+
+        The main process prepares them and keeps their features: worker processes would start anew for each measurement.
+        """
         trainer = self.trainer
         assert trainer is not None
-        items = self.run.held_out(draws=1)
+        items = self.run.validation()
         # Equal numbers of forward passes in all processes, as the model may be sharded over them.
         items += [(HELD_OUT, 0, [])] * (-len(items) % trainer.world_size)
         items = items[trainer.global_rank :: trainer.world_size]
-        return DataLoader(self.examples, sampler=items, batch_size=None, num_workers=self.run.training.workers)
+        return DataLoader(self.examples, sampler=items, batch_size=None)

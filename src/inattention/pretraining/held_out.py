@@ -18,11 +18,13 @@ class HeldOutLoss:
         l1: error of the model.
         mean_l1: error of predicting each dimension's mean over the utterance.
         bins: number of masked bins.
+        utterances: number of utterances, each masked as often as the run draws masks.
     """
 
     l1: float
     mean_l1: float
     bins: int
+    utterances: int
 
 
 @torch.no_grad()
@@ -36,6 +38,7 @@ def measure_held_out(run: Run, model: nn.Module) -> HeldOutLoss:
     device = next(model.parameters()).device
     model.eval()
     error = baseline = bins = 0.0
+    utterances: set[str] = set()
     examples = run.examples()
     for item in run.held_out(run.training.held_out_draws):
         batch = examples[item]
@@ -43,4 +46,7 @@ def measure_held_out(run: Run, model: nn.Module) -> HeldOutLoss:
         summed, count = model(batch)
         error, bins = error + float(summed), bins + count
         baseline += mean_baseline(batch)[0]
-    return HeldOutLoss(l1=error / max(bins, 1), mean_l1=baseline / max(bins, 1), bins=int(bins))
+        utterances.update(batch.ids)
+    return HeldOutLoss(
+        l1=error / max(bins, 1), mean_l1=baseline / max(bins, 1), bins=int(bins), utterances=len(utterances)
+    )

@@ -161,8 +161,23 @@ class Run:
         Args:
             draws: masks drawn for each utterance.
         """
+        return self._held_out_batches(self._held_out_cuts(), draws)
+
+    def validation(self) -> list[tuple[str, int, list]]:
+        """Return the indices of the held-out batches that are measured during training, the same at every call.
+
+        They are utterances of all durations, as many as `PretrainingConfig.validation_utterances` allows.
+        """
+        cuts, most = self._held_out_cuts(), self.training.validation_utterances
+        if len(cuts) > most:
+            cuts = [cuts[(2 * i + 1) * len(cuts) // (2 * most)] for i in range(most)]
+        return self._held_out_batches(cuts, 1)
+
+    def _held_out_cuts(self) -> list:
+        return sorted(self.corpus.cuts("dev"), key=lambda cut: (cut.duration, cut.id))
+
+    def _held_out_batches(self, cuts: list, draws: int) -> list[tuple[str, int, list]]:
         size = self.training.batch_size
-        cuts = sorted(self.corpus.cuts("dev"), key=lambda cut: (cut.duration, cut.id))
         return [(HELD_OUT, draw, cuts[i : i + size]) for draw in range(draws) for i in range(0, len(cuts), size)]
 
     def fresh_model(self) -> MaskedAcousticModel:

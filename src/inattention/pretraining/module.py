@@ -84,7 +84,7 @@ class Pretraining(L.LightningModule):
         self.seed = seed
         self.position = (0, 0)
         self.skipped: dict[str, str] = {}
-        self._held_out = [0.0, 0.0]
+        self._held_out = [0.0, 0.0, 0.0]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer, and a schedule that changes the rate at every step."""
@@ -118,18 +118,20 @@ class Pretraining(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Reset the held-out sums."""
-        self._held_out = [0.0, 0.0]
+        self._held_out = [0.0, 0.0, 0.0]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add the error of a held-out batch."""
         error, bins = self.model(batch)
         self._held_out[0] += float(error)
         self._held_out[1] += bins
+        self._held_out[2] += len(batch.ids)
 
     def on_validation_epoch_end(self) -> None:
         """Log the held-out loss: the mean over all masked bins of all processes."""
-        error, bins = sums_everywhere(self._held_out, self.device)
+        error, bins, utterances = sums_everywhere(self._held_out, self.device)
         self.log("held_out/l1", error / max(bins, 1.0), prog_bar=True, rank_zero_only=True)
+        self.log("held_out/utterances", utterances, rank_zero_only=True)
 
     def on_train_end(self) -> None:
         """Merge the skipped cuts of all processes."""

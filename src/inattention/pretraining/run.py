@@ -11,7 +11,7 @@ logs/                            CSV and TensorBoard
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class PretrainingOutcome:
         held_out_l1: mean absolute error over the masked bins of the dev split.
         mean_l1: the same for predicting each dimension's mean over the utterance.
         held_out_cells: number of masked bins that both are averaged over.
+        held_out_utterances: number of utterances that these are from; 0 if an older version did not count them.
         seconds: wall-clock time of training.
         cpu_seconds: processor time of training.
         skipped: reason for each cut that could not be used, by id.
@@ -50,6 +51,7 @@ class PretrainingOutcome:
     seconds: float
     cpu_seconds: float
     skipped: Mapping[str, str]
+    held_out_utterances: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome as JSON data."""
@@ -67,10 +69,10 @@ class PretrainingOutcome:
             RunError: if a field is missing.
         """
         names = [field.name for field in fields(cls)]
-        missing = [name for name in names if name not in data]
+        missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in data]
         if missing:
             raise RunError(f"{where} is no outcome of a pre-training run: {', '.join(missing)} is missing")
-        return cls(**{name: data[name] for name in names})
+        return cls(**{name: data[name] for name in names if name in data})
 
     @classmethod
     def read(cls, folder: Path) -> "PretrainingOutcome":
@@ -126,6 +128,7 @@ def _pretrain(run: Run, folder: Path, *, progress: bool) -> PretrainingOutcome |
         held_out_l1=loss.l1,
         mean_l1=loss.mean_l1,
         held_out_cells=loss.bins,
+        held_out_utterances=loss.utterances,
         seconds=round(facts.seconds, 3),
         cpu_seconds=round(facts.cpu_seconds, 3),
         skipped=facts.skipped,

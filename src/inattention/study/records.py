@@ -1,7 +1,7 @@
 """Records: the result of each kind of job, as a line of `results.jsonl` and as a typed value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -73,12 +73,21 @@ class RowRecord(Record):
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Held-out loss at one optimizer step of a run, with the time of training until then."""
+    """Held-out loss at one optimizer step of a run, with the time of training until then.
+
+    Attributes:
+        step: optimizer step.
+        held_out_l1: masked L1 on dev.
+        seconds: of training.
+        cpu_seconds: of its process.
+        utterances: number of dev utterances that it was measured on; 0 for all of them, as older versions did.
+    """
 
     step: int
     held_out_l1: float
     seconds: float
     cpu_seconds: float = 0.0
+    utterances: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +101,7 @@ class PretrainingRecord(RowRecord):
         held_out_l1: masked L1 on dev.
         mean_l1: the same of predicting the mean.
         held_out_cells: number of masked bins that both are over.
+        held_out_utterances: number of utterances that these are from; 0 if unknown.
         seconds: of training.
         cpu_seconds: of its process.
         skipped: utterances that could not be used, with the reason.
@@ -109,6 +119,7 @@ class PretrainingRecord(RowRecord):
     held_out_l1: float
     mean_l1: float
     held_out_cells: int = 0
+    held_out_utterances: int = 0
     seconds: float
     cpu_seconds: float = 0.0
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -116,6 +127,15 @@ class PretrainingRecord(RowRecord):
     maps: Path | None = None
     learning_rate: float | None = None
     provenance: Provenance = field(default_factory=Provenance)
+
+    @property
+    def curve_on_dev(self) -> tuple[CurvePoint, ...]:
+        """The curve, shifted to end at the loss on all of dev where it was measured on some of its utterances."""
+        last = self.curve[-1] if self.curve else None
+        if last is None or not 0 < last.utterances < self.held_out_utterances or last.step != self.steps:
+            return self.curve
+        shift = self.held_out_l1 - last.held_out_l1
+        return tuple(replace(point, held_out_l1=point.held_out_l1 + shift) for point in self.curve)
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -141,6 +161,7 @@ _OUTCOME_OF_PRETRAINING = (
     "held_out_l1",
     "mean_l1",
     "held_out_cells",
+    "held_out_utterances",
     "seconds",
     "cpu_seconds",
     "skipped",

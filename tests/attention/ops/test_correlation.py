@@ -121,13 +121,13 @@ def test_evaluation_transforms_the_table_once(monkeypatch: pytest.MonkeyPatch) -
     calls = []
     spectrum = correlation._spectrum
     monkeypatch.setattr(correlation, "_spectrum", lambda weights: calls.append(1) or spectrum(weights))
-    mechanism = build("toeplitz", width=12, heads=3, max_length=600, form="table").eval()
-    values = noise(1, 3, 600, 4)
+    mechanism = build("toeplitz", width=12, heads=3, max_length=800, form="table").eval()
+    values = noise(1, 3, 800, 4)
     with torch.no_grad():
-        outputs = [mechanism(torch.zeros(1, 600, 12), values) for _ in range(3)]
+        outputs = [mechanism(torch.zeros(1, 800, 12), values) for _ in range(3)]
         assert len(calls) == 1
-        mechanism.table.add_(noise(3, 1199))
-        assert not torch.equal(mechanism(torch.zeros(1, 600, 12), values), outputs[0])
+        mechanism.table.add_(noise(3, 1599))
+        assert not torch.equal(mechanism(torch.zeros(1, 800, 12), values), outputs[0])
     assert torch.equal(outputs[0], outputs[2])
 
 

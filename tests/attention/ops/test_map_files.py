@@ -203,3 +203,29 @@ def test_a_saved_model_needs_no_file_and_reads_none(tmp_path: Path) -> None:
         assert loaded.config == loaded.encoder.config == model.config
         with torch.no_grad():
             assert torch.equal(loaded(features).last_hidden_state, model(features).last_hidden_state)
+
+
+@pytest.mark.parametrize("length", [24, 240])
+@pytest.mark.parametrize(("offset", "width"), [(0, 0.5), (3, 1.0), (-4, 4.0), (0, 8.0), (5, 12.0)])
+def test_a_band_of_any_width_keeps_it_in_frames(length: int, offset: float, width: float) -> None:
+    assert apart(resample(band(60, offset, width), length), band(length, offset, width)) < 0.02
+
+
+@pytest.mark.parametrize("width", [1.0, 4.0, 8.0])
+def test_maps_of_short_crops_reproduce_a_head_on_input_four_times_as_long(width: float, tmp_path: Path) -> None:
+    teacher = torch.stack([band(60, 0, width), band(60, 6, width)])
+    student = build("patterned", width=8, heads=2, max_length=240, init=write(tmp_path / "m.safetensors", teacher))
+    values = torch.randn(1, 2, 240, 4, generator=torch.Generator().manual_seed(0))
+    wanted = torch.stack([band(240, 0, width), band(240, 6, width)]) @ values
+    with torch.no_grad():
+        error = (student(torch.zeros(1, 240, 8), values) - wanted).square().sum() / wanted.square().sum()
+    assert error < 1e-4
+
+
+def test_a_noisy_band_keeps_its_width() -> None:
+    noise = torch.rand(60, 60, generator=torch.Generator().manual_seed(0))
+    noisy = band(60, 2, 6.0) + 0.05 * noise / noise.sum(1, keepdim=True)
+    resampled = resample(noisy / noisy.sum(1, keepdim=True), 240)
+    steps = torch.arange(240)
+    near = (steps - steps[:, None]).abs() <= 20
+    assert float((resampled * near).sum(1).min()) > 0.75

@@ -51,7 +51,7 @@ def test_a_larger_overlap_is_an_error_that_names_tier_and_line() -> None:
 def test_an_end_up_to_a_frame_past_the_audio_is_cut(past: float) -> None:
     for found in (of_textgrid([("a", 0.0, 1.0 + past)]), of_ctm(f"a 1 0 {1.0 + past} a")):
         assert found.phones == [("a", 0.0, 1.0)]
-        assert list(found.repairs) == ["end less than a frame past the audio or the tier"]
+        assert list(found.repairs) == ["end slightly past the audio or the tier"]
 
 
 def test_an_end_further_past_the_audio_is_an_error() -> None:

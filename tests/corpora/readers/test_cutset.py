@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lhotse import CutSet
+from lhotse.supervision import AlignmentItem
 
 from inattention.audio.reader import AudioError, cut_waveform
 from inattention.corpora.core.corpus import SPLITS, open_corpus
@@ -232,3 +234,18 @@ def test_a_line_that_is_no_json_is_damage(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "cuts.jsonl").write_bytes(line + b"\n")
     with pytest.raises(CorpusError, match=r"cuts.jsonl is damaged after 0 lines"):
         make(tmp_path / "cuts.jsonl", tmp_path / "out")
+
+
+def test_silence_has_one_label_and_labels_may_end_early(tmp_path: Path) -> None:
+    theirs = []
+    for cut in cuts(tmp_path / "audio"):
+        times = [("SIL", 0.0, 0.1), ("spn", 0.1, 0.11), ("breath", 0.2, 0.1), ("ah", 0.3, 0.02)]
+        cut.supervisions[0].alignment = {"phone": [AlignmentItem(*item) for item in times]}
+        theirs.append(cut)
+    CutSet.from_cuts(theirs).to_file(tmp_path / "cuts.jsonl")
+    corpus = make(tmp_path / "cuts.jsonl", tmp_path / "out", silence=("breath",))
+    assert corpus.phones == ("sil", "ah")
+    cut = next(iter(corpus.cuts("train")))
+    items = [(item.symbol, item.start, item.end) for item in cut.supervisions[0].alignment["phone"]]
+    assert items == [("sil", 0.0, 0.1), ("sil", 0.1, 0.2), ("sil", 0.2, 0.3), ("ah", 0.3, 0.32)]
+    assert make(tmp_path / "cuts.jsonl", tmp_path / "as-is").phones == ("sil", "ah", "breath")

@@ -27,11 +27,15 @@ from torch.autograd.function import once_differentiable
 from inattention.attention.ops.banded import Bands, make_bands, multiply, multiply_flops
 from inattention.attention.ops.padding import masked_softmax, zero_invalid
 
-# Lengths from which on this is faster than a dense product: with maps that are cached already, and where maps must be
-# computed first. Measured by `benchmarks/relative_weights.py`.
-FROM_CACHED = 600
-FROM_COMPUTED = 400
-# How many operations of a banded product take as long as one of transforms, by the same benchmark.
+# Lengths from which on this is faster than a product with dense maps: maps that are cached already, and maps that must
+# be computed first, with their gradients. By `benchmarks/relative_weights.py`, widths 384 and 512, one thread: forward
+# takes 1.0 to 1.6 times as long as the product with cached maps at 500 frames, .6 to .9 at 1000, and .3 to .9 at 1500;
+# forward and backward take .6 (one utterance) to 1.5 times (four) as long at 500 frames, .2 to .7 at 1000, and .1 to .4
+# at 1500. At 1500 frames, fused attention takes 3 to 5 times as long as transforms.
+FROM_CACHED = 750
+FROM_COMPUTED = 500
+# How many operations of a banded product take as long as one of transforms. By the same benchmark at 1500 frames, bands
+# take .7 to 1.1 times as long where this is 4.7 (128 frames to either side), and 1.3 to 1.7 where it is 8.4 (250).
 BAND_OPERATIONS = 5.0
 
 

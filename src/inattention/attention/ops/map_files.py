@@ -3,10 +3,14 @@
 The file is a safetensors file with one tensor ``maps`` of (heads, time, time) or (layers, heads, time, time): rows are
 queries, columns keys; rows are not negative and sum to 1. ``inattention analyze --derive-maps`` writes such files.
 
-**Another length.** Weights over time are of two kinds, which scale in different ways. Weights along the diagonal select
-keys by their distance in *frames*, and keep offset and width in frames. Weights that vary slowly from query to query (a
-trend over the keys, stripes) select keys by their place in the *utterance*, and keep it as a share of the length. Each
-map is the sum of both:
+**Another length.** A map that is a function of j - i keeps that function: each offset has the same weight in frames
+before rows are scaled to sum to 1, and offsets beyond the map have that of its end. The function is the one that makes
+the rows most likely (`_by_offset`).
+
+Any other map is taken for a sum of two kinds of weights, which scale in different ways. Weights along the diagonal
+select keys by their distance in *frames*, and keep offset and width in frames. Weights that vary slowly from query to
+query (a trend over the keys, stripes) select keys by their place in the *utterance*, and keep it as a share of the
+length. In detail:
 
 - a weight's *slow* part is its median over half of the queries, those around it, at most the weight itself. A band
   along the diagonal passes a key within few queries, so that the median ignores it; this holds for bands up to about
@@ -36,6 +40,11 @@ SUFFIX = ".safetensors"
 
 # The median is taken over so many queries at most, evenly spaced: enough of them to outvote a band.
 MEDIAN_QUERIES = 33
+# Weight that may lie elsewhere, in the mean over rows, if a map is taken for a function of j - i.
+BY_OFFSET_TOLERANCE = 0.1
+# At most so many steps; a few dozen are enough, except for rows at the ends that have next to no weight.
+OFFSET_STEPS = 300
+
 # Rows may miss a sum of 1 by so much, as 16-bit numbers do.
 ROW_TOLERANCE = 5e-3
 
@@ -142,6 +151,11 @@ def resample(maps: Float[Tensor, "*maps time time"], length: int) -> Float[Tenso
 
 
 def _resample(weights: Float[Tensor, "time time"], length: int) -> Float[Tensor, "length length"]:
+    by_offset = _by_offset(weights)
+    apart = _apart(weights, _rows_by_offset(by_offset, len(weights)))
+    # A map whose rows are all alike is none, though an exponential function may be near it.
+    if apart <= BY_OFFSET_TOLERANCE and apart < _apart(weights, weights.mean(0, keepdim=True)):
+        return _rows_by_offset(by_offset, length)
     local = _local(weights)
     rows = _source_rows(len(weights), length)
     slow = F.interpolate((weights - local)[None, None], size=(len(weights), length), mode="bilinear", antialias=True)
@@ -196,3 +210,46 @@ def _along_diagonal(
     moved = _between(at_offsets, rows)
     frames = torch.arange(length)
     return moved.gather(1, frames - frames[:, None] + length - 1)
+
+
+def _apart(one: Float[Tensor, "time time"], other: Float[Tensor, "#time time"]) -> float:
+    """Return the share of weight that lies elsewhere, in the mean over rows."""
+    return float((one - other).abs().sum(1).mean() / 2)
+
+
+def _by_offset(weights: Float[Tensor, "time time"]) -> Float[Tensor, " offsets"]:
+    """Return the weight w(j - i) of each offset from 1 - time on, of the map w(j - i) / sum of w(. - i) that fits best.
+
+    The likelihood of the rows is greatest where sum over i of A(i, i + k) = w(k) sum over i of 1 / Z(i), Z(i) being row
+    i's sum; the equations are solved in turn. Few rows see the outer offsets, so these may not rise towards the end.
+    """
+    time = len(weights)
+    padded = F.pad(weights, (time - 1, time))
+    seen = padded.as_strided((time, 2 * time - 1), (padded.shape[1] + 1, 1)).sum(
+        0
+    )  # row i, from its key i + 1 - time on
+    offsets = torch.arange(1 - time, time)
+    first, end = (-offsets).clamp(min=0), (time - offsets).clamp(max=time)
+    found = seen / (end - first)
+    for _ in range(OFFSET_STEPS):
+        rows = found.unfold(0, time, 1).flip(0).sum(1)
+        inverse = F.pad((1 / rows).cumsum(0), (1, 0))
+        before, found = found, seen / (inverse[end] - inverse[first])
+        found = found / found.max()
+        if float((found - before).abs().max()) < 1e-9:
+            break
+    outer = time - 3 * time // 4
+    found[-outer:] = found[-outer:].cummin(0).values
+    found[:outer] = found[:outer].flip(0).cummin(0).values.flip(0)
+    return found
+
+
+def _rows_by_offset(by_offset: Float[Tensor, " offsets"], length: int) -> Float[Tensor, "length length"]:
+    """Return a map from the weights of its offsets; beyond them, the outermost weight is kept."""
+    time = (len(by_offset) + 1) // 2
+    more = max(0, length - time)
+    wide = torch.cat([by_offset[:1].expand(more), by_offset, by_offset[-1:].expand(more)])
+    middle = len(wide) // 2
+    rows = wide[middle + 1 - length : middle + length].unfold(0, length, 1).flip(0)
+    total = rows.sum(1, keepdim=True)
+    return torch.where(total > 0, rows / total.where(total > 0, 1.0), 1 / length)

@@ -3,6 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 
 from inattention.corpora.core.file_tree import fingerprint, read_bytes, read_tree
@@ -69,8 +70,10 @@ class NamedLabels:
         path = paths[0]
         try:
             if path in self._ctms:
-                return self._ctms[path].labels(name)
-            return parse_textgrid(read_bytes(self._root / path, LARGEST), self._encoding).labels(TierNames())
+                labels = self._ctms[path].labels(name)
+            else:
+                labels = parse_textgrid(read_bytes(self._root / path, LARGEST), self._encoding).labels(TierNames())
+            return replace(labels, file=printable(path))
         except CorpusError as error:
             category = error.category if isinstance(error, LabelError) else None
             raise LabelError(f"{printable(path)}: {error}", category=category) from None

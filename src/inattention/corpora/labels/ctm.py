@@ -16,9 +16,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from inattention.corpora.core.file_tree import coding_of, not_text
-from inattention.corpora.labels.intervals import Interval, LabelError, Labels
+from inattention.corpora.labels.intervals import NOISE, Interval, LabelError, Labels
 
-LARGEST = 512 * 2**20  # bytes; a token takes about as much memory as its line
+LARGEST = 4 * 2**30  # bytes; a token takes 28 bytes of memory, about as much as its line
 LONGEST_LINE = 2**16
 STEP = 0.01  # seconds; what aligners round times to
 _TYPES = frozenset(("lex", "frag", "fp", "un-lex", "for-lex", "non-lex", "misc", "noscore", "na", "unk"))
@@ -36,7 +36,7 @@ class _Tokens:
     symbols: list[str] = field(default_factory=list)
     starts: array = field(default_factory=lambda: array("d"))
     ends: array = field(default_factory=lambda: array("d"))
-    lines: array = field(default_factory=lambda: array("L"))
+    lines: array = field(default_factory=lambda: array("I"))
     channels: set[str] = field(default_factory=set)
     error: CtmError | None = None
 
@@ -95,7 +95,7 @@ class Ctm:
             raise tokens.error
         order = sorted(range(len(tokens.symbols)), key=lambda i: tokens.starts[i])
         intervals = tuple(Interval(tokens.symbols[i], tokens.starts[i], tokens.ends[i], tokens.lines[i]) for i in order)
-        if len(tokens.channels) > 1 and any(a.end > b.start + STEP for a, b in pairwise(intervals)):
+        if len(tokens.channels) > 1 and any(a.end > b.start + STEP + NOISE for a, b in pairwise(intervals)):
             channels = ", ".join(repr(channel[:20]) for channel in sorted(tokens.channels)[:4])
             raise CtmError(f"{name[:80]!r} has tokens of channels that overlap ({channels}): keep those of one")
         return Labels(intervals, STEP)

@@ -23,7 +23,7 @@ from inattention.corpora.core.writer import CorpusWriter
 from inattention.corpora.errors import CorpusError
 
 FRAME_SECONDS = 0.0125  # of the log-mel features
-_NOISE = 1e-6  # seconds; sums of floating-point numbers
+NOISE = 1e-6  # seconds; sums of floating-point numbers
 _LINES_SHOWN = 5
 
 
@@ -58,6 +58,8 @@ class Labels:
         tier: The tier's name; None in formats without tiers.
         end: End of the tier, in seconds, if the format has one.
         span: Start and end of the whole file, in seconds, if the format has them.
+        overhang: Seconds past the audio or the tier that are cut off.
+        file: The file's name, where an item of reports is called otherwise.
         gapless: Whether the format has an interval for all times, so that a gap is worth a report.
     """
 
@@ -66,11 +68,14 @@ class Labels:
     tier: str | None = None
     end: float | None = None
     span: tuple[float, float] | None = None
+    overhang: float = FRAME_SECONDS
+    file: str | None = None
     gapless: bool = False
 
     def error(self, message: str, line: int = 0, category: str | None = None) -> LabelError:
-        """Return an error that names the tier and the line."""
-        places = [f"tier {self.tier[:80]!r}"] if self.tier is not None else []
+        """Return an error that names the file, the tier and the line."""
+        places = [self.file] if self.file is not None else []
+        places += [f"tier {self.tier[:80]!r}"] if self.tier is not None else []
         places += [f"line {line}"] if line else []
         return LabelError(f"{', '.join(places)}: {message}" if places else message, category=category)
 
@@ -153,7 +158,7 @@ def fit(labels: Labels, symbols: LabelSymbols, seconds: float, *, truncated: boo
     >>> found.phones
     [('sil', 0.0, 0.5), ('ah', 0.5, 1.0)]
     >>> sorted(found.repairs)
-    ['border that overlapped by a rounding step', 'end less than a frame past the audio or the tier']
+    ['border that overlapped by a rounding step', 'end slightly past the audio or the tier']
     """
     found = Fitted()
     offset = _offset(labels, seconds)
@@ -184,7 +189,7 @@ def _offset(labels: Labels, seconds: float) -> float:
     if labels.span is None or not labels.intervals:
         return 0.0
     first, last = labels.span
-    outside = first < -labels.step or max(interval.end for interval in labels.intervals) > seconds + FRAME_SECONDS
+    outside = first < -labels.step or max(interval.end for interval in labels.intervals) > seconds + labels.overhang
     return first if outside and abs(last - first - seconds) <= DURATION_TOLERANCE_SECONDS else 0.0
 
 
@@ -193,16 +198,16 @@ def _within_ends(labels: Labels, offset: float, seconds: float, found: Fitted, *
     intervals = [Interval(s, a - offset, b - offset, line) for s, a, b, line in labels.intervals]
     tier_end = float("inf") if labels.end is None else labels.end - offset
     last = max(intervals, key=lambda interval: interval.end, default=Interval("", 0.0, 0.0))
-    if last.end > seconds + FRAME_SECONDS + _NOISE and not truncated:
+    if last.end > seconds + labels.overhang + NOISE and not truncated:
         raise labels.error(f"the phones end at {last.end:.3f} s, the audio at {seconds:.3f} s", last.line)
     kept = []
     for interval in intervals:
         symbol, start, end, line = interval
-        if end < start - labels.step - _NOISE:
+        if end < start - labels.step - NOISE:
             raise labels.error(f"{symbol[:40]!r} ends at {end:g} s, before it starts at {start:g} s", line)
-        if end > tier_end + FRAME_SECONDS + _NOISE:
+        if end > tier_end + labels.overhang + NOISE:
             raise labels.error(f"{symbol[:40]!r} ends at {end:g} s, its tier at {tier_end:g} s", line)
-        if start < -labels.step - _NOISE:
+        if start < -labels.step - NOISE:
             raise labels.error(f"{symbol[:40]!r} starts at {start:g} s, before the audio", line)
         start, end = _cut(start, end, min(seconds, tier_end), line, found, truncated=truncated and end > seconds)
         if end > start:
@@ -215,14 +220,14 @@ def _within_ends(labels: Labels, offset: float, seconds: float, found: Fitted, *
 def _cut(start: float, end: float, most: float, line: int, found: Fitted, *, truncated: bool) -> tuple[float, float]:
     """Return times between 0 and `most`."""
     if start < 0.0:
-        if start < -_NOISE:
+        if start < -NOISE:
             found.repaired("start before the audio moved", line)
         start = 0.0
     if end > most:
         if truncated:
             found.repaired("labels cut where truncated audio ends", line)
-        elif end > most + _NOISE:
-            found.repaired("end less than a frame past the audio or the tier", line)
+        elif end > most + NOISE:
+            found.repaired("end slightly past the audio or the tier", line)
         end = most
     return start, end
 
@@ -236,17 +241,17 @@ def _ordered(labels: Labels, intervals: list[Interval], found: Fitted) -> list[I
             continue
         before = ordered[-1]
         overlap = before.end - interval.start
-        if overlap > labels.step + _NOISE:
+        if overlap > labels.step + NOISE:
             raise labels.error(
                 f"{interval.symbol[:40]!r} starts at {interval.start:g} s, {before.symbol[:40]!r} before it ends at "
                 f"{before.end:g} s: they overlap",
                 interval.line,
             )
-        if overlap < -labels.step - _NOISE and labels.gapless:
+        if overlap < -labels.step - NOISE and labels.gapless:
             found.repaired("gap without a label", interval.line)
-        if 0 < abs(overlap) <= labels.step + _NOISE:
+        if 0 < abs(overlap) <= labels.step + NOISE:
             interval = _joined(ordered, interval)
-            if abs(overlap) > _NOISE:
+            if abs(overlap) > NOISE:
                 how = "overlapped" if overlap > 0 else "left a gap"
                 found.repaired(f"border that {how} by a rounding step", interval.line)
         if interval.end > interval.start:

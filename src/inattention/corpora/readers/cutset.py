@@ -18,6 +18,7 @@ import tarfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +29,13 @@ from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone, make_cut
 from inattention.corpora.core.cut_files import cut_from, json_lines
 from inattention.corpora.core.file_tree import Tree, content_digest, fingerprint, read_tree
-from inattention.corpora.core.recordings import as_json, checked_phones, copy_audio, inspect_files, inventory
+from inattention.corpora.core.phones import LabelSymbols
+from inattention.corpora.core.recordings import as_json, copy_audio, inspect_files, inventory, without_defaults
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
+from inattention.corpora.labels.ctm import STEP
+from inattention.corpora.labels.intervals import Interval, Labels, use_labels
 from inattention.corpora.readers.lhotse_manifests import (
     UNSUPPORTED,
     is_manifest,
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
     from lhotse.cut import Cut
 
 NAME = "cutset"
-GENERATOR = 1
+GENERATOR = 2  # 2: silence has the same label everywhere, and labels may end before their cut
 CAVEAT = "A user's own cuts: speakers, phones and, where given, splits are theirs."
 _PACKAGES = ("lhotse", "soundfile")
 LARGEST_MEMBER = 2**31
@@ -64,6 +68,7 @@ class CutSetConfig:
         supervisions: The manifest of supervisions, if `path` has recordings; by default the one beside it whose name
             has `supervisions` instead of `recordings`.
         audio_root: Folder where relative paths of audio may begin, tried after the manifest's and the working folder.
+        silence: More labels of silence, besides `sil`, `sp`, `spn`, `<eps>`, the empty label and other usual ones.
         dev_fraction: Fraction for tuning if there is no `dev`.
         test_fraction: Fraction for testing if there is no `test`.
         seed: Of the split.
@@ -75,6 +80,7 @@ class CutSetConfig:
     test: Path | None = None
     supervisions: Path | None = None
     audio_root: Path | None = None
+    silence: tuple[str, ...] = ()
     dev_fraction: float = 0.1
     test_fraction: float = 0.1
     seed: int = 0
@@ -192,7 +198,7 @@ def _settings(config: CutSetConfig, sources: list[_Source], *, copy: bool) -> di
         del settings[name]
     if config.audio_root is None:
         del settings["audio_root"]
-    return as_json(settings)
+    return as_json(without_defaults(settings, silence=()))
 
 
 def _from_manifest(writer: CorpusWriter, source: _Source, audio_root: Path | None) -> Iterator[tuple["Cut", str]]:
@@ -296,6 +302,7 @@ def _add_all(
         members = [Member(i.cut.id, _speaker(i.cut) or "", i.path, i.cut.duration) for i in items]
         fractions = {"dev": config.dev_fraction, "test": config.test_fraction}
         splits = split_within_speakers(members, **fractions, seed=config.seed)
+    symbols_of = LabelSymbols(english=False, silence=config.silence)
     symbols: set[str] = set()
     seen: set[str] = set()
     of_recording = _are_times_of_recordings(item.cut for item in items)
@@ -309,8 +316,9 @@ def _add_all(
             writer.skip(printable(cut.id), str(error), seconds=cut.duration)
             continue
         seen.add(cut.id)
-        phones = _phones(cut, -cut.start if of_recording else 0.0)
-        phones = checked_phones(writer, cut.id, phones, cut.duration, speaker=_speaker(cut)) if phones else None
+        labels = _labels(cut, -cut.start if of_recording else 0.0)
+        name, seconds = printable(cut.id), cut.duration
+        phones = use_labels(writer, name, labels, symbols_of, seconds, speaker=_speaker(cut)) if labels else None
         symbols |= {symbol for symbol, _, _ in phones or ()}
         source = item.path if copied or not config.copy else copy_audio(writer, Path("/"), item.path)
         writer.add(splits.of[cut.id], _remade(cut, source, phones))
@@ -358,6 +366,14 @@ def _phones(cut: Any, offset: float) -> list[Phone]:
         item for s in cut.supervisions for name in ("phone", "phones") for item in (s.alignment or {}).get(name, ())
     ]
     return [(item.symbol, item.start + offset, item.start + item.duration + offset) for item in items]
+
+
+def _labels(cut: Any, offset: float) -> Labels | None:
+    """Return the labels inside of a cut, if it has any; those of the time before it are cut off."""
+    intervals = [Interval(symbol, max(a, 0.0), b) for symbol, a, b in sorted(_phones(cut, offset), key=itemgetter(1))]
+    inside = tuple(interval for interval in intervals if interval.end > 0)
+    # Alignments mostly come from a CTM.
+    return Labels(inside, STEP, overhang=DURATION_TOLERANCE_SECONDS) if inside else None
 
 
 def _remade(cut: Any, source: str, phones: list[Phone] | None) -> "Cut":

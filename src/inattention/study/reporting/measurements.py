@@ -81,7 +81,7 @@ class Measurements:
         """Return the steps after which a row's held-out loss is first as low, mean over seeds; None if it never is."""
         reached = []
         for run in self.results.runs_of(name):
-            step = next((point.step for point in run.curve if point.held_out_l1 <= loss), None)
+            step = next((point.step for point in run.curve_on_dev if point.held_out_l1 <= loss), None)
             if step is None:
                 return None
             reached.append(step)

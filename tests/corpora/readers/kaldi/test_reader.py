@@ -145,10 +145,10 @@ def test_damaged_lines_of_other_files_cost_what_they_describe(tmp_path: Path) ->
     for words in (
         "utt2spk, line 13",
         "ann-r1-0 is already in line 3",
-        "text, line 13: is not UTF-8",
+        "text, line 13: is not text in utf-8",
         "text, line 14: there is no such utterance",
         "ann-r0-0 is already in line 1",
-        "ann-r0-0: its phones are skipped: ctm, from line 1: ",
+        "ann-r0-0: its phones are skipped: ctm, line 2",
         "no English phone",
         "nobody: ctm has its phones, but there is no such utterance",
     ):
@@ -157,6 +157,17 @@ def test_damaged_lines_of_other_files_cost_what_they_describe(tmp_path: Path) ->
     assert cuts["ann-r0-0"].supervisions[0].text == "THE WORDS OF ANN-R0-0"
     assert cuts["ann-r1-0"].supervisions[0].speaker == "ann"
     assert cuts["bob-r0-1"].supervisions[0].speaker is None
+
+
+def test_older_encodings_are_read_by_option_and_a_ctm_that_is_no_text_costs_labels_alone(tmp_path: Path) -> None:
+    folder = data_folder(tmp_path / "egs")
+    (folder / "text").write_bytes("ann-r0-0 größe\n".encode("latin-1"))
+    cuts = cuts_of(make(folder, tmp_path / "one", encoding="latin-1"))
+    assert cuts["ann-r0-0"].supervisions[0].text == "größe"
+    (folder / "ctm").write_bytes(b"\xff\xff\xff\n")
+    corpus = make(folder, tmp_path / "two")
+    assert "its phones are skipped" in reasons_of(corpus)["ctm"]
+    assert (len(cuts_of(corpus)), corpus.phones) == (12, ())
 
 
 def test_phones_of_a_recording_are_cut_to_its_segments_and_numbers_looked_up(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from inattention.corpora.core.audio_paths import AudioPaths, MissingAudioError
@@ -68,21 +69,23 @@ class _Table:
         return f"{self.name}, line {self.lines[key]}"
 
 
-def read_utterances(writer: CorpusWriter, folder: Path, paths: AudioPaths) -> list[Utterance]:
+def read_utterances(writer: CorpusWriter, folder: Path, paths: AudioPaths, encoding: str) -> list[Utterance]:
     """Return the utterances of a data folder in the order of its files; others are counted.
 
     Args:
         writer: Counts what cannot be used.
         folder: The data folder.
         paths: Where relative paths of `wav.scp` begin.
+        encoding: Of lines that are not UTF-8.
 
     Raises:
         CorpusError: There is no `wav.scp`, or a file cannot be read.
     """
     if not (folder / "wav.scp").exists():
         raise CorpusError(f"{folder} is no Kaldi data folder: it has no wav.scp")
-    recordings = _read_table(writer, folder / "wav.scp", "recording")
-    segments = _read_table(writer, folder / "segments", "recording") if (folder / "segments").exists() else None
+    read = partial(_read_table, writer, encoding=encoding)
+    recordings = read(folder / "wav.scp", "recording")
+    segments = read(folder / "segments", "recording") if (folder / "segments").exists() else None
     found, refused = _recordings(recordings, paths)
     pieces = _segments(writer, segments, recordings) if segments else _whole(recordings)
     utterances = []
@@ -95,15 +98,17 @@ def read_utterances(writer: CorpusWriter, folder: Path, paths: AudioPaths) -> li
     defined = (segments or recordings).values
     writer.found("recording", len(defined))
     names = {piece.name for piece in utterances}
-    speakers = _speakers(writer, folder, names)
-    texts = _texts(writer, folder, names, set(defined))
+    tables = [read(folder / name, "file") for name in ("utt2spk", "spk2utt") if (folder / name).exists()]
+    speakers = _speakers(writer, tables, names)
+    text = read(folder / "text", "text") if (folder / "text").exists() else None
+    texts = _texts(writer, text, names, set(defined)) if text else {}
     return [
         replace(u, path=found[u.recording], speaker=speakers.get(u.name), text=texts.get(u.name)) for u in utterances
     ]
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """Yield the lines of a file that are not empty: number, offset in bytes, content.
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file that are not empty, with their numbers.
 
     Raises:
         CorpusError: The file cannot be read, or a line is too long.
@@ -112,30 +117,30 @@ def read_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for its other end
             raise CorpusError(f"{path} is no plain file")
         with path.open("rb") as file:
-            number, offset = 0, 0
+            number = 0
             while line := file.readline(LONGEST_LINE):
                 number += 1
                 if len(line) == LONGEST_LINE:
                     raise CorpusError(f"{path}: line {number} is longer than {LONGEST_LINE} bytes")
                 content = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
                 if content.strip():
-                    yield number, offset, content
-                offset += len(line)
+                    yield number, content
     except OSError as error:
         raise CorpusError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
-def _read_table(writer: CorpusWriter, path: Path, kind: str) -> _Table:
+def _read_table(writer: CorpusWriter, path: Path, kind: str, *, encoding: str) -> _Table:
     """Read a file of keys and values; a damaged line and a key that was there before are counted."""
     table = _Table(path.name)
-    for number, _, line in read_lines(path):
+    for number, line in read_lines(path):
         place = f"{path.name}, line {number}"
         try:
-            key, _, value = _BLANKS.sub(" ", line.decode().strip(" \t\r\n"), count=1).partition(" ")
-        except UnicodeDecodeError as error:
+            text = _decoded(line, encoding).strip(" \t\r\n")
+        except UnicodeError:
             writer.found(kind, 1)
-            writer.skip(place, f"is not UTF-8 (byte {error.start})", kind=kind, category=_DAMAGED)
+            writer.skip(place, f"is not text in {encoding}", kind=kind, category="not UTF-8")
             continue
+        key, _, value = _BLANKS.sub(" ", text, count=1).partition(" ")
         if key in table.values:
             writer.found(kind, 1)
             reason = f"{printable(key[:80])} is already in line {table.lines[key]}, which is used"
@@ -143,6 +148,13 @@ def _read_table(writer: CorpusWriter, path: Path, kind: str) -> _Table:
             continue
         table.values[key], table.lines[key] = value, number
     return table
+
+
+def _decoded(line: bytes, encoding: str) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode(encoding)
 
 
 def _recordings(table: _Table, paths: AudioPaths) -> tuple[dict[str, str], dict[str, tuple[str, str]]]:
@@ -222,13 +234,11 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _speakers(writer: CorpusWriter, folder: Path, names: set[str]) -> dict[str, str]:
+def _speakers(writer: CorpusWriter, tables: list[_Table], names: set[str]) -> dict[str, str]:
     """Return the speakers of utterances from `utt2spk`, or from `spk2utt` where that has none."""
     speakers: dict[str, str] = {}
-    files = [folder / name for name in ("utt2spk", "spk2utt") if (folder / name).exists()]
-    for path in files:
-        table = _read_table(writer, path, "file")
-        for name, speaker, place in _pairs(table, inverted=path.name == "spk2utt"):
+    for table in tables:
+        for name, speaker, place in _pairs(table, inverted=table.name == "spk2utt"):
             if not speaker or " " in speaker:
                 writer.skip(place, "is not an utterance and its speaker", kind="file", category=_DAMAGED)
             elif speakers.setdefault(name, speaker) != speaker:
@@ -236,9 +246,9 @@ def _speakers(writer: CorpusWriter, folder: Path, names: set[str]) -> dict[str, 
                     f"{printable(name)} has the speaker {printable(speaker)} here, {printable(speakers[name])} is used"
                 )
                 writer.skip(place, reason, kind="file", category="two speakers of an utterance")
-    if files:
+    if tables:
         for name in sorted(names - set(speakers)):
-            reason = f"has no speaker in {' or '.join(path.name for path in files)}: it is used without one"
+            reason = f"has no speaker in {' or '.join(table.name for table in tables)}: it is used without one"
             writer.repair(name, reason, kind="recording", category="utterance without a speaker")
     return speakers
 
@@ -253,10 +263,7 @@ def _pairs(table: _Table, *, inverted: bool) -> Iterator[tuple[str, str, str]]:
             yield name, key, table.place(key)
 
 
-def _texts(writer: CorpusWriter, folder: Path, names: set[str], known: set[str]) -> dict[str, str]:
-    if not (folder / "text").exists():
-        return {}
-    table = _read_table(writer, folder / "text", "text")
+def _texts(writer: CorpusWriter, table: _Table, names: set[str], known: set[str]) -> dict[str, str]:
     writer.found("text", len(table.values))
     for name in table.values:
         if name not in known:

@@ -22,12 +22,13 @@ from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.audio_paths import AudioPaths
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone, make_cut, phones_within
-from inattention.corpora.core.file_tree import content_digest
-from inattention.corpora.core.phones import ENGLISH_PHONES
-from inattention.corpora.core.recordings import as_json, checked_phones, copy_audio, inspect_files, inventory, pieces_of
+from inattention.corpora.core.file_tree import check_encoding, content_digest
+from inattention.corpora.core.phones import ENGLISH_PHONES, LabelSymbols
+from inattention.corpora.core.recordings import as_json, copy_audio, inspect_files, inventory, pieces_of
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
+from inattention.corpora.labels.intervals import skip_labels, use_labels
 from inattention.corpora.readers.kaldi.data_folder import Utterance, read_utterances
 from inattention.corpora.readers.kaldi.phone_times import NAMES, PhoneTimes
 from inattention.text import printable
@@ -53,6 +54,8 @@ class KaldiConfig:
             the same file may have the phones of all.
         phone_set: `as-is` keeps the phones' own symbols; `english` reads ARPAbet, drops stress and positions in words
             (AH0_B), and refuses others.
+        silence: More phones that are silence, besides `sil`, `sp`, `spn`, `<eps>` and other usual ones, as in SIL_S.
+        encoding: Of lines that are not UTF-8, such as latin-1.
         longest_seconds: Longer utterances are divided.
         dev_fraction: Fraction for tuning if there is no `dev`.
         test_fraction: Fraction for testing if there is no `test`.
@@ -67,6 +70,8 @@ class KaldiConfig:
     audio_root: Path | None = None
     ctm: Path | None = None
     phone_set: Literal["as-is", "english"] = "as-is"
+    silence: tuple[str, ...] = ()
+    encoding: str = "utf-8"
     longest_seconds: float = 30.0
     dev_fraction: float = 0.1
     test_fraction: float = 0.1
@@ -76,6 +81,7 @@ class KaldiConfig:
 
     def __post_init__(self) -> None:
         check_fractions(self.dev_fraction, self.test_fraction)
+        check_encoding(self.encoding)
         if (self.dev is None) != (self.test is None):
             raise CorpusError("give both --dev and --test, or neither")
         if not self.longest_seconds > 0:
@@ -178,14 +184,15 @@ def _sources(config: KaldiConfig) -> list[_Source]:
 
 
 def _utterances(config: KaldiConfig, writer: CorpusWriter, source: _Source) -> list[Utterance]:
-    return read_utterances(writer, source.folder, AudioPaths(source.folder, config.audio_root))
+    return read_utterances(writer, source.folder, AudioPaths(source.folder, config.audio_root), config.encoding)
 
 
 def _items(
     config: KaldiConfig, writer: CorpusWriter, read: list[tuple[_Source, Utterance]], facts: dict[str, Facts]
 ) -> Iterator[_Item]:
     """Yield the pieces of all utterances that fit their audio, with their phones; others are counted."""
-    times = {source.ctm: PhoneTimes(source.ctm, english=_english(config)) for source, _ in read if source.ctm}
+    times = _times(config, writer, [source for source, _ in read])
+    symbols = LabelSymbols(english=_english(config), silence=config.silence)
     seen: dict[str, str] = {}
     for source, utterance in read:
         known = facts.get(utterance.path.lstrip("/"))
@@ -201,12 +208,24 @@ def _items(
         except CorpusError as error:
             writer.skip(item, f"{utterance.place}: {error}", category="segment that does not fit its audio")
             continue
-        phones = _phones(writer, times.get(source.ctm), utterance, first / known.rate, (end - first) / known.rate)
+        own_times = times.get(source.ctm) if source.ctm else None
+        phones = _phones(writer, own_times, symbols, utterance, (first / known.rate, (end - first) / known.rate))
         pieces = pieces_of(item, dataclasses.replace(known, samples=end - first), config.longest_seconds)
         for name, a, b in pieces:
             own = phones_within(phones, a / known.rate, b / known.rate) if phones else None
             yield _Item(name, utterance, source.split, first + a, first + b, len(pieces) == 1, own)
     _count_unused(writer, times, read)
+
+
+def _times(config: KaldiConfig, writer: CorpusWriter, sources: list[_Source]) -> dict[Path, PhoneTimes]:
+    """Read the files of phone times; one that cannot be read is counted."""
+    times: dict[Path, PhoneTimes] = {}
+    for path in dict.fromkeys(source.ctm for source in sources if source.ctm):
+        try:
+            times[path] = PhoneTimes(path, config.encoding)
+        except CorpusError as error:
+            skip_labels(writer, printable(path.name), error)
+    return times
 
 
 def _english(config: KaldiConfig) -> bool:
@@ -234,18 +253,24 @@ def _samples(writer: CorpusWriter, utterance: Utterance, facts: Facts) -> tuple[
 
 
 def _phones(
-    writer: CorpusWriter, times: PhoneTimes | None, utterance: Utterance, start: float, seconds: float
+    writer: CorpusWriter,
+    times: PhoneTimes | None,
+    symbols: LabelSymbols,
+    utterance: Utterance,
+    span: tuple[float, float],
 ) -> list[Phone] | None:
+    """Return the phones of an utterance, which starts at span[0] in its recording and lasts span[1] seconds."""
     if times is None:
         return None
     item = printable(utterance.name)
     try:
-        phones = times.phones(utterance.name, utterance.recording, start, seconds)
+        labels = times.labels(utterance.name, utterance.recording, *span)
     except CorpusError as error:
-        reason = f"its phones are skipped: {error}"
-        writer.skip(item, reason, kind="label", category="damaged phone times", speaker=utterance.speaker)
+        skip_labels(writer, item, error, speaker=utterance.speaker)
         return None
-    return checked_phones(writer, item, phones, seconds, speaker=utterance.speaker) if phones else None
+    if labels is None:
+        return None
+    return use_labels(writer, item, labels, symbols, span[1], speaker=utterance.speaker)
 
 
 def _count_unused(writer: CorpusWriter, times: dict[Path, PhoneTimes], read: list[tuple[_Source, Utterance]]) -> None:

@@ -128,7 +128,7 @@ def _label_ends(figure: Figure, axes: Axes, ends: Mapping[str, tuple[float, floa
 def _curve(runs: Sequence[PretrainingRecord], against: Against, ratio: float) -> tuple[list[float], list[float]]:
     """Return the mean over runs, as far as all of them went and none had diverged to NaN."""
     x, y = [], []
-    for points in zip(*(run.curve for run in runs), strict=False):
+    for points in zip(*(run.curve_on_dev for run in runs), strict=False):
         loss = statistics.fmean(point.held_out_l1 for point in points)
         if math.isfinite(loss):
             x.append(

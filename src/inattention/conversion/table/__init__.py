@@ -1,0 +1,1 @@
+"""Tables over many conversions of one teacher: the study's question put to a trained encoder."""

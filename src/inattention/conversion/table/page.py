@@ -1,0 +1,55 @@
+"""Files of the table: ``table.csv``, ``table.md`` and ``report.html``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from inattention.conversion.table.figures import by_layers, frontier
+from inattention.conversion.table.records import ConversionRecord
+from inattention.conversion.table.rows import HEADER, LENGTHS, Table, as_csv, as_markdown, cells, make_table
+from inattention.files import write_text
+
+REPORT = "report.html"
+
+
+def write_table(records: Sequence[ConversionRecord], folder: Path) -> Table:
+    """Write the table of conversions into a folder.
+
+    Args:
+        records: the conversions.
+        folder: output folder.
+    """
+    table = make_table(records)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "table.csv", as_csv(table))
+    write_text(folder / "table.md", as_markdown(table))
+    write_text(folder / REPORT, render(table, records))
+    return table
+
+
+def render(table: Table, records: Sequence[ConversionRecord]) -> str:
+    """Return the report as one HTML page."""
+    environment = Environment(
+        loader=PackageLoader("inattention.conversion.table", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    figures = [(length, draw(table, length)) for draw in (frontier, by_layers) for length in LENGTHS]
+    return environment.get_template("table.html.jinja").render(
+        table=table,
+        header=HEADER,
+        rows=[cells(row) for row in table.rows],
+        figures=[(length, Markup(_body(drawn))) for length, drawn in figures if drawn],
+        teacher=records[0].conversion["teacher"],
+        speech=records[0].conversion["speech"],
+        records=records,
+    )
+
+
+def _body(drawn: str) -> str:
+    """Return the SVG element of a figure without the declaration of a file."""
+    return drawn[drawn.index("<svg") :]

@@ -1,0 +1,113 @@
+"""Conversions in the folders below one folder, with what was measured of them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inattention.conversion.measure.word_errors import WordCounts
+
+CONVERSION, MEASUREMENTS = "conversion.json", "measurements.json"
+TEACHER = "teacher"
+
+
+@dataclass(frozen=True)
+class ConversionRecord:
+    """One conversion.
+
+    Attributes:
+        folder: name of its folder.
+        row: what replaced the attention, and in which layers and heads, where it is not all.
+        seed: of its random choices.
+        replaced: number of layers that were replaced.
+        layers: number of layers of the encoder.
+        conversion: the contents of ``conversion.json``.
+        measurements: the contents of ``measurements.json``; None if nothing was measured.
+    """
+
+    folder: str
+    row: str
+    seed: int
+    replaced: int
+    layers: int
+    conversion: Mapping[str, Any]
+    measurements: Mapping[str, Any] | None
+
+    @property
+    def relative_error(self) -> float:
+        """Relative error of the encoder's output after distillation."""
+        return self.conversion["relative_error"]["after"]
+
+    def counts(self, length: str) -> WordCounts | None:
+        """Return the word counts of the student fed ``own`` or ``30``; None if they were not measured."""
+        return self._counts(length, "student_errors")
+
+    def teacher_counts(self, length: str) -> WordCounts | None:
+        """Return the word counts of the teacher on the same utterances."""
+        return self._counts(length, "teacher_errors")
+
+    def _counts(self, length: str, whose: str) -> WordCounts | None:
+        words = self.words(length)
+        if words is None:
+            return None
+        counts = words["counts"]
+        correct = tuple(all_ - wrong for all_, wrong in zip(counts["words"], counts[whose], strict=True))
+        return WordCounts(tuple(counts["utterances"]), correct, tuple(counts["words"]))
+
+    def words(self, length: str) -> Mapping[str, Any] | None:
+        """Return what was measured of words at a length."""
+        return next((it for it in (self.measurements or {}).get("words", ()) if it["length"] == length), None)
+
+    def time_ratio(self, speech_seconds: int) -> tuple[float, float, float] | None:
+        """Return the encoder's time on some seconds of speech, relative to the teacher as it is used, with interval."""
+        for it in (self.measurements or {}).get("times", ()):
+            if (it["model"], it["speech_seconds"]) == ("student", speech_seconds):
+                return it["ratio"]["ratio"], it["ratio"]["low"], it["ratio"]["high"]
+        return None
+
+
+def read_conversions(root: Path) -> list[ConversionRecord]:
+    """Read the conversions in the folders below a folder, in the order of their names.
+
+    Raises:
+        ValueError: if there are none, they have several teachers, or a file is damaged.
+    """
+    found = [_read(path.parent) for path in sorted(root.glob(f"*/{CONVERSION}"))]
+    if not found:
+        raise ValueError(f"{root}: no folder below it holds a {CONVERSION}; make one with inattention convert")
+    teachers = {it.conversion["teacher"]["digest"] for it in found}
+    if len(teachers) > 1:
+        raise ValueError(f"{root}: the conversions have {len(teachers)} different teachers; a table has one")
+    return found
+
+
+def _read(folder: Path) -> ConversionRecord:
+    conversion = _object(folder / CONVERSION)
+    measured = folder / MEASUREMENTS
+    try:
+        config = conversion["config"]
+        parts = [f"{name} {config[name]}" for name in ("layers", "heads") if config[name] != "all"]
+        if config["lengths"] != "mixed":
+            parts.append(f"fed {config['lengths']}")
+        return ConversionRecord(
+            folder=folder.name,
+            row=", ".join([conversion["to"], *parts]),
+            seed=config["seed"],
+            replaced=conversion["converted_layers"],
+            layers=conversion["layers"],
+            conversion=conversion,
+            measurements=_object(measured) if measured.exists() else None,
+        )
+    except KeyError as error:
+        raise ValueError(f"{folder / CONVERSION} is no record of a conversion: {error} is missing") from None
+
+
+def _object(path: Path) -> Mapping[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error})") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"{path} must hold a JSON object")
+    return data
