@@ -4,14 +4,14 @@ import json
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from inattention.cli.options import flat, parse
 from inattention.conversion.config import ConversionConfig
 from inattention.conversion.trained.config import TrainedConversionConfig
 
 if TYPE_CHECKING:
-    from inattention.conversion.trained.convert import Speech
+    from inattention.conversion.trained.convert import Speech, TrainedConversionReport
 
 
 def run(arguments: list[str]) -> int:
@@ -58,7 +58,6 @@ def _convert_trained(arguments: list[str]) -> int:
 
     options = parse(Convert, "convert", arguments)
     speech = open_speech(options.recordings, options.corpus)
-    from inattention.conversion.page.page import PAGE
     from inattention.conversion.trained.convert import convert_trained
 
     report = convert_trained(
@@ -70,6 +69,14 @@ def _convert_trained(arguments: list[str]) -> int:
         teacher_cache=options.teacher_cache,
         progress=not options.quiet,
     )
+    _print(report, options)
+    return 0
+
+
+def _print(report: "TrainedConversionReport", options: Any) -> None:
+    """Print the outcome, and the command that measures the model."""
+    from inattention.conversion.page.page import PAGE
+
     if options.json:
         print(json.dumps(report.record, indent=2, ensure_ascii=False))
     elif not options.quiet:
@@ -79,7 +86,6 @@ def _convert_trained(arguments: list[str]) -> int:
         print(f"model: {options.out}")
         print(f"page: {options.out / PAGE}")
         print(f"next, word errors, probes and times: {shlex.join(words)}")
-    return 0
 
 
 def open_speech(recordings: Path | None, corpus: Path | None) -> "Speech":

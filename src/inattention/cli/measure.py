@@ -52,7 +52,6 @@ def run(arguments: list[str]) -> int:
     options = parse(Measure, "measure", arguments)
     out = _out(options.model, options.out)
     from inattention.conversion.measure.run import RECORD, measure
-    from inattention.conversion.page.page import PAGE
 
     found = measure(
         options.model,
@@ -68,8 +67,6 @@ def run(arguments: list[str]) -> int:
     elif not options.quiet:
         print(found.summary())
         print(f"measurements: {out / RECORD}")
-        if (out / PAGE).is_file():
-            print(f"page: {out / PAGE}")
     return 0
 
 

@@ -88,9 +88,14 @@ def _logarithmic(axes: Axes, values: Sequence[float]) -> None:
         return
     low, high = min(values) / 1.25, max(values) * 1.25
     axes.set_yscale("log")
-    ticks = [d * 10.0**e for e in range(-8, 9) for d in (1, 2, 5) if low <= d * 10.0**e <= high]
-    axes.set_yticks(ticks[:: 1 + len(ticks) // 9])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ticks: list[float] = []
+    for digits in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), [it / 10 for it in range(10, 100)]):
+        ticks = [digit * 10.0**power for power in range(-8, 9) for digit in digits]
+        ticks = [it for it in ticks if low <= it <= high]
+        if len(ticks) > 3:
+            break
+    axes.set_yticks(ticks[:: 1 + len(ticks) // 10])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(low, high)
 

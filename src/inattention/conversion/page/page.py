@@ -86,15 +86,16 @@ def render_page(sources: Sources) -> str:
     )
 
 
-def _replaced(record: dict[str, Any]) -> dict[str, Any]:
+def _replaced(record: dict[str, Any]) -> str:
     """Return which layers and heads were replaced, in words."""
+    count = record["layers"]
     layers = [layer for layer, it in enumerate(record["conversion"]["layers"]) if it is not None]
     heads = next((it["heads"] for it in record["conversion"]["layers"] if it is not None), None)
-    return {
-        "layers": f"all {len(layers)}" if len(layers) == record["layers"] else ranges(layers),
-        "heads": "all" if heads is None else ranges(heads),
-        "whole": len(layers) == record["layers"] and heads is None,
-    }
+    if len(layers) == count:
+        which = "the only encoder layer" if count == 1 else f"all {count} encoder layers"
+    else:
+        which = f"encoder layer{'' if len(layers) == 1 else 's'} {ranges(layers)} of {count} (counted from 0)"
+    return which if heads is None else f"head{'' if len(heads) == 1 else 's'} {ranges(heads)} of {which}"
 
 
 def ranges(numbers: list[int]) -> str:

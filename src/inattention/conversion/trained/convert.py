@@ -74,13 +74,14 @@ class TrainedConversionReport:
 
     def summary(self) -> str:
         """Return the outcome in a few lines."""
-        record = self.record
-        layers = ", ".join(f"{it:.3f}" for it in record["relative_error"]["layers_after"])
+        record, error = self.record, self.record["relative_error"]
+        layers = ", ".join(f"{it:.3f}" for it in error["layers_after"])
+        count = error["examples"]
         return (
             f"{record['converted_layers']} of {record['layers']} layers have {record['to']} attention\n"
-            f"relative error of the encoder's output on {record['relative_error']['examples']} held-out examples: "
-            f"{record['relative_error']['start']:.3f} at the start, {record['relative_error']['after']:.3f} after "
-            f"{record['steps']} steps\nby layer: {layers}"
+            f"relative error of the encoder's output on {count} held-out example{'' if count == 1 else 's'}: "
+            f"{error['start']:.3f} at the start, {error['after']:.3f} after {record['steps']} steps\n"
+            f"by layer: {layers}"
         )
 
 
