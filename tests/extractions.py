@@ -38,14 +38,12 @@ def write_good_files(folder: Path) -> dict[str, float]:
 
 def write_bad_files(folder: Path) -> dict[str, str]:
     """Write files that cannot be used; return a part of the expected reason by name."""
-    (folder / "nothing.wav").write_bytes(b"")
     (folder / "text.wav").write_text("this is no audio\n" * 100)
     soundfile.write(folder / "empty.wav", np.zeros(0), RATE)
     soundfile.write(folder / "silent.wav", np.zeros(RATE), RATE)
     soundfile.write(folder / "nan.wav", np.where(np.arange(RATE) == 9, np.nan, sound(1.0)), RATE, subtype="FLOAT")
     soundfile.write(folder / "short.wav", sound(0.01), RATE)
     return {
-        "nothing.wav": "cannot be read",
         "text.wav": "cannot be read",
         "empty.wav": "holds no samples",
         "silent.wav": "is silent",

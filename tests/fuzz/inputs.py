@@ -10,11 +10,16 @@ from itertools import pairwise
 import numpy as np
 import soundfile
 
+import containers
+
 FORMATS = (
     ("WAV", "PCM_16"),
     ("WAV", "FLOAT"),
     ("WAV", "MS_ADPCM"),
+    ("WAV", "IMA_ADPCM"),
+    ("WAV", "GSM610"),
     ("WAVEX", "PCM_24"),
+    ("RF64", "PCM_16"),
     ("FLAC", "PCM_16"),
     ("OGG", "VORBIS"),
     ("OGG", "OPUS"),
@@ -22,9 +27,22 @@ FORMATS = (
     ("AIFF", "PCM_16"),
     ("AU", "ULAW"),
     ("CAF", "ALAC_16"),
+    ("CAF", "PCM_16"),
     ("W64", "PCM_16"),
     ("NIST", "PCM_16"),
+    ("VOC", "PCM_16"),
+    ("SVX", "PCM_16"),
 )
+# Of files that were made to be read: what programs write that do not know the length, tags, other containers.
+VARIANTS: dict[str, Callable[[bytes], bytes]] = {
+    "FLAC": containers.flac_of_unknown_length,
+    "FLAC in Ogg": containers.ogg_flac,
+    "MP3": containers.without_xing,
+    "tagged MP3": lambda data: containers.id3(300) + containers.without_xing(data) + b"TAG" + bytes(125),
+    "WAV": lambda data: containers.patched(data, data.index(b"data") + 4, "<I", 0),
+    "AU": lambda data: containers.patched(data, 8, ">I", 0xFFFFFFFF),
+    "CAF": lambda data: containers.patched(data, data.index(b"data") + 4, ">q", -1),
+}
 
 
 @cache
@@ -37,9 +55,26 @@ def valid_audio(number: int) -> bytes:
     return buffer.getvalue()
 
 
+@cache
+def odd_audio(name: str) -> bytes:
+    """Return one of `VARIANTS`."""
+    kind = name.split()[0 if name.startswith("FLAC") else -1]
+    number = next(i for i, (form, subtype) in enumerate(FORMATS) if form == kind and "ALAC" not in subtype)
+    return VARIANTS[name](valid_audio(number))
+
+
 def audio(draw: random.Random) -> bytes:
-    """An audio file, most often broken."""
-    return broken(valid_audio(draw.randrange(len(FORMATS))), draw)
+    """An audio file, most often broken, or joined with another."""
+
+    def one() -> bytes:
+        number = draw.randrange(len(FORMATS) + len(VARIANTS))
+        return valid_audio(number) if number < len(FORMATS) else odd_audio(list(VARIANTS)[number - len(FORMATS)])
+
+    way = draw.random()
+    if way < 0.1:  # appended, or to itself, as chains are
+        first = one()
+        return broken(first + (first if draw.random() < 0.5 else one()), draw)
+    return broken(one() if way < 0.8 else spliced(one(), one(), draw), draw)
 
 
 def textgrid(draw: random.Random) -> bytes:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import resource
 import signal
 import tempfile
 import time
@@ -15,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from inattention.corpora.core.audio_facts import AudioJob, Bad, inspect
+from inattention.corpora.core.audio_facts import AudioJob, Bad, Facts, inspect
 from inattention.corpora.core.cut_files import cut_from
 from inattention.corpora.core.file_tree import decode_text
 from inattention.corpora.core.phones import LabelSymbols
@@ -28,6 +29,7 @@ from inattention.corpora.readers.timit import fold_phn
 
 from . import inputs
 
+MOST_KIB = 2**20
 SECONDS = 10.0  # for any one input; most take a thousandth of a second
 
 
@@ -85,6 +87,7 @@ def _fuzz_parser(kind: str, count: int, seed: int) -> Outcome:
 
 
 def _fuzz_audio(count: int, seed: int) -> Outcome:
+    """Read files by their headers, then whole, then a piece of each, in workers whose memory is measured."""
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
 
@@ -92,24 +95,41 @@ def _fuzz_audio(count: int, seed: int) -> Outcome:
             for number in range(count):
                 path = Path(folder) / f"{number}.wav"
                 path.write_bytes(made("audio", number, seed))
-                yield AudioJob(path=str(path), decode=True)
+                truncated: Any = ("skip", "keep")[number % 2]
+                yield AudioJob(path=str(path), decode=False, truncated=truncated)
+                yield AudioJob(path=str(path), decode=True, truncated=truncated)
+                yield AudioJob(path=str(path), decode=True, first=200, samples=300, truncated="keep")
 
         began = time.perf_counter()
         results = inspect(jobs(), workers=2, seconds=SECONDS, progress=False)
-        for number, found in enumerate(results):
+        for number in range(count):
+            found = [next(results) for _ in range(3)]
             (Path(folder) / f"{number}.wav").unlink()
             seconds, began = time.perf_counter() - began, time.perf_counter()
-            if not isinstance(found, Bad):
-                levels = (found.peak, found.rms, found.clipped, found.pause)
-                sane = all(level is not None and math.isfinite(level) for level in levels) and found.samples > 0
-                outcome.note(number, *(("taken",) if sane else ("crashed", f"taken as {found}")), seconds=seconds)
-            elif "died" in found.reason:
-                outcome.note(number, "crashed", found.reason)
-            elif "takes more than" in found.reason:
-                outcome.note(number, "slow", found.reason)
-            else:
-                outcome.note(number, "refused", seconds=seconds)
+            outcome.note(number, *_judged(*found), seconds=seconds)
+        next(results, None)
+    if (used := resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) > MOST_KIB:
+        outcome.note(count, "crashed", f"a worker took {used} KiB")
     return outcome
+
+
+def _judged(header: Facts | Bad, whole: Facts | Bad, piece: Facts | Bad) -> tuple[str, str]:
+    """Return what became of a file, and what is wrong with that."""
+    for found in (header, whole, piece):
+        if isinstance(found, Bad) and ("died" in found.reason or "Error" in found.reason.split("(")[0]):
+            return "crashed", found.reason
+        if isinstance(found, Bad) and "takes more than" in found.reason:
+            return "slow", found.reason
+    if isinstance(whole, Bad):
+        return "refused", ""
+    levels = (whole.peak, whole.rms, whole.clipped, whole.pause)
+    if not all(level is not None and math.isfinite(level) for level in levels) or whole.samples <= 0:
+        return "crashed", f"taken as {whole}"
+    if isinstance(header, Bad) or header.samples != whole.samples:
+        return "crashed", f"its header is read as {header}, its samples as {whole}"
+    if not isinstance(piece, Bad) and (piece.samples != whole.samples or whole.samples < 500):
+        return "crashed", f"a piece is read as {piece}, the whole as {whole}"
+    return "taken", ""
 
 
 class _TooSlowError(BaseException):

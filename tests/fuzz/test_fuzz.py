@@ -15,7 +15,7 @@ from inattention.corpora.errors import CorpusError
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_nothing_crashes_hangs_or_takes_much_memory(kind: str) -> None:
-    count = int(os.environ.get("INATTENTION_FUZZ", 40 if kind == "audio" else 300))
+    count = int(os.environ.get("INATTENTION_FUZZ", 300))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcome = fuzz(kind, count, seed=1)
     assert outcome.faults == []

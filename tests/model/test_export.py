@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
+from inattention.attention import build
 from inattention.model.encoder import EncoderOutput
 from inattention.model.transformer import AudioTransformer
 from small_models import small_input, small_model
@@ -102,6 +103,21 @@ def test_weights_that_nearly_vanish_are_as_exact_in_a_graph() -> None:
         graph = torch.export.export(model, (features, valid), strict=False).module()
         expected, got = model(features, valid).last_hidden_state, graph(features, valid).last_hidden_state
     torch.testing.assert_close(got[valid], expected[valid], atol=TOLERANCE, rtol=0)
+
+
+def test_an_exported_table_takes_every_length_up_to_its_longest() -> None:
+    mechanism = build("toeplitz", width=12, heads=3, max_length=900, form="table").eval()
+
+    def inputs(time: int) -> tuple[Tensor, Tensor, Tensor]:
+        values = torch.randn(1, 3, time, 4, generator=torch.Generator().manual_seed(time))
+        return torch.zeros(1, time, 12), values, torch.arange(time)[None] < 700
+
+    time = Dim("time", min=2, max=900)
+    graph = torch.export.export(mechanism, inputs(800), dynamic_shapes=({1: time}, {2: time}, {1: time})).module()
+    with torch.no_grad():
+        for length in (30, 800, 900):
+            got, expected = (call(*inputs(length))[:, :, :700] for call in (graph, mechanism))
+            torch.testing.assert_close(got, expected, atol=2e-5, rtol=0)
 
 
 @pytest.mark.slow

@@ -10,8 +10,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from inattention.audio.decoding import AudioError, open_audio, read_samples, resample_array
-from inattention.audio.limits import DURATION_TOLERANCE_SECONDS, HIGHEST_RATE, LOWEST_RATE, SILENCE, SUFFIXES
+from inattention.audio.decoding import AudioError, check_rate, open_audio, read_samples, resample_array
+from inattention.audio.limits import (
+    DURATION_TOLERANCE_SECONDS,
+    HIGHEST_RATE,
+    KEEP_HINT,
+    LOWEST_RATE,
+    SILENCE,
+    Truncated,
+)
+from inattention.audio.listing import audio_files as audio_files
 
 if TYPE_CHECKING:
     from lhotse import Recording
@@ -21,36 +29,45 @@ if TYPE_CHECKING:
 SAFE_SOURCES = ("file", "memory")
 
 
-def load_audio(path: str | Path, sampling_rate: int) -> Float[Tensor, " samples"]:
+def load_audio(path: str | Path, sampling_rate: int, *, truncated: Truncated = "skip") -> Float[Tensor, " samples"]:
     """Read a file as one channel; several channels are averaged.
 
     Args:
-        path: Any file that libsndfile reads (wav, flac, mp3, ogg, opus, ...).
+        path: Any file that libsndfile reads (wav, flac, mp3, ogg, opus, ...), whatever its suffix.
         sampling_rate: Hz of the result; other rates are resampled.
+        truncated: ``skip`` raises for a file that ends before its header says, ``keep`` returns what is there.
 
     Raises:
-        AudioError: The file is missing, unreadable, empty, silent, or holds NaN or infinity, or its header has an
-            impossible rate; the message names it.
+        AudioError: The file is missing, unreadable, truncated, empty, silent, or holds NaN or infinity, or its header
+            has an impossible rate; the message names it.
     """
     path = Path(path)
     if not path.is_file():
         raise AudioError(f"{path}: there is no such file")
-    return decode_audio(path, str(path), sampling_rate)
+    return decode_audio(path, str(path), sampling_rate, truncated=truncated)
 
 
-def decode_audio(file: Path | BufferedIOBase, name: str, sampling_rate: int) -> Float[Tensor, " samples"]:
+def decode_audio(
+    file: Path | BufferedIOBase, name: str, sampling_rate: int, *, truncated: Truncated = "skip"
+) -> Float[Tensor, " samples"]:
     """Read a path or an open file as one channel, see `load_audio`.
 
     Args:
         file: Holds what libsndfile reads.
         name: What error messages call it.
         sampling_rate: Hz of the result.
+        truncated: As for `load_audio`.
 
     Raises:
         AudioError: As `load_audio` does.
     """
     try:
-        samples, rate = read_samples(file)
+        with open_audio(file) as audio:
+            rate = audio.samplerate
+            check_rate(rate)
+            samples = audio.read()
+            if truncated == "skip" and audio.damage:
+                raise AudioError(f"{audio.damage}; {KEEP_HINT}")
     except AudioError as error:
         raise AudioError(f"{name}: {error}") from error
     waveform = torch.from_numpy(samples).mean(1) if samples.shape[1] > 1 else torch.from_numpy(samples[:, 0])
@@ -94,18 +111,6 @@ def resample(waveform: Float[Tensor, " samples"], rate: int, wanted: int) -> Flo
     if rate == wanted:
         return waveform
     return torch.from_numpy(resample_array(waveform.numpy(force=True), rate, wanted)).to(waveform)
-
-
-def audio_files(folder: str | Path) -> list[Path]:
-    """List the audio files below a folder by their suffixes, sorted; links to folders are not followed.
-
-    Raises:
-        AudioError: There is no such folder.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise AudioError(f"{folder}: there is no such folder")
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def cut_waveform(cut: "Cut", sampling_rate: int) -> Float[Tensor, " samples"]:

@@ -8,7 +8,7 @@ from inattention.cli.options import flat, parse
 
 
 def run(arguments: list[str]) -> int:
-    """Extract the features of every recording in a folder."""
+    """Extract the features of every recording in a folder, or of a single one."""
     import tyro
 
     from inattention.encoders.extraction.config import ExtractionConfig
@@ -19,7 +19,7 @@ def run(arguments: list[str]) -> int:
 
         Attributes:
             model: folder or hub name of a model.
-            folder: folder of recordings, searched recursively.
+            folder: folder of recordings, searched recursively, or a single recording.
             out: folder of the features, which are named like the recordings.
             settings: of the extraction.
         """
@@ -38,4 +38,6 @@ def run(arguments: list[str]) -> int:
         f"{done.bad} could not be used; {done.audio_hours:.2f} hours of audio at "
         f"{done.audio_seconds_per_second:.0f} times real time\nfeatures: {done.out}"
     )
+    for what, count in sorted(done.ignored.items()):
+        print(f"not read: {count} x {what}")
     return 1 if done.bad else 0

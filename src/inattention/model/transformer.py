@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from inattention.attention import without_files
 from inattention.audio.config import FeatureConfig
 from inattention.audio.frames import features as features_of
+from inattention.audio.limits import Truncated
 from inattention.audio.reader import AudioError, check_samples, load_audio, resample
 from inattention.model.chunks import encode
 from inattention.model.config import AudioTransformerConfig
@@ -273,13 +274,20 @@ class AudioTransformer(
         return model.eval()
 
 
-def features_of_file(path: str | Path, config: FeatureConfig) -> Float[Tensor, "time size"]:
+def features_of_file(
+    path: str | Path, config: FeatureConfig, *, truncated: Truncated = "skip"
+) -> Float[Tensor, "time size"]:
     """Return a model's input from an audio file.
+
+    Args:
+        path: the file.
+        config: settings of the features.
+        truncated: ``skip`` raises for a file that ends before its header says, ``keep`` uses what is there.
 
     Raises:
         AudioError: naming the file, if it cannot be used.
     """
-    waveform = load_audio(path, config.sampling_rate)
+    waveform = load_audio(path, config.sampling_rate, truncated=truncated)
     try:
         return features_of(waveform, config)
     except ValueError as error:

@@ -199,7 +199,7 @@ def test_a_tier_is_chosen_by_its_name_in_any_form_or_by_its_number() -> None:
     assert TierNames("1").choose(tiers) is tiers[0]
     assert TierNames("2").choose(tiers) is tiers[3]
     for wanted in ("", "phones", "5", "0"):
-        with pytest.raises(CorpusError, match="--tier names the right one"):
+        with pytest.raises(CorpusError, match="--tier selects one"):
             TierNames(wanted).choose(tiers)
 
 

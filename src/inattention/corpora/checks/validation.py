@@ -55,7 +55,9 @@ def _job(cut: Any) -> AudioJob:
     wanted = cut.channel if isinstance(cut.channel, list) else [cut.channel]
     columns = [source.channels.index(channel) if channel in source.channels else -1 for channel in wanted]
     first = round(cut.start * cut.recording.sampling_rate)
-    return AudioJob(path=source.source, decode=True, first=first, samples=cut.num_samples, channels=columns)
+    return AudioJob(
+        path=source.source, decode=True, first=first, samples=cut.num_samples, channels=columns, truncated="keep"
+    )
 
 
 def _all_cuts(corpus: Corpus, wrong: list[tuple[str, str]]) -> "Iterator[Cut]":

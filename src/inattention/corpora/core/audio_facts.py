@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
+from inattention.audio.limits import TRUNCATED, Truncated
 from inattention.corpora.workers.pool import Failure, ask_all
 
 
@@ -16,6 +17,7 @@ class AudioJob:
         first: First sample of the piece.
         samples: Length of the piece, the rest of the file by default.
         channels: Channels that are averaged, numbered from 0; all by default.
+        truncated: Skip a file that ends before its header says, or use what is there.
     """
 
     path: str
@@ -23,6 +25,7 @@ class AudioJob:
     first: int = 0
     samples: int | None = None
     channels: list[int] | None = None
+    truncated: Truncated = "skip"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Facts:
         rms: Root of the mean square.
         clipped: Fraction of samples at full scale.
         pause: Fraction of 20 ms frames more than 40 dB below the loudest.
+        damage: Why the file ends too early, where what is there is used; else empty.
     """
 
     rate: int
@@ -46,6 +50,7 @@ class Facts:
     rms: float | None = None
     clipped: float | None = None
     pause: float | None = None
+    damage: str = ""
 
     @property
     def seconds(self) -> float:
@@ -58,6 +63,11 @@ class Bad:
     """The reason why a file cannot be used."""
 
     reason: str
+
+    @property
+    def category(self) -> str | None:
+        """The kind of reason, where it is one of those that have an option; see `Ledger.skip`."""
+        return "truncated" if self.reason.startswith(TRUNCATED) else None
 
 
 def inspect(

@@ -3,21 +3,17 @@
 A process of its own, so that a decoder that crashes or hangs costs one file. It imports nothing heavy.
 """
 
-import os
-import stat
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import soundfile
 from jaxtyping import Float
 
-from inattention.audio.decoding import AudioError, check_rate, open_audio
-from inattention.audio.limits import SILENCE
+from inattention.audio.decoding import Audio, AudioError, check_rate, open_audio
+from inattention.audio.limits import SILENCE, TRUNCATED
 from inattention.corpora.core.audio_facts import AudioJob, Facts
 from inattention.corpora.workers.serving import serve
 
-BLOCK_SAMPLES = 2**20  # over all channels, so that memory does not grow with a file
 FRAME_SECONDS = 0.02
 CLIPPED = 0.999
 PAUSE_DB = 40.0
@@ -34,50 +30,36 @@ def read(job: AudioJob) -> Facts:
     Raises:
         AudioError: It cannot be used; the message does not name the file.
     """
-    path = os.fsencode(job.path)
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise AudioError(f"cannot be read as audio ({error.strerror})") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise AudioError("is no plain file")
-    if not status.st_size:
-        raise AudioError("is an empty file")
-    with open_audio(job.path) as sound:
-        check_rate(sound.samplerate)
-        if sound.frames <= 0:
-            raise AudioError("holds no samples")
+    with open_audio(job.path) as audio:
+        check_rate(audio.samplerate)
         levels: dict[str, float] = {}
         if job.decode:
-            columns = job.channels or list(range(sound.channels))
-            if not all(0 <= column < sound.channels for column in columns):
-                raise AudioError(f"has {sound.channels} channels, and not all of {columns}")
-            levels = _levels(sound, job.first, job.samples, columns)
-        return Facts(sound.samplerate, sound.channels, sound.frames, **levels)
+            columns = job.channels or list(range(audio.channels))
+            if not all(0 <= column < audio.channels for column in columns):
+                raise AudioError(f"has {audio.channels} channels, and not all of {columns}")
+            levels = _levels(audio, job.first, job.samples, columns)
+        damage = audio.damage
+        if damage and job.truncated == "skip":
+            raise AudioError(damage)
+        if not audio.frames:
+            raise AudioError(damage or "holds no samples")
+        return Facts(audio.samplerate, audio.channels, audio.frames, **levels, damage=damage)
 
 
-def _levels(sound: soundfile.SoundFile, first: int, wanted: int | None, columns: list[int]) -> dict[str, Any]:
-    """Decode a piece of a file block by block, and return the levels of `Facts`."""
-    expected = sound.frames - first if wanted is None else wanted
-    rate = sound.samplerate
-    if first:
-        sound.seek(min(first, sound.frames))
-    frame = max(1, round(FRAME_SECONDS * rate))
-    block = max(1, BLOCK_SAMPLES // sound.channels // frame) * frame
-    sums = _Sums(frame)
-    while sums.done < expected:
-        samples = sound.read(min(block, expected - sums.done), dtype="float32", always_2d=True)
-        if not len(samples):
-            break
+def _levels(audio: Audio, first: int, wanted: int | None, columns: list[int]) -> dict[str, Any]:
+    """Decode a piece of a file block by block, and return the levels of `Facts`; none for a file without samples."""
+    rate = audio.samplerate
+    sums = _Sums(max(1, round(FRAME_SECONDS * rate)))
+    for samples in audio.blocks(first, wanted):
         wave = samples[:, columns].mean(axis=1, dtype=np.float64)
         if not np.isfinite(wave).all():
             where = (first + sums.done + int(np.flatnonzero(~np.isfinite(wave))[0])) / rate
             raise AudioError(f"holds NaN or infinite samples (the first at {where:.3f} s)")
         sums.add(wave, int((np.abs(samples[:, columns]) >= CLIPPED).any(axis=1).sum()))
+    if wanted is not None and sums.done < wanted:
+        raise AudioError(f"{TRUNCATED}: {sums.done / rate:.3f} s of {wanted / rate:.3f} s can be read")
     if not sums.done:
-        raise AudioError("holds no samples")
-    if sums.done < expected:
-        raise AudioError(f"is cut off: {sums.done / rate:.3f} s of {expected / rate:.3f} s can be read")
+        return {}
     if sums.high - sums.low < SILENCE:
         raise AudioError(f"is silent (its samples lie between {sums.low:g} and {sums.high:g})")
     return sums.levels()
@@ -89,6 +71,7 @@ class _Sums:
 
     Attributes:
         frame: Samples of a frame, whose loudness decides what is a pause.
+        rest: Samples at the end of the last block that do not fill a frame.
     """
 
     frame: int
@@ -98,15 +81,18 @@ class _Sums:
     low: float = np.inf
     high: float = -np.inf
     loudness: list[Float[np.ndarray, " frames"]] = field(default_factory=list)
+    rest: Float[np.ndarray, " samples"] = field(default_factory=lambda: np.zeros(0))
 
     def add(self, wave: Float[np.ndarray, " samples"], clipped: int) -> None:
         """Add a block and its number of clipped samples."""
         self.low, self.high = min(self.low, float(wave.min())), max(self.high, float(wave.max()))
         self.clipped += clipped
         self.square += float(wave @ wave)
-        whole = wave[: len(wave) // self.frame * self.frame].reshape(-1, self.frame)
-        self.loudness.append(np.sqrt(np.square(whole).mean(axis=1)))
         self.done += len(wave)
+        wave = np.concatenate([self.rest, wave])
+        whole = wave[: len(wave) // self.frame * self.frame].reshape(-1, self.frame)
+        self.rest = wave[whole.size :]
+        self.loudness.append(np.sqrt(np.square(whole).mean(axis=1)))
 
     def levels(self) -> dict[str, float]:
         """Return the levels of all blocks together."""

@@ -1,6 +1,7 @@
 """Cuts of recordings, with one supervision each, and their phones."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,27 @@ def make_cut(
     )
     kind: Any = MonoCut if channels == 1 else MultiCut
     return kind(name, round(first / rate, 8), duration, channel, supervisions=[supervision], recording=recording)
+
+
+def shortened(cut: Any, samples: int, rate: int) -> Any:
+    """Return what a truncated file holds of a cut, without the text if that is not all of it.
+
+    Args:
+        cut: A lhotse cut of one recording.
+        samples: Length of the file.
+        rate: Hz of the file.
+
+    Raises:
+        CorpusError: The file ends before the cut.
+    """
+    end = samples / rate
+    if end <= cut.start:
+        raise CorpusError(f"it begins at {cut.start:.3f} s, its truncated file ends at {end:.3f} s")
+    recording = replace(cut.recording, num_samples=samples, duration=end)
+    supervisions = [one if cut.end <= end else replace(one, text=None) for one in cut.supervisions]
+    return replace(
+        cut, duration=round(min(cut.end, end) - cut.start, 8), recording=recording, supervisions=supervisions
+    )
 
 
 def fit_phones(phones: Sequence[Phone], seconds: float, tolerance: float) -> list[Phone]:

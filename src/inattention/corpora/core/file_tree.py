@@ -6,6 +6,8 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from inattention.audio.limits import SUFFIXES
+from inattention.audio.recognition import litter_folder, recognise
 from inattention.corpora.errors import CorpusError
 from inattention.text import printable
 
@@ -19,34 +21,97 @@ class Tree:
     Attributes:
         root: The folder, absolute, all links resolved.
         files: Sizes by path relative to the root, sorted.
+        recordings: Those that are audio, where they were asked for.
         bad: What could not be read, with the reason.
+        ignored: Known litter, and audio of formats that are not decoded here, with a description of each.
     """
 
     root: Path
     files: dict[str, int] = field(default_factory=dict)
+    recordings: list[str] = field(default_factory=list)
     bad: list[tuple[str, str]] = field(default_factory=list)
+    ignored: list[tuple[str, str]] = field(default_factory=list)
 
 
-def read_tree(folder: str | Path, suffixes: tuple[str, ...]) -> Tree:
-    """List the files below a folder that have one of some suffixes, upper or lower case.
+def read_tree(place: str | Path, suffixes: tuple[str, ...], *, audio: bool = False) -> Tree:
+    """List the files below a folder that have one of some suffixes, upper or lower case, and audio if asked for.
 
     Links are followed; a folder that was already read (a link may lead back) is not read again. What is no plain file,
     such as a pipe or a device, could never end and is skipped with a reason.
 
+    Args:
+        place: The folder; with `audio` also a single file, which is listed with those of the same name and one of the
+            suffixes.
+        suffixes: In lower case.
+        audio: List audio too, which is recognised by its content.
+
     Raises:
-        CorpusError: There is no such folder.
+        CorpusError: There is no such folder or file.
     """
-    root = Path(folder).expanduser().resolve()
-    if not root.is_dir():
-        raise CorpusError(f"there is no folder {root}: set --path to the folder of the audio")
+    root = Path(place).expanduser().resolve()
     tree = Tree(root)
-    seen: set[tuple[int, int]] = set()
-    _read(tree, "", suffixes, seen, 0)
+    scan = _Scan(tree, suffixes, audio)
+    if audio and root.is_file():
+        tree.root = root.parent
+        scan.single(root)
+    elif root.is_dir():
+        _read(scan, "", 0)
+    else:
+        raise CorpusError(f"there is no folder {root}: set --path to the folder of the audio")
     tree.files = dict(sorted(tree.files.items(), key=lambda item: os.fsencode(item[0])))
+    tree.recordings.sort(key=os.fsencode)
     return tree
 
 
-def _read(tree: Tree, below: str, suffixes: tuple[str, ...], seen: set[tuple[int, int]], depth: int) -> None:
+@dataclass
+class _Scan:
+    """One reading of a tree; `seen` holds device and number of each folder that was read."""
+
+    tree: Tree
+    suffixes: tuple[str, ...]
+    audio: bool
+    seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def wants(self, name: str) -> bool:
+        """Return whether a file is expected by its name."""
+        suffix = os.path.splitext(name)[1].lower()
+        return suffix in self.suffixes or (self.audio and suffix in SUFFIXES)
+
+    def add(self, name: str, status: os.stat_result) -> None:
+        """Sort a file into the tree."""
+        tree, path = self.tree, os.path.join(self.tree.root, name)
+        if not stat.S_ISREG(status.st_mode):
+            if self.wants(name):
+                tree.bad.append((printable(name), "is no plain file"))
+            return
+        known = recognise(path, status.st_size)
+        if known.kind == "litter" and (status.st_size or self.audio):
+            tree.ignored.append((printable(name), known.category))
+        elif os.path.splitext(name)[1].lower() in self.suffixes:
+            tree.files[name] = status.st_size
+        elif self.audio and known.kind == "audio":
+            tree.files[name] = status.st_size
+            tree.recordings.append(name)
+        elif self.audio and known.kind == "unsupported":
+            tree.ignored.append((printable(name), known.category))
+
+    def single(self, path: Path) -> None:
+        """Add one file as a recording, and those beside it that belong to it."""
+        self.tree.files[path.name] = path.stat().st_size
+        self.tree.recordings.append(path.name)
+        for other in sorted(path.parent.iterdir()):
+            if other.stem == path.stem and other.suffix.lower() in self.suffixes and other.is_file():
+                self.tree.files[other.name] = other.stat().st_size
+
+    def ignore(self, name: str, what: str) -> None:
+        """Count the files of a folder of litter."""
+        for folder, _, names in os.walk(os.path.join(self.tree.root, name)):
+            below = os.path.relpath(folder, self.tree.root)
+            self.tree.ignored += [(printable(os.path.join(below, file)), f"file in a {what}") for file in names]
+
+
+def _read(scan: _Scan, below: str, depth: int) -> None:
+    tree, seen = scan.tree, scan.seen
     here = os.path.join(tree.root, below) if below else str(tree.root)
     try:
         status = os.stat(here)
@@ -65,18 +130,15 @@ def _read(tree: Tree, below: str, suffixes: tuple[str, ...], seen: set[tuple[int
         return
     for entry in found:
         name = os.path.join(below, entry.name) if below else entry.name
-        wanted = os.path.splitext(entry.name)[1].lower() in suffixes
         try:
-            if entry.is_dir():
-                _read(tree, name, suffixes, seen, depth + 1)
-            elif wanted:
-                status = entry.stat()
-                if stat.S_ISREG(status.st_mode):
-                    tree.files[name] = status.st_size
-                else:
-                    tree.bad.append((printable(name), "is no plain file"))
+            if not entry.is_dir():
+                scan.add(name, entry.stat())
+            elif what := litter_folder(entry.name):
+                scan.ignore(name, what)
+            else:
+                _read(scan, name, depth + 1)
         except OSError as error:
-            if wanted:
+            if scan.wants(entry.name):
                 tree.bad.append((printable(name), f"cannot be read ({error.strerror})"))
 
 

@@ -295,7 +295,9 @@ def losses(preparation: Preparation) -> Iterator[str]:
 
 
 def _speakers_losses(preparation: Preparation) -> Iterator[str]:
-    lost = {s: s.labels_dropped / (s.labels_kept + s.labels_dropped) for s in preparation.speakers if s.labels_dropped}
+    # Labels without a recording are nobody's.
+    known = [s for s in preparation.speakers if s.speaker is not None or s.recordings]
+    lost = {s: s.labels_dropped / (s.labels_kept + s.labels_dropped) for s in known if s.labels_dropped}
     worst = sorted((s for s in lost if lost[s] > TENTH), key=lambda s: (-lost[s], str(s.speaker)))
     if not worst:
         return

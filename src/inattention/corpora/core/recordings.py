@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inattention.audio.limits import DURATION_TOLERANCE_SECONDS, SUFFIXES
+from inattention.audio.limits import DURATION_TOLERANCE_SECONDS, SUFFIXES, Truncated
 from inattention.corpora.core.audio_facts import AudioJob, Bad, Facts, inspect
 from inattention.corpora.core.cut_building import Phone, fit_phones, make_cut, phones_within
 from inattention.corpora.core.file_tree import Tree
@@ -24,7 +24,9 @@ FILES_PER_JOB = 500
 
 
 def skip_unreadable(writer: CorpusWriter, tree: Tree) -> None:
-    """Report what could not be read below a folder: audio as recordings, anything else as files."""
+    """Report what could not be read below a folder, audio as recordings and all else as files, and what was ignored."""
+    for item, what in tree.ignored:
+        writer.ignore(item, what)
     for item, reason in tree.bad:
         kind = "recording" if os.path.splitext(item)[1].lower() in SUFFIXES else "file"
         writer.found(kind, 1)
@@ -38,6 +40,7 @@ def inspect_files(
     *,
     items: Mapping[str, Sequence[str]] | None = None,
     decode: bool,
+    truncated: Truncated = "skip",
     workers: int | None,
     progress: bool,
 ) -> Iterator[tuple[str, Facts]]:
@@ -51,6 +54,7 @@ def inspect_files(
         names: Paths relative to it.
         items: What is lost with each file, such as the cuts in it; by default the file is the item.
         decode: Read all samples, not only the headers.
+        truncated: Skip files that end before their headers say, or use what is there, which is reported as a repair.
         workers: Number of processes.
         progress: Show a progress bar.
     """
@@ -59,30 +63,37 @@ def inspect_files(
     jobs: list[list[str]] = [names[i : i + FILES_PER_JOB] for i in range(0, len(names), FILES_PER_JOB)]
     left = []
     for job in jobs:
-        result = writer.recall(_job_name(root, job, decode))
+        result = writer.recall(_job_name(root, job, decode, truncated))
         if result is None:
             left.append(job)
             continue
         known.update({name: _from_json(item) for name, item in zip(job, result, strict=True)})
-    asked = (AudioJob(path=os.path.join(root, name), decode=decode) for job in left for name in job)
+    asked = (
+        AudioJob(path=os.path.join(root, name), decode=decode, truncated=truncated) for job in left for name in job
+    )
     total = sum(len(job) for job in left)
     results = inspect(asked, workers=workers, progress=progress, total=total) if left else iter(())
     for job in left:
         found = [next(results) for _ in job]
         known.update(zip(job, found, strict=True))
-        writer.record(_job_name(root, job, decode), [vars(item) for item in found])
+        writer.record(_job_name(root, job, decode, truncated), [vars(item) for item in found])
     for name in names:
         item = known[name]
         if isinstance(item, Bad):
             reason = f"{printable(name)}: {item.reason}" if items else item.reason
             for lost in items[name] if items else (name,):
-                writer.skip(printable(lost), reason, category=category_of(item.reason))
-        else:
-            yield name, item
+                writer.skip(printable(lost), reason, category=item.category or category_of(item.reason))
+            continue
+        if item.damage:
+            writer.repair(
+                printable(name), f"{item.damage}: used", kind="recording", category="truncated, used as it is"
+            )
+        yield name, item
 
 
-def _job_name(root: Path, names: list[str], decode: bool) -> str:
-    digest = hashlib.sha256(os.fsencode(str(root)) + bytes(decode) + b"\0".join(os.fsencode(name) for name in names))
+def _job_name(root: Path, names: list[str], decode: bool, truncated: Truncated) -> str:
+    mode = f"{decode} {truncated} "
+    digest = hashlib.sha256(mode.encode() + os.fsencode(str(root)) + b"\0".join(os.fsencode(name) for name in names))
     return f"audio-{digest.hexdigest()[:16]}"
 
 
@@ -105,11 +116,12 @@ def add_recording(
 ) -> None:
     """Add a recording, in pieces if it is longer than `longest` seconds, each to its split.
 
-    The text of a recording is kept only if it is one piece.
+    The text of a recording is kept only if it is one piece, and whole.
     """
     pieces = pieces_of(name, facts, longest)
-    if text and len(pieces) > 1:
-        writer.ignore(name, "text of a divided recording", kind="text")
+    if text and (len(pieces) > 1 or facts.damage):
+        writer.ignore(name, f"text of a {'truncated' if facts.damage else 'divided'} recording", kind="text")
+        text = None
     for piece, first, end in pieces:
         own = phones_within(phones, first / facts.rate, end / facts.rate) if phones else None
         cut = make_cut(
@@ -120,7 +132,7 @@ def add_recording(
             channels=facts.channels,
             piece=(first, end),
             speaker=speaker,
-            text=text if len(pieces) == 1 else None,
+            text=text,
             language=language,
             phones=own,
         )
@@ -149,9 +161,26 @@ def members_of(name: str, speaker: str, recording: str, facts: Facts, longest: f
 
 
 def checked_phones(
-    writer: CorpusWriter, item: str, phones: list[Phone], seconds: float, *, speaker: str | None = None
+    writer: CorpusWriter,
+    item: str,
+    phones: list[Phone],
+    seconds: float,
+    *,
+    truncated: bool = False,
+    speaker: str | None = None,
 ) -> list[Phone] | None:
-    """Return phones that fit their audio; report others to the writer and return None, so that the audio stays."""
+    """Return phones that fit their audio; report others to the writer and return None, so that the audio stays.
+
+    Args:
+        writer: Takes reports.
+        item: What the phones belong to.
+        phones: In seconds from the beginning of the audio.
+        seconds: Duration of the audio.
+        truncated: The audio is the beginning of what the phones describe, and they end with it.
+        speaker: Who speaks.
+    """
+    if truncated:
+        phones = phones_within(phones, 0.0, seconds)
     try:
         return fit_phones(phones, seconds, DURATION_TOLERANCE_SECONDS)
     except CorpusError as error:
@@ -167,6 +196,7 @@ def copy_audio(writer: CorpusWriter, root: Path, name: str) -> str:
     """
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:20]
     suffix = os.path.splitext(name)[1].lower()
+    suffix = suffix if suffix in SUFFIXES else ""
     target = f"audio/{digest[:2]}/{digest}{suffix}"
     place = writer.folder / target
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -192,5 +222,9 @@ def without_defaults(settings: dict[str, Any], **defaults: Any) -> dict[str, Any
 
 
 def as_json(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a config as plain JSON, with paths as text."""
+    """Return a config as plain JSON, with paths as text, for a corpus's key.
+
+    Skipping truncated files is left out, as it was before there was a choice: keys of corpora stay.
+    """
+    config = {name: value for name, value in config.items() if (name, value) != ("truncated", "skip")}
     return json.loads(json.dumps(config, default=str))

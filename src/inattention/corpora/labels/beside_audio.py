@@ -1,5 +1,6 @@
 """Labels in files of their own: a TextGrid or a CTM with phones, or a text, beside the audio or in another folder."""
 
+import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -66,6 +67,7 @@ class LabelReader:
         self._matches = match_labels(recordings, self._files(TEXTGRID), names)
         self._texts = match_labels(recordings, self._files(TEXT_SUFFIX), {})
         self._foreign = self._foreign_ctms(recordings)
+        self._unusable = {key_of(source.file) for source in (*self._damaged, *self._foreign)}
 
     def _files(self, suffix: str) -> list[list[str]]:
         return [[file for file in tree.files if file.lower().endswith(suffix)] for tree in self._trees]
@@ -91,7 +93,7 @@ class LabelReader:
 
     def __contains__(self, recording: str) -> bool:
         """Return whether a recording has labels, whatever their state."""
-        return recording in self._matches.of
+        return recording in self._matches.of or key_of(recording) in self._unusable
 
     def phones(self, writer: CorpusWriter, recording: str, audio: Audio) -> list[Phone] | None:
         """Return the phones of a recording; None if it has none, or if they cannot be used, which is reported."""
@@ -174,4 +176,5 @@ def _without(tree: Tree, inner: Tree) -> Tree:
     if below == os.curdir:
         return Tree(tree.root)
     prefix = below + os.sep
-    return Tree(tree.root, {name: size for name, size in tree.files.items() if not name.startswith(prefix)}, tree.bad)
+    files = {name: size for name, size in tree.files.items() if not name.startswith(prefix)}
+    return dataclasses.replace(tree, files=files)

@@ -28,6 +28,8 @@ _UNKNOWN = frozenset(("na", "-", "<na>"))  # instead of a confidence
 class CtmError(LabelError):
     """An error in a CTM file; the message names the line or the recording."""
 
+    category = "damaged CTM"
+
 
 @dataclass
 class _Tokens:

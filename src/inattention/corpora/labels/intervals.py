@@ -23,6 +23,7 @@ from inattention.corpora.core.writer import CorpusWriter
 from inattention.corpora.errors import CorpusError
 
 FRAME_SECONDS = 0.0125  # of the log-mel features
+PAST_AUDIO = "labels that end after the audio"
 NOISE = 1e-6  # seconds; sums of floating-point numbers
 _LINES_SHOWN = 5
 
@@ -31,12 +32,15 @@ class LabelError(CorpusError):
     """An error in a file of labels; the message names the tier, if there are tiers, and the line.
 
     Attributes:
-        category: The kind of error in a few words, for the ledger; None to derive it from the message.
+        category: The kind of error in a few words, for the ledger.
     """
+
+    category = "damaged labels"
 
     def __init__(self, message: str, *, category: str | None = None) -> None:
         super().__init__(message)
-        self.category = category
+        if category is not None:
+            self.category = category
 
 
 class Interval(NamedTuple):
@@ -178,7 +182,7 @@ def fit(labels: Labels, symbols: LabelSymbols, seconds: float, *, truncated: boo
         if phone is not None:
             found.phones.append((phone, start, end))
     if not found.phones:
-        raise labels.error("there are no phones")
+        raise labels.error("there are no phones", category="no phones")
     if seconds - reached > DURATION_TOLERANCE_SECONDS:
         found.repaired("end of the audio without a label", timed[-1].line)
     return found
@@ -199,7 +203,7 @@ def _within_ends(labels: Labels, offset: float, seconds: float, found: Fitted, *
     tier_end = float("inf") if labels.end is None else labels.end - offset
     last = max(intervals, key=lambda interval: interval.end, default=Interval("", 0.0, 0.0))
     if last.end > seconds + labels.overhang + NOISE and not truncated:
-        raise labels.error(f"the phones end at {last.end:.3f} s, the audio at {seconds:.3f} s", last.line)
+        raise labels.error(f"the phones end at {last.end:.3f} s, the audio at {seconds:.3f} s", last.line, PAST_AUDIO)
     kept = []
     for interval in intervals:
         symbol, start, end, line = interval
@@ -246,6 +250,7 @@ def _ordered(labels: Labels, intervals: list[Interval], found: Fitted) -> list[I
                 f"{interval.symbol[:40]!r} starts at {interval.start:g} s, {before.symbol[:40]!r} before it ends at "
                 f"{before.end:g} s: they overlap",
                 interval.line,
+                "overlapping labels",
             )
         if overlap < -labels.step - NOISE and labels.gapless:
             found.repaired("gap without a label", interval.line)

@@ -19,6 +19,8 @@ _LIKE_A_NUMBER = re.compile(r"[+-]?\.?\d|--undefined--")
 class TextGridError(LabelError):
     """An error in a TextGrid; the message names the tier, where there is one, and the line."""
 
+    category = "damaged TextGrid"
+
 
 class EndOfTextError(TextGridError):
     """A TextGrid ends where a token is missing."""

@@ -89,7 +89,7 @@ class TierNames:
             names = ", ".join(repr(tier.name[:40]) for tier in tiers[:8]) or "none"
             which = repr(self.wanted) if self.wanted else "phones"
             raise TextGridError(
-                f"has {len(found)} tiers called {which} (its tiers: {names}): --tier names the right one",
+                f"has {len(found)} tiers called {which} (its tiers: {names}): --tier selects one by name or number",
                 category="several such tiers" if found else "no such tier",
             )
         if found[0].error is not None:

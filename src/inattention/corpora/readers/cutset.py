@@ -22,11 +22,11 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inattention.audio.limits import DURATION_TOLERANCE_SECONDS
+from inattention.audio.limits import DURATION_TOLERANCE_SECONDS, Truncated
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.audio_paths import AudioPaths, MissingAudioError
 from inattention.corpora.core.corpus import Corpus
-from inattention.corpora.core.cut_building import Phone, make_cut
+from inattention.corpora.core.cut_building import Phone, make_cut, shortened
 from inattention.corpora.core.cut_files import cut_from, json_lines
 from inattention.corpora.core.file_tree import Tree, content_digest, fingerprint, read_tree
 from inattention.corpora.core.phones import LabelSymbols
@@ -73,6 +73,7 @@ class CutSetConfig:
         test_fraction: Fraction for testing if there is no `test`.
         seed: Of the split.
         copy: Copy the audio into the corpus, which can then be moved.
+        truncated: Skip files that end before their headers say, or keep what is there of them.
     """
 
     path: Path = Path("cuts.jsonl.gz")
@@ -85,6 +86,7 @@ class CutSetConfig:
     test_fraction: float = 0.1
     seed: int = 0
     copy: bool = False
+    truncated: Truncated = "skip"
 
     def __post_init__(self) -> None:
         check_fractions(self.dev_fraction, self.test_fraction)
@@ -133,7 +135,8 @@ def prepare(
         files: dict[str, list[str]] = defaultdict(list)
         for item in items:
             files[item.path].append(item.cut.id)
-        facts = dict(inspect_files(writer, root, files, items=files, decode=False, workers=workers, progress=progress))
+        how: Any = {"decode": False, "truncated": config.truncated, "workers": workers, "progress": progress}
+        facts = dict(inspect_files(writer, root, files, items=files, **how))
         _add_all(writer, config, [item for item in items if item.path in facts], facts, copied=unpack)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
@@ -311,14 +314,15 @@ def _add_all(
         try:
             if cut.id in seen:
                 raise CorpusError("a cut before it has the same id: cuts need different ids")
+            cut = shortened(cut, known.samples, known.rate) if known.damage else cut
             _check(cut, known)
         except CorpusError as error:
             writer.skip(printable(cut.id), str(error), seconds=cut.duration)
             continue
         seen.add(cut.id)
         labels = _labels(cut, -cut.start if of_recording else 0.0)
-        name, seconds = printable(cut.id), cut.duration
-        phones = use_labels(writer, name, labels, symbols_of, seconds, speaker=_speaker(cut)) if labels else None
+        about: Any = {"seconds": cut.duration, "truncated": bool(known.damage), "speaker": _speaker(cut)}
+        phones = use_labels(writer, printable(cut.id), labels, symbols_of, **about) if labels else None
         symbols |= {symbol for symbol, _, _ in phones or ()}
         source = item.path if copied or not config.copy else copy_audio(writer, Path("/"), item.path)
         writer.add(splits.of[cut.id], _remade(cut, source, phones))

@@ -14,11 +14,12 @@ The audio stays where it is unless `--copy` is given.
 
 import dataclasses
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from inattention.audio.limits import SUFFIXES
+from inattention.audio.limits import Truncated
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
@@ -61,7 +62,8 @@ class FolderConfig:
     """Settings of a corpus of a folder of recordings.
 
     Attributes:
-        path: The folder; folders in it are included, links are followed.
+        path: The folder; folders in it are included, links are followed. A single file is divided into at least three
+            pieces, for the three splits.
         speaker_level: Which folder names the speaker: 1 is the recording's own, 2 the one above it.
         phone_set: `as-is` keeps the labels' own symbols; `english` reads ARPAbet, drops stress, and refuses others.
         tier: The TextGrid's tier of phones, by name or number; if empty, a tier with one of the usual names.
@@ -76,6 +78,7 @@ class FolderConfig:
         test: Fraction for testing.
         seed: Of the split.
         copy: Copy the audio into the corpus, which can then be moved.
+        truncated: Skip files that end before their headers say, or keep what is there of them, without their texts.
         language: The language spoken, if it is the same in all recordings.
     """
 
@@ -93,6 +96,7 @@ class FolderConfig:
     test: float = 0.1
     seed: int = 0
     copy: bool = False
+    truncated: Truncated = "skip"
     language: str = ""
 
     def __post_init__(self) -> None:
@@ -127,7 +131,7 @@ def prepare(
     Raises:
         CorpusError: There is no such folder, nothing in it can be used, or the corpus cannot be written.
     """
-    tree = read_tree(config.path, (*SUFFIXES, *LABEL_SUFFIXES, TEXT_SUFFIX))
+    tree = read_tree(config.path, (*LABEL_SUFFIXES, TEXT_SUFFIX), audio=True)
     apart = None if config.labels is None else read_labels_folder(config.labels)
     settings = _settings(config) | {"files": fingerprint(tree, contents=(*LABEL_SUFFIXES, TEXT_SUFFIX))}
     if apart is not None:
@@ -146,15 +150,15 @@ def prepare(
         skip_unreadable(writer, tree)
         if apart is not None:
             skip_unreadable(writer, apart)
-        names = [name for name in tree.files if os.path.splitext(name)[1].lower() in SUFFIXES]
-        if not names:
-            raise CorpusError(f"there is no audio in {tree.root} ({', '.join(SUFFIXES)})")
-        writer.found("recording", len(names))
-        found = inspect_files(writer, tree.root, names, decode=True, workers=workers, progress=progress)
+        if not tree.recordings:
+            raise CorpusError(f"there is no audio in {tree.root}{_beside(tree)}")
+        writer.found("recording", len(tree.recordings))
+        how: Any = {"decode": True, "truncated": config.truncated, "workers": workers, "progress": progress}
+        found = inspect_files(writer, tree.root, tree.recordings, **how)
         recordings = [_recording(config, tree.root, name, facts) for name, facts in found]
         recordings = [r for r in recordings if _is_long_enough(config, writer, r)]
         reader = LabelReader(
-            *(tree, names, LabelSymbols(config.phone_set == "english", config.silence)),
+            *(tree, tree.recordings, LabelSymbols(config.phone_set == "english", config.silence)),
             tiers=TierNames(config.tier),
             apart=apart,
             encoding=config.encoding,
@@ -163,6 +167,12 @@ def prepare(
         _add(config, tree, writer, recordings)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
+
+
+def _beside(tree: Tree) -> str:
+    """Return what was found instead of audio, in words."""
+    counts = Counter(what for _, what in tree.ignored)
+    return "".join(f"; {count} x {what}" for what, count in sorted(counts.items()))
 
 
 def _settings(config: FolderConfig) -> dict[str, Any]:
@@ -201,7 +211,7 @@ def _label(
 ) -> None:
     """Set the recordings' phones and texts from files; those that cannot be used are counted."""
     for recording in recordings:
-        audio = Audio(recording.facts.seconds, speaker=recording.speaker)
+        audio = Audio(recording.facts.seconds, bool(recording.facts.damage), recording.speaker)
         recording.phones = reader.phones(writer, recording.name, audio)
         recording.text = reader.text(writer, recording.name)
     reader.report(writer, used=(recording.name for recording in recordings))
@@ -218,7 +228,7 @@ def _align(
     root: Path, writer: CorpusWriter, recordings: list[_Recording], *, workers: int | None, progress: bool
 ) -> None:
     """Set the phones of recordings that have only a text."""
-    todo = [r for r in recordings if r.phones is None and r.text]
+    todo = [r for r in recordings if r.phones is None and r.text and not r.facts.damage]
     jobs = [(root / r.name, r.text or "") for r in todo]
     for recording, result in zip(todo, align_texts(jobs, workers=workers, progress=progress), strict=True):
         if isinstance(result, Refused):
@@ -232,6 +242,8 @@ def _align(
 
 def _add(config: FolderConfig, tree: Tree, writer: CorpusWriter, recordings: list[_Recording]) -> None:
     longest = config.longest_seconds
+    if len(tree.recordings) == 1 and recordings:
+        longest = min(longest, recordings[0].facts.seconds / 3)
     splits = split_within_speakers(
         (m for r in recordings for m in members_of(r.item, r.speaker, r.item, r.facts, longest)),
         dev=config.dev,

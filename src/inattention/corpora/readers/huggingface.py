@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inattention.audio.limits import Truncated
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.audio_paths import AudioPaths
 from inattention.corpora.core.corpus import SPLITS, Corpus
@@ -60,6 +61,7 @@ class HuggingFaceConfig:
         test_fraction: Fraction for testing if there is no `test`.
         longest_seconds: Longer recordings are divided.
         seed: Of the split.
+        truncated: Skip files that end before their headers say, or keep what is there of them.
     """
 
     dataset: str = "openslr/librispeech_asr"
@@ -77,6 +79,7 @@ class HuggingFaceConfig:
     test_fraction: float = 0.1
     longest_seconds: float = 30.0
     seed: int = 0
+    truncated: Truncated = "skip"
 
     def __post_init__(self) -> None:
         check_fractions(self.dev_fraction, self.test_fraction)
@@ -134,9 +137,8 @@ def prepare(
         items: dict[str, list[str]] = defaultdict(list)
         for row in rows:
             items[row.path].append(row.name)
-        facts = dict(
-            inspect_files(writer, writer.folder, items, items=items, decode=False, workers=workers, progress=progress)
-        )
+        how: Any = {"decode": False, "truncated": config.truncated, "workers": workers, "progress": progress}
+        facts = dict(inspect_files(writer, writer.folder, items, items=items, **how))
         for path in items.keys() - facts.keys():
             if not Path(path).is_absolute():
                 (writer.folder / path).unlink(missing_ok=True)

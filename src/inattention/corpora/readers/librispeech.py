@@ -25,8 +25,9 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
+from inattention.audio.limits import Truncated
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
@@ -85,6 +86,7 @@ class LibriSpeechConfig:
         test: Fraction for testing.
         seed: Of the split.
         copy: Copy the audio into the corpus, which can then be moved.
+        truncated: Skip files that end before their headers say, or keep what is there of them.
     """
 
     path: Path = Path("LibriSpeech")
@@ -98,6 +100,7 @@ class LibriSpeechConfig:
     test: float = 0.1
     seed: int = 0
     copy: bool = False
+    truncated: Truncated = "skip"
 
     def __post_init__(self) -> None:
         check_fractions(self.dev, self.test)
@@ -155,7 +158,7 @@ def prepare(
 
     def fill(writer: CorpusWriter) -> None:
         skip_unreadable(writer, tree)
-        utterances = _utterances(tree, writer, workers=workers, progress=progress)
+        utterances = _utterances(config, tree, writer, workers=workers, progress=progress)
         _add(config, tree, writer, utterances, labels)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
@@ -216,7 +219,9 @@ def _subsets(config: LibriSpeechConfig) -> Tree:
     return whole
 
 
-def _utterances(tree: Tree, writer: CorpusWriter, *, workers: int | None, progress: bool) -> list[_Utterance]:
+def _utterances(
+    config: LibriSpeechConfig, tree: Tree, writer: CorpusWriter, *, workers: int | None, progress: bool
+) -> list[_Utterance]:
     """Read the headers of all utterances, in the order of their names."""
     named: dict[str, re.Match[str]] = {}
     seen: set[str] = set()
@@ -232,7 +237,8 @@ def _utterances(tree: Tree, writer: CorpusWriter, *, workers: int | None, progre
         else:
             seen.add(match[0].lower())
             named[path] = match
-    found = inspect_files(writer, tree.root, named, decode=False, workers=workers, progress=progress)
+    how: Any = {"decode": False, "truncated": config.truncated, "workers": workers, "progress": progress}
+    found = inspect_files(writer, tree.root, named, **how)
     return [
         _Utterance(
             name=os.path.splitext(named[path][0])[0],
@@ -318,6 +324,10 @@ def _lists_key(config: LibriSpeechConfig) -> str:
     return "".join(content_digest(config.labels / name).hex()[:16] for name in (TRAIN_FILE, TEST_FILE))
 
 
+def _about(utterance: _Utterance) -> dict[str, Any]:
+    return {"truncated": bool(utterance.facts.damage), "speaker": utterance.speaker}
+
+
 class _CpcLabels:
     def __init__(self, folder: Path, lists_key: str) -> None:
         self._labels = CpcLabels(folder / LABELS_FILE)
@@ -334,8 +344,7 @@ class _CpcLabels:
         except CorpusError as error:
             skip_labels(writer, utterance.name, error, speaker=utterance.speaker)
             return None
-        seconds, speaker = utterance.facts.seconds, utterance.speaker
-        return checked_phones(writer, utterance.name, phones, seconds, speaker=speaker)
+        return checked_phones(writer, utterance.name, phones, utterance.facts.seconds, **_about(utterance))
 
 
 class _AlignerLabels:
@@ -355,8 +364,8 @@ class _AlignerLabels:
             return None
         if labels is None:
             return None
-        seconds, speaker = utterance.facts.seconds, utterance.speaker
-        return use_labels(writer, utterance.name, labels, self._symbols, seconds, speaker=speaker)
+        seconds, about = utterance.facts.seconds, _about(utterance)
+        return use_labels(writer, utterance.name, labels, self._symbols, seconds, **about)
 
     def report(self, writer: CorpusWriter, utterances: list[_Utterance]) -> None:
         """Report files that cannot be read, and labels of other utterances, such as those of other subsets."""

@@ -15,8 +15,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from inattention.audio.limits import Truncated
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
@@ -79,6 +80,7 @@ class TimitConfig:
         test: Fraction for testing, with `speakers`.
         seed: Of the split, with `speakers`.
         copy: Copy the audio into the corpus, which can then be moved.
+        truncated: Skip files that end before their headers say, or keep what is there of them.
     """
 
     path: Path = Path("TIMIT")
@@ -87,6 +89,7 @@ class TimitConfig:
     test: float = 0.2
     seed: int = 0
     copy: bool = False
+    truncated: Truncated = "skip"
 
     def __post_init__(self) -> None:
         check_fractions(self.dev, self.test)
@@ -137,7 +140,8 @@ def _add(config: TimitConfig, tree: Tree, writer: CorpusWriter, *, workers: int 
     sentences = _sentences(tree, writer)
     if not sentences:
         raise CorpusError(f"there is no TIMIT in {tree.root}: no TRAIN or TEST with dialects and speakers in it")
-    facts = dict(inspect_files(writer, tree.root, sentences, decode=False, workers=workers, progress=progress))
+    how: Any = {"decode": False, "truncated": config.truncated, "workers": workers, "progress": progress}
+    facts = dict(inspect_files(writer, tree.root, sentences, **how))
     splits = _split(config, {path: sentences[path] for path in facts}, facts)
     beside = {path.lower(): path for path in tree.files}
     for path, known in facts.items():
@@ -147,6 +151,7 @@ def _add(config: TimitConfig, tree: Tree, writer: CorpusWriter, *, workers: int 
             writer.ignore(printable(path), category, kind="recording", seconds=known.seconds)
             continue
         phones = _phones(writer, tree, beside, path, known.rate, sentence.speaker)
+        about: Any = {"truncated": bool(known.damage), "speaker": sentence.speaker}
         add_recording(
             writer,
             name=sentence.name,
@@ -157,7 +162,7 @@ def _add(config: TimitConfig, tree: Tree, writer: CorpusWriter, *, workers: int 
             speaker=sentence.speaker,
             text=_text(writer, tree, beside, path),
             language="English",
-            phones=phones and checked_phones(writer, sentence.name, phones, known.seconds, speaker=sentence.speaker),
+            phones=phones and checked_phones(writer, sentence.name, phones, known.seconds, **about),
         )
     writer.report("notes", {"sentences in no split": len(facts) - len(splits.of), **splits.notes()})
 

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from inattention.audio.limits import Truncated
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionConfig:
-    """Settings of an extraction over a folder of recordings.
+    """Settings of an extraction over a folder of recordings, or a single one.
 
     Attributes:
         layer: hidden state to extract: 0 is the embedded input, 1 the first layer, -1 the last.
@@ -14,6 +16,7 @@ class ExtractionConfig:
         batch_seconds: seconds of audio encoded at once.
         device: cpu, cuda, ...; auto selects a GPU if there is one.
         overwrite: extract everything again and replace the contents of the output folder.
+        truncated: skip files that end before their header says, or keep what is there of them.
 
     >>> ExtractionConfig(layer=3).format
     'safetensors'
@@ -24,6 +27,7 @@ class ExtractionConfig:
     batch_seconds: float = 120.0
     device: str = "auto"
     overwrite: bool = False
+    truncated: Truncated = "skip"
 
     def __post_init__(self) -> None:
         if self.format not in ("safetensors", "npy"):

@@ -20,7 +20,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inattention.audio.config import FeatureConfig
-from inattention.audio.reader import AudioError, audio_files
+from inattention.audio.limits import Truncated
+from inattention.audio.listing import Listing, list_audio
+from inattention.audio.reader import AudioError
 from inattention.encoders.extraction.config import ExtractionConfig
 from inattention.encoders.extraction.folder import ExtractionError, ExtractionFolder, NameRefused, Recording, Settings
 from inattention.model.chunks import encode
@@ -43,6 +45,7 @@ class ExtractionSummary:
         extracted: number of files extracted by this call.
         done_before: number of files that an earlier call had extracted.
         bad_files: reason by name of each file that could not be used.
+        ignored: number of files that are no audio that can be decoded, by a description of them.
         audio_seconds: duration of the audio extracted by this call.
         wall_seconds: time that it took.
         out: the output folder.
@@ -52,6 +55,7 @@ class ExtractionSummary:
     extracted: int
     done_before: int
     bad_files: Mapping[str, str]
+    ignored: Mapping[str, int]
     audio_seconds: float
     wall_seconds: float
     out: Path
@@ -82,16 +86,18 @@ def extract_folder(
     batch_seconds: float = 120.0,
     device: str = "auto",
     overwrite: bool = False,
+    truncated: Truncated = "skip",
     progress: bool = True,
 ) -> ExtractionSummary:
-    """Extract the features of every audio file below a folder.
+    """Extract the features of every audio file below a folder, or of a single file.
 
     A second call continues with files that are new, changed or missing. A file that cannot be used is reported on
     stderr with the reason, skipped and counted.
 
     Args:
         model: a model's folder or hub name.
-        folder: folder of recordings; links to folders are not followed.
+        folder: folder of recordings, which are recognised by their content, or a single one; links to folders are not
+            followed.
         out: output folder; features are named after their recordings, suffix included, with a further suffix.
         layer: hidden state to extract: 0 is the embedded input, 1 the first layer, -1 the last.
         format: ``safetensors`` (tensors ``features`` of (time, width) and ``times`` in seconds, with metadata), or
@@ -99,6 +105,7 @@ def extract_folder(
         batch_seconds: seconds of audio encoded at once.
         device: device of the model; ``auto`` selects a GPU if there is one.
         overwrite: extract everything again and replace the contents of ``out``.
+        truncated: ``skip`` files that end before their header says, or ``keep`` what is there of them.
         progress: show a bar on stderr.
 
     Raises:
@@ -108,9 +115,10 @@ def extract_folder(
         ValueError: for an invalid option, such as a layer that the model does not have.
     """
     ExtractionConfig(layer=layer, format=format, batch_seconds=batch_seconds, device=device, overwrite=overwrite)
-    paths = audio_files(folder)
-    if not paths:
-        raise ExtractionError(f"{folder}: contains no audio files")
+    listing = list_audio(folder)
+    if not listing.files:
+        beside = "".join(f"\n  {count} x {what}" for what, count in sorted(listing.ignored.items()))
+        raise ExtractionError(f"{folder}: contains no audio files{beside}")
     encoder = _on_device(AudioTransformer.from_pretrained(model), device)
     settings = Settings(
         layer=_number_of(layer, encoder, model),
@@ -119,7 +127,9 @@ def extract_folder(
         input=os.path.realpath(folder),
     )
     with ExtractionFolder(Path(out), settings, _about(encoder, model), overwrite=overwrite) as output:
-        return _Extraction(encoder, printable(model), Path(folder), output, batch_seconds, progress).run(paths)
+        root = Path(folder) if Path(folder).is_dir() else Path(folder).parent
+        extraction = _Extraction(encoder, printable(model), root, output, batch_seconds, truncated, progress)
+        return extraction.run(listing)
 
 
 def fingerprint(model: AudioTransformer) -> str:
@@ -148,17 +158,18 @@ class _Extraction:
         folder: Path,
         output: ExtractionFolder,
         batch_seconds: float,
+        truncated: Truncated,
         progress: bool,
     ) -> None:
         self.model, self.model_name, self.folder, self.output = model, model_name, folder, output
-        self.progress = progress
+        self.truncated, self.progress = truncated, progress
         self.config = model.config.features
         self.budget = max(1, int(batch_seconds / self.config.step_seconds))  # frames of a batch, padding included
         self.steps = self.extracted = 0
         self.bad: dict[str, str] = {}
 
-    def run(self, paths: list[Path]) -> ExtractionSummary:
-        began = perf_counter()
+    def run(self, listing: Listing) -> ExtractionSummary:
+        began, paths = perf_counter(), listing.files
         todo = list(self._unfinished(paths))
         done_before = len(paths) - len(todo) - len(self.bad)
         hidden = not (self.progress and todo)
@@ -173,6 +184,7 @@ class _Extraction:
             extracted=self.extracted,
             done_before=done_before,
             bad_files=self.bad,
+            ignored=listing.ignored,
             audio_seconds=self._seconds,
             wall_seconds=perf_counter() - began,
             out=self.output.folder,
@@ -198,7 +210,7 @@ class _Extraction:
         """Yield recordings in windows of some minutes, each sorted by length."""
         window: list[_Read] = []
         steps = 0
-        for recording, future in _read_ahead(todo, self.config):
+        for recording, future in _read_ahead(todo, self.config, self.truncated):
             try:
                 window.append(_Read(recording, future.result()))
             except AudioError as error:
@@ -253,21 +265,23 @@ class _Extraction:
         message(f"skipped {self.bad[name]}")
 
 
-def _read_ahead(todo: Iterable[Recording], config: FeatureConfig) -> Iterator[tuple[Recording, Future[Tensor]]]:
+def _read_ahead(
+    todo: Iterable[Recording], config: FeatureConfig, truncated: Truncated
+) -> Iterator[tuple[Recording, Future[Tensor]]]:
     """Read recordings on threads, in order, a few ahead of the one that is needed."""
     threads = max(1, min(4, (os.cpu_count() or 1) // 2))
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[tuple[Recording, Future[Tensor]]] = deque()
         for recording in todo:
-            waiting.append((recording, pool.submit(_read, recording, config)))
+            waiting.append((recording, pool.submit(_read, recording, config, truncated)))
             if len(waiting) > threads:
                 yield waiting.popleft()
         yield from waiting
 
 
-def _read(recording: Recording, config: FeatureConfig) -> Float[Tensor, "time size"]:
+def _read(recording: Recording, config: FeatureConfig, truncated: Truncated) -> Float[Tensor, "time size"]:
     try:
-        return features_of_file(recording.path, config)
+        return features_of_file(recording.path, config, truncated=truncated)
     except AudioError:
         raise
     except (RuntimeError, MemoryError, OSError) as error:  # such as a recording too long for the memory

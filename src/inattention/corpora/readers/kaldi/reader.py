@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from inattention.audio.limits import Truncated
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.audio_paths import AudioPaths
 from inattention.corpora.core.corpus import Corpus
@@ -61,6 +62,7 @@ class KaldiConfig:
         test_fraction: Fraction for testing if there is no `test`.
         seed: Of the split.
         copy: Copy the audio into the corpus, which can then be moved.
+        truncated: Skip files that end before their headers say, or keep what is there of them.
         language: The language spoken, if it is the same in all recordings.
     """
 
@@ -77,6 +79,7 @@ class KaldiConfig:
     test_fraction: float = 0.1
     seed: int = 0
     copy: bool = False
+    truncated: Truncated = "skip"
     language: str = ""
 
     def __post_init__(self) -> None:
@@ -153,9 +156,8 @@ def prepare(
         files: dict[str, list[str]] = defaultdict(list)
         for _, utterance in read:
             files[utterance.path.lstrip("/")].append(utterance.name)
-        facts = dict(
-            inspect_files(writer, Path("/"), files, items=files, decode=False, workers=workers, progress=progress)
-        )
+        how: Any = {"decode": False, "truncated": config.truncated, "workers": workers, "progress": progress}
+        facts = dict(inspect_files(writer, Path("/"), files, items=files, **how))
         items = list(_items(config, writer, read, facts))
         _add(config, writer, items, facts)
 
@@ -209,11 +211,13 @@ def _items(
             writer.skip(item, f"{utterance.place}: {error}", category="segment that does not fit its audio")
             continue
         own_times = times.get(source.ctm) if source.ctm else None
-        phones = _phones(writer, own_times, symbols, utterance, (first / known.rate, (end - first) / known.rate))
+        span = (first / known.rate, (end - first) / known.rate)
+        phones = _phones(writer, own_times, symbols, utterance, span, truncated=bool(known.damage))
         pieces = pieces_of(item, dataclasses.replace(known, samples=end - first), config.longest_seconds)
         for name, a, b in pieces:
             own = phones_within(phones, a / known.rate, b / known.rate) if phones else None
-            yield _Item(name, utterance, source.split, first + a, first + b, len(pieces) == 1, own)
+            is_whole = len(pieces) == 1 and not (known.damage and end == known.samples)
+            yield _Item(name, utterance, source.split, first + a, first + b, is_whole, own)
     _count_unused(writer, times, read)
 
 
@@ -241,6 +245,8 @@ def _samples(writer: CorpusWriter, utterance: Utterance, facts: Facts) -> tuple[
     if utterance.channel is not None and utterance.channel >= facts.channels:
         raise CorpusError(f"its channel is {utterance.channel}, its file has {facts.channels}, numbered from 0")
     end = facts.seconds if utterance.end is None else utterance.end
+    if facts.damage:
+        end = min(end, facts.seconds)
     if utterance.start >= facts.seconds or end > facts.seconds + OVERSHOOT_SECONDS:
         raise CorpusError(f"it goes from {utterance.start:g} s to {end:g} s, its audio ends at {facts.seconds:.3f} s")
     first, last = round(utterance.start * facts.rate), min(round(end * facts.rate), facts.samples)
@@ -258,6 +264,8 @@ def _phones(
     symbols: LabelSymbols,
     utterance: Utterance,
     span: tuple[float, float],
+    *,
+    truncated: bool,
 ) -> list[Phone] | None:
     """Return the phones of an utterance, which starts at span[0] in its recording and lasts span[1] seconds."""
     if times is None:
@@ -270,7 +278,7 @@ def _phones(
         return None
     if labels is None:
         return None
-    return use_labels(writer, item, labels, symbols, span[1], speaker=utterance.speaker)
+    return use_labels(writer, item, labels, symbols, span[1], truncated=truncated, speaker=utterance.speaker)
 
 
 def _count_unused(writer: CorpusWriter, times: dict[Path, PhoneTimes], read: list[tuple[_Source, Utterance]]) -> None:
