@@ -66,7 +66,7 @@ def test_another_text_beside_a_recording_is_refused(
     copy = tmp_path / "recordings"
     shutil.copytree(recordings, copy)
     (copy / "r1.txt").write_text("another text", encoding="utf-8")
-    with pytest.raises(ValueError, match="other texts"):
+    with pytest.raises(ValueError, match="texts"):
         convert_trained(
             str(whisper_folder), open_speech(copy, None), tmp_path / "other", config(), teacher_cache=cache,
             progress=False,

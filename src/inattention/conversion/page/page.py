@@ -59,11 +59,13 @@ def render_page(sources: Sources) -> str:
     record, measured = sources.record, sources.measurements or {}
     error, curve = record["relative_error"], sources.curve
     probes = measured.get("probes") or []
+    family = record["teacher"].get("family", "")
     tasks = list(dict.fromkeys(it["task"] for it in probes))
     return environment.get_template("conversion.html.jinja").render(
         record=record,
         name=Path(record["teacher"]["name"]).name or record["teacher"]["name"],
-        family=_FAMILIES.get(record["teacher"].get("family", ""), ""),
+        family=_FAMILIES.get(family, ""),
+        whisper=family == "whisper",
         error=error,
         replaced=_replaced(record),
         seconds=curve[-1].get("seconds") if curve else None,

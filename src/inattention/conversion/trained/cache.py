@@ -20,7 +20,7 @@ _FILES = (
 )  # fmt: skip
 _NAMES = {
     "teacher": "another teacher", "files": "other settings of the teacher", "speech": "other speech",
-    "texts": "other texts", "held_out": "other held-out speech", "seed": "another seed", "lengths": "other lengths",
+    "texts": "other texts", "held_out": "other held-out speech or texts", "seed": "another seed", "lengths": "other lengths",
     "language": "another language", "device": "another device", "revision": "another version of inattention",
 }  # fmt: skip
 
