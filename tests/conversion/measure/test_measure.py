@@ -92,7 +92,7 @@ def test_without_loops_both_models_are_compared_on_the_utterances_in_which_neith
 
 
 def test_without_texts_only_the_difference_from_the_teacher_is_counted() -> None:
-    found = compare_words("30", heard("one two"), heard("one three"), {})
+    found = compare_words("30", heard("red hats"), heard("red caps"), {})
     assert found.difference is None
     assert found.words_changed == pytest.approx(0.5)
     assert found.to_dict()["student"]["word_error_rate"] is None
@@ -121,6 +121,21 @@ def test_hidden_states_of_trained_encoders_are_features_with_times(family: str, 
     assert len(states) == pytest.approx(1 / source.step_seconds, abs=2)
     with pytest.raises(ValueError, match=r"too short|empty|no samples"):
         source.features([torch.ones(0)])
+
+
+def test_utterances_of_other_speech_with_the_same_names_are_transcribed_again(
+    whisper_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    one, other = folder_utterances(recordings, "train")[:2]
+    renamed = Utterance(one.id, other.read)
+    config = MeasureConfig(lengths="own", examples=1, rounds=0)
+    seconds = [
+        measure(
+            str(whisper_folder), str(whisper_folder), [it], tmp_path, config, speech={"key": key}, progress=False
+        ).words[0].transcripts[0].seconds
+        for it, key in ((one, "a"), (renamed, "b"))
+    ]  # fmt: skip
+    assert seconds == [len(one.read()) / 16_000, len(other.read()) / 16_000]
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ def measurements(digest: str) -> dict[str, Any]:
     return {
         "model": {"name": "m", "digest": digest}, "speech": {"name": "calls", "split": "test", "utterances": 2},
         "decoding": "greedy", "words": [words("own"), words("30")], "probes": probes, "times": times, "notes": [],
-        "config": {"rounds": 3, "threads": 1}, "device": "cpu",
+        "config": {"rounds": 3, "threads": 1}, "device": "cpu", "relative_error": {"layers": [0.1, 0.2], "examples": 4},
     }  # fmt: skip
 
 

@@ -15,6 +15,14 @@ from inattention.probing.run import probe_layers
 
 SPEAKER: Task = "speaker-utterance"
 PHONE: Task = "phone-1-hidden"
+# Ten probes and more on little speech: larger batches and a smaller hidden layer than for a single encoder.
+SETTINGS: dict[str, Any] = {
+    "balanced_speakers": True,
+    "epochs": 50,
+    "utterance_patience": 10,
+    "step_batch_size": 512,
+    "hidden_width": 256,
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ def encoder_probes(
         ProbeError: if there is nothing to train or score on.
     """
     tasks = (SPEAKER, PHONE) if corpus.phones else (SPEAKER,)
-    settings = ProbeConfig(tasks=tasks, balanced_speakers=True, device=student.model.device.type)
+    settings = ProbeConfig(tasks=tasks, device=student.model.device.type, **SETTINGS)
     sources = {
         "teacher": EncoderFeatures(teacher, "teacher", own_length=False),
         "student": EncoderFeatures(student, "student", own_length=config.lengths != "30"),

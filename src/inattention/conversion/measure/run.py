@@ -15,7 +15,7 @@ import torch
 from inattention.conversion.device import device_named
 from inattention.conversion.measure.config import MeasureConfig
 from inattention.conversion.measure.differing import most_different
-from inattention.conversion.measure.probes import LayerProbe, encoder_probes
+from inattention.conversion.measure.probes import SETTINGS, LayerProbe, encoder_probes
 from inattention.conversion.measure.times import EncoderTime, encoder_times
 from inattention.conversion.measure.transcripts import DECODING
 from inattention.conversion.measure.words import WordComparison, word_comparisons
@@ -138,11 +138,15 @@ def measure(
         "teacher": {"name": teacher, "digest": weights_digest(trained.folder)},
         "speech": {**(speech or {}), "utterances": len(chosen)},
         "config": asdict(config),
+        "probe_config": SETTINGS if config.probes else None,
         "device": place.type,
         "provenance": provenance(),
     }
     with saving(out):
-        words = word_comparisons(student, trained, chosen, out, config, progress=progress) if trained.is_whisper else []
+        words = []
+        if trained.is_whisper:
+            key = (speech or {}).get("key", "")
+            words = word_comparisons(student, trained, chosen, out, config, speech_key=key, progress=progress)
         error = _relative_error(student, trained, chosen, config)
         probes, notes = _probes(student, trained, corpus, config, progress)
         times = encoder_times(student, trained, rounds=config.rounds, threads=config.threads) if config.rounds else []

@@ -1,5 +1,6 @@
 """Word errors of a converted Whisper and of its teacher on the same utterances."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,13 +128,25 @@ def word_comparisons(
     out: Path,
     config: MeasureConfig,
     *,
+    speech_key: str = "",
     progress: bool,
 ) -> list[WordComparison]:
-    """Transcribe with both models; the teacher hears 30 s, as it was trained."""
+    """Transcribe with both models; the teacher hears 30 s, as it was trained.
+
+    Args:
+        student: the converted model.
+        teacher: the model that it was converted from.
+        utterances: what to transcribe.
+        out: folder of the transcripts; those of the same model and speech are not made again.
+        config: settings of the measurement.
+        speech_key: digest of the speech, whose utterances may have the names of others.
+        progress: show progress bars.
+    """
+    speech = hashlib.sha256(f"{speech_key} {config.language}".encode()).hexdigest()[:8]
 
     def transcribed(loaded: TrainedModel, length: Length, who: str) -> tuple[Transcript, ...]:
         digest = weights_digest(loaded.folder)[:12]
-        path = out / f"transcripts-{who}-{length}-{digest}.jsonl"
+        path = out / f"transcripts-{who}-{length}-{digest}-{speech}.jsonl"
         title = f"{who}, {'30 s' if length == '30' else 'own length'}"
         found = transcripts(loaded, utterances, length, path, title=title, language=config.language, progress=progress)
         return tuple(found)

@@ -19,10 +19,17 @@ _FILES = (
     "added_tokens.json",
 )  # fmt: skip
 _NAMES = {
-    "teacher": "another teacher", "files": "other settings of the teacher", "speech": "other speech",
-    "texts": "other texts", "held_out": "other held-out speech or texts", "seed": "another seed", "lengths": "other lengths",
-    "language": "another language", "device": "another device", "revision": "another version of inattention",
-}  # fmt: skip
+    "teacher": "another teacher",
+    "files": "other settings of the teacher",
+    "speech": "other speech",
+    "texts": "other texts",
+    "held_out": "other held-out speech or texts",
+    "seed": "another seed",
+    "lengths": "other lengths",
+    "language": "another language",
+    "device": "another device",
+    "revision": "another version of inattention",
+}
 
 
 def cache_key(
