@@ -12,7 +12,14 @@ QUANTISED = ("int8", "int16")
 TYPES = ("float32", "int8", "int16", "int32", "float16", "bfloat16")
 LANGUAGES = ("en", "de", "iw")
 TASKS = ("<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nocaptions|>", "<|notimestamps|>")
-SETTINGS = {"activation": 3, "alibi": 0, "pre_norm": 1, "scale_embeddings": 0, "start_from_zero_embedding": 0}
+SETTINGS = {
+    "activation": 3,
+    "alibi": 0,
+    "pre_norm": 1,
+    "scale_embeddings": 0,
+    "start_from_zero_embedding": 0,
+    "scale_alibi": 0,
+}
 
 Variables = dict[str, tuple[str, np.ndarray]]
 

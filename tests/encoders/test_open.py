@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from inattention.encoders.hugging_face import HuggingFaceMaps
+from inattention.encoders.hugging_face import WaveformEncoder
 from inattention.encoders.open import as_source, open_source
 from inattention.encoders.ours import EncoderSource
 from small_models import small_model
@@ -25,7 +25,7 @@ def test_a_hugging_face_encoder_is_opened_by_its_folder(tmp_path: Path) -> None:
     config = transformers.Wav2Vec2Config(**sizes, **convolutions)
     transformers.Wav2Vec2Model(config).save_pretrained(tmp_path / "saved")
     opened = open_source(str(tmp_path / "saved"))
-    assert isinstance(opened, HuggingFaceMaps)
+    assert isinstance(opened, WaveformEncoder)
     assert (opened.name, opened.layers, opened.heads) == ("saved", 2, 3)
 
 

@@ -288,7 +288,10 @@ def test_pickled_weights_are_never_read(tmp_path: Path):
         ("", "there is no such folder"),
         ("mistyped", "there is no such folder"),
         ("a/b/c", "there is no such folder"),
-        ("some/model", "is no folder, and no config.json was found on the hub"),
+        (
+            "some/model",
+            "is no folder, and no config.json was found on the hub or in its cache .*; .* `hf download some/model`",
+        ),
         (__file__, "is a file; give the folder"),
     ],
 )

@@ -51,7 +51,7 @@ def test_every_utterance_has_the_features_that_it_has_alone(
 def test_all_layers_end_with_the_last_and_begin_with_the_embedded_input(corpus: Corpus, tmp_path: Path) -> None:
     source = encoder()
     (tmp_path / "all").mkdir()
-    last, every = run(source, corpus, tmp_path), run(source, corpus, tmp_path / "all", all_layers=True)
+    last, every = run(source, corpus, tmp_path), run(source, corpus, tmp_path / "all", layer="weighted")
     assert every.values.shape[1:] == (3, 12)
     assert torch.equal(every.values[:, -1:], last.values)
     assert not torch.allclose(every.values[:, 0], every.values[:, 1], atol=1e-2)

@@ -18,7 +18,7 @@ def run(arguments: list[str]) -> int:
         """Extract the features of every recording in a folder, at any sampling rate and length. Run again, it resumes.
 
         Attributes:
-            model: folder or hub name of a model.
+            model: folder or hub name of a model, ours or a Hugging Face encoder.
             folder: folder of recordings, searched recursively, or a single recording.
             out: folder of the features, which are named like the recordings.
             settings: of the extraction.

@@ -28,7 +28,8 @@ def run(arguments: list[str]) -> int:
         """Probe a frozen encoder, or the input features, for speakers and phones.
 
         Attributes:
-            model: folder or hub name of a model; or mel or mel-no-cmvn, the input features themselves.
+            model: folder or hub name of a model, ours or a Hugging Face encoder; or mel or mel-no-cmvn, the input
+                features themselves.
             corpus: folder of a prepared corpus.
             out: folder of probes.json; default: nothing is written.
             settings: of the probes.
@@ -84,8 +85,8 @@ def open_source(model: str, config: ProbeConfig) -> "FeatureSource":
     """
     from inattention.audio.config import FeatureConfig
     from inattention.encoders.mel import MelSource
-    from inattention.encoders.ours import EncoderSource
-    from inattention.model.transformer import AudioTransformer, ModelFolderError
+    from inattention.encoders.open import open_features
+    from inattention.model.loading import ModelFolderError
     from inattention.probing.training import device_of
 
     if model in (MEL, MEL_NO_CMVN):
@@ -96,8 +97,7 @@ def open_source(model: str, config: ProbeConfig) -> "FeatureSource":
         raise ModelFolderError(
             f"{model}: there is no such folder; {perhaps}give a model's folder, {MEL} or {MEL_NO_CMVN}"
         )
-    name = Path(model).resolve().name if os.path.isdir(model) else model
-    return EncoderSource(AudioTransformer.from_pretrained(model).to(device_of(config)), name)
+    return open_features(model, device_of(config))
 
 
 def table(report: "ProbeReport") -> str:

@@ -33,7 +33,7 @@ from inattention.conversion.report import (
     ProbeComparison,
 )
 from inattention.corpora.core.corpus import Corpus
-from inattention.encoders.extraction.run import fingerprint
+from inattention.encoders.extraction.encoders import fingerprint
 from inattention.encoders.ours import EncoderSource
 from inattention.files import folder_lock, write_json
 from inattention.model.transformer import AudioTransformer

@@ -1,9 +1,9 @@
 """Interfaces of encoders: frozen features for probes, attention maps for analysis and conversion.
 
 A feature source turns whole utterances into features; a map source returns the attention maps of crops of equal length,
-so that no map contains padding. An encoder may be both (`ours.EncoderSource`), features of one kind or the other only
-one of them (`mel.MelSource`, `hugging_face.HuggingFaceMaps`). Implementations depend on this module and never the other
-way round.
+so that no map contains padding. A trained encoder of `transformers` is both, and hands out its inputs, hidden states
+and attention modules for a conversion. Features of one kind or the other may be only one of them (`mel.MelSource`,
+`hugging_face.patches.PatchMaps`). Implementations depend on this module and never the other way round.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,15 @@ class FeatureSource(Source, Protocol):
         ...
 
     def features(
-        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False
+        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False, layer: int = -1
     ) -> list[Float[Tensor, "_ *layers width"]]:
         """Return the features of each utterance, independent of the others in the batch, on the CPU.
 
         Args:
             waveforms: one channel each, at ``sampling_rate``.
             all_layers: return all hidden states, (time, layers + 1, width) with the embedded input first, instead of
-                the last one, (time, width).
+                one, (time, width).
+            layer: the hidden state otherwise: 0 is the embedded input, 1 the first layer, -1 the last.
 
         Raises:
             ValueError: if a waveform cannot be used; the message states the reason.
@@ -138,4 +139,80 @@ class MapSource(Source, Protocol):
 
     def maps(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "layers batch heads time time"]:
         """Return the attention maps of a batch of crops of equal length, on the CPU."""
+        ...
+
+
+@dataclass(frozen=True)
+class EncoderInputs:
+    """A batch of utterances as an encoder was trained on them.
+
+    Attributes:
+        values: waveforms or spectrograms, padded to the longest.
+        mask: 1 at real samples or spectral frames and 0 at padding; None for an encoder that was trained without.
+        steps: number of frames of each utterance, without padding.
+    """
+
+    values: Float[Tensor, "batch ..."]
+    mask: Tensor | None
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class AttentionHandle:
+    """A self-attention module of an encoder, with its projections.
+
+    Attributes:
+        path: name of the module within the encoder's `model`, for `get_submodule` and `set_submodule`.
+        module: the module.
+        width: of the hidden states.
+        heads: number of heads.
+        query: projection of queries.
+        key: projection of keys.
+        value: projection of values.
+        output: projection of the heads' joined output.
+    """
+
+    path: str
+    module: nn.Module
+    width: int
+    heads: int
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    output: nn.Linear
+
+    @property
+    def head_dim(self) -> int:
+        """Width of a head."""
+        return self.value.out_features // self.heads
+
+
+@runtime_checkable
+class TrainedEncoder(FeatureSource, MapSource, Protocol):
+    """An encoder whose attention can be looked into, and be replaced where `attention_modules` allows it.
+
+    Dropout, LayerDrop and masking of `transformers` are active if `model` is in training mode; `features` and `maps`
+    use evaluation mode, `inputs` and `hidden_states` leave the mode and gradients to the caller.
+    """
+
+    model: nn.Module
+
+    def inputs(self, waveforms: Sequence[Float[Tensor, " _"]]) -> EncoderInputs:
+        """Return a batch as the encoder was trained on it, by the folder's own feature extractor, on the CPU.
+
+        Raises:
+            ValueError: if a waveform is too short or too long.
+        """
+        ...
+
+    def hidden_states(self, inputs: EncoderInputs) -> tuple[Float[Tensor, "batch time width"], ...]:
+        """Return the embedded input and the output of each layer; the last one is the encoder's output."""
+        ...
+
+    def attention_modules(self) -> list[AttentionHandle]:
+        """Return the self-attention modules, in order.
+
+        Raises:
+            ValueError: if their attention cannot be replaced; the message names the kind of encoder and the reason.
+        """
         ...

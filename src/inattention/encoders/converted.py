@@ -26,6 +26,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from inattention.encoders.converted_attention import Conversion, ConvertedAttention
+from inattention.encoders.hub import model_folder
 from inattention.model.loading import WEIGHTS_FILE, check_shapes, find_files, tensor_shapes
 
 PREFIX = "inattention-"
@@ -320,8 +321,7 @@ def load_trained(name: str) -> TrainedModel:
     Raises:
         ValueError: if it cannot be loaded.
     """
-    config_file, _ = find_files(name)
-    folder = config_file.parent
+    folder = model_folder(name)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         whisper = config.model_type == "whisper"
@@ -363,11 +363,11 @@ def from_pretrained(name: str, **options: Any) -> PreTrainedModel:
     Raises:
         ValueError: if the folder is none of a model, or its class is unknown.
     """
-    config_file, _ = find_files(name)
-    config = AutoConfig.from_pretrained(config_file.parent, trust_remote_code=False)
+    folder = model_folder(name)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     architecture = (config.architectures or [""])[0]
     known = {cls.__name__: cls for cls in CLASSES.values()}
     cls = known.get(architecture) or getattr(transformers, architecture, None)
     if cls is None:
         raise ValueError(f"{name}: there is no class {architecture!r} of models")
-    return cls.from_pretrained(config_file.parent, **options).eval()
+    return cls.from_pretrained(folder, **options).eval()

@@ -33,8 +33,10 @@ class MelSource:
         self.layers = 0
 
     def features(
-        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False
+        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False, layer: int = -1
     ) -> list[Float[Tensor, "_ *layers width"]]:
         """Return the features of each utterance; they are the only hidden state."""
+        if layer not in (0, -1):
+            raise ValueError(f"there is no layer {layer}: {self.name} has the input features alone")
         features = [features_of(waveform, self.config) for waveform in waveforms]
         return [it[:, None] for it in features] if all_layers else features

@@ -38,11 +38,11 @@ class EncoderSource:
         self.longest: int | None = config.max_length
 
     def features(
-        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False
+        self, waveforms: Sequence[Float[Tensor, " _"]], *, all_layers: bool = False, layer: int = -1
     ) -> list[Float[Tensor, "_ *layers width"]]:
-        """Return the last hidden state of each utterance, or all of them, the embedded input first."""
+        """Return one hidden state of each utterance, or all of them, the embedded input first."""
         inputs = [features_of(waveform, self.config) for waveform in waveforms]
-        hidden = encode(self.model.encoder, inputs, layer=None if all_layers else -1, batch_size=self.batch_size)
+        hidden = encode(self.model.encoder, inputs, layer=None if all_layers else layer, batch_size=self.batch_size)
         return [h.transpose(0, 1).cpu() if all_layers else h.cpu() for h in hidden]
 
     def steps(self, samples: int) -> int:

@@ -62,7 +62,10 @@ def _find(name: str, file: str, hub_options: dict[str, Any]) -> Path:
         raise ModelFolderError(f"{name}: there is no such folder, and it is no name on the hub") from error
     except (HfHubHTTPError, OSError) as error:
         reason = " ".join(str(error).split())
-        raise ModelFolderError(f"{name}: is no folder, and no {file} was found on the hub ({reason})") from error
+        raise ModelFolderError(
+            f"{name}: is no folder, and no {file} was found on the hub or in its cache ({reason}); where there is a "
+            f"network, download it with `hf download {name}`"
+        ) from error
 
 
 @contextmanager

@@ -15,8 +15,8 @@ class ProbeConfig:
 
     Attributes:
         tasks: probes to train.
-        layer: `last` probes the last layer; `weighted` probes a sum of all hidden states, whose weights (a softmax)
-            are learned with the probe.
+        layer: `last` probes the last layer, a number that hidden state (0 is the embedded input, 1 the first layer);
+            `weighted` probes a sum of all hidden states, whose weights (a softmax) are learned with the probe.
         labels: `center` labels each frame with the phone at its centre; `repeated` is the paper's form, in which a
             frame counts once for each log-mel frame stacked in it, with the phone at the centre of that one.
         labelled_utterances: number of training utterances, the first of the train split (whose order is mixed) that
@@ -41,7 +41,7 @@ class ProbeConfig:
     """
 
     tasks: tuple[Task, ...] = TASKS
-    layer: Literal["last", "weighted"] = "last"
+    layer: Literal["last", "weighted"] | int = "last"
     labels: Literal["center", "repeated"] = "center"
     labelled_utterances: int = 0
     balanced_speakers: bool = False
@@ -64,7 +64,7 @@ class ProbeConfig:
             _check_choice("tasks", task, TASKS)
         if len(set(self.tasks)) < len(self.tasks):
             raise ValueError(f"tasks names a task twice: {', '.join(self.tasks)}")
-        _check_choice("layer", self.layer, ("last", "weighted"))
+        _check_layer(self.layer)
         _check_choice("labels", self.labels, ("center", "repeated"))
         for name in (
             "epochs",
@@ -113,3 +113,10 @@ def _check_choice(setting: str, value: str, choices: tuple[str, ...]) -> None:
         close = difflib.get_close_matches(str(value), choices, n=1)
         perhaps = f"; perhaps {close[0]!r}?" if close else ";"
         raise ValueError(f"{setting}: there is no {value!r}{perhaps} Known: {', '.join(choices)}")
+
+
+def _check_layer(layer: str | int) -> None:
+    if not isinstance(layer, int):
+        _check_choice("layer", layer, ("last", "weighted"))
+    elif layer < 0:
+        raise ValueError(f"layer must be last, weighted, or a number from 0, not {layer}")

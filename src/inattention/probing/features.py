@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ def extract(
     *,
     split: str,
     folder: Path,
-    all_layers: bool = False,
+    layer: Literal["last", "weighted"] | int = "last",
     total: int | None = None,
     progress: bool = True,
 ) -> SplitFeatures:
@@ -74,14 +74,15 @@ def extract(
         cuts: utterances of the split, read once and lazily.
         split: name of the split, and of the file in ``folder``.
         folder: where the features are stored; the file must exist as long as the result is used.
-        all_layers: store every hidden state instead of the last one only.
+        layer: hidden state to store; `weighted` for all of them.
         total: number of cuts, for the progress bar.
         progress: show a progress bar on stderr if it takes long.
 
     Raises:
         ProbeError: if the features cannot be written.
     """
-    layers = source.layers + 1 if all_layers else 1
+    layers = source.layers + 1 if layer == "weighted" else 1
+    options: dict[str, Any] = {"layer": layer} if isinstance(layer, int) else {"all_layers": layer == "weighted"}
     path = folder / f"{split}.float32"
     ids: list[str] = []
     lengths: list[int] = []
@@ -89,7 +90,7 @@ def extract(
     bar = progress_bar(cuts, desc=f"{source.name}: features of {split}", total=total, unit="utterance", show=progress)
     with path.open("wb", buffering=0) as file:
         for pool in _pools(bar, source.sampling_rate, skipped):
-            for name, features in _features_of(source, pool, all_layers, skipped):
+            for name, features in _features_of(source, pool, options, skipped):
                 _append(features, file)
                 ids.append(name)
                 lengths.append(len(features))
@@ -131,18 +132,18 @@ def _pools(cuts: Iterable["Cut"], sampling_rate: int, skipped: list[Skip]) -> It
 
 
 def _features_of(
-    source: FeatureSource, pool: list[tuple[str, Tensor]], all_layers: bool, skipped: list[Skip]
+    source: FeatureSource, pool: list[tuple[str, Tensor]], options: dict[str, Any], skipped: list[Skip]
 ) -> Iterable[tuple[str, np.ndarray]]:
     """Yield the features of a pool; if the source refuses it, halve it until the refused utterance is alone."""
     try:
-        batch = source.features([waveform for _, waveform in pool], all_layers=all_layers)
+        batch = source.features([waveform for _, waveform in pool], **options)
     except ValueError as error:
         if len(pool) == 1:
             skipped.append(Skip(pool[0][0], str(error)))
             return
         half = len(pool) // 2
-        yield from _features_of(source, pool[:half], all_layers, skipped)
-        yield from _features_of(source, pool[half:], all_layers, skipped)
+        yield from _features_of(source, pool[:half], options, skipped)
+        yield from _features_of(source, pool[half:], options, skipped)
         return
     for (name, _), features in zip(pool, batch, strict=True):
         if not len(features):

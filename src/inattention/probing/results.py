@@ -88,7 +88,7 @@ class ProbeReport:
         source: name of the source.
         step_seconds: time from one frame to the next.
         width: size of a frame's features.
-        layer: `last` or `weighted`.
+        layer: `last`, `weighted`, or the number of a hidden state.
         utterances: number of utterances with features, in each split.
         steps: number of frames, in each split.
         skipped: utterances whose audio cannot be used, in each split, with reasons.

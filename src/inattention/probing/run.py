@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -41,10 +41,12 @@ def probe(source: FeatureSource, corpus: Corpus, config: ProbeConfig, progress: 
     Raises:
         ProbeError: if a task has nothing to train or score on, an utterance is in two splits, or the disk is full.
     """
+    if isinstance(config.layer, int) and config.layer > source.layers:
+        raise ProbeError(f"there is no layer {config.layer}: {source.name} has hidden states 0 to {source.layers}")
     selections = _selections(corpus, config)
     with tempfile.TemporaryDirectory(prefix="inattention-probe-") as folder:
-        features = _extract(source, selections, Path(folder), config.layer == "weighted", progress)
-        return _report(source, corpus, config, selections, features, config.layer, progress)
+        features = _extract(source, selections, Path(folder), config.layer, progress)
+        return _report(source, corpus, config, selections, features, str(config.layer), progress)
 
 
 def probe_layers(
@@ -67,7 +69,7 @@ def probe_layers(
     """
     selections = _selections(corpus, config, utterances)
     with tempfile.TemporaryDirectory(prefix="inattention-probe-") as folder:
-        features = _extract(source, selections, Path(folder), True, progress)
+        features = _extract(source, selections, Path(folder), "weighted", progress)
         reports = []
         for layer in range(source.layers + 1):
             states = {split: replace(f, values=f.values[:, layer : layer + 1]) for split, f in features.items()}
@@ -82,7 +84,11 @@ def _selections(corpus: Corpus, config: ProbeConfig, utterances: int = 0) -> dic
 
 
 def _extract(
-    source: FeatureSource, selections: dict[str, "_Selection"], folder: Path, all_layers: bool, progress: bool
+    source: FeatureSource,
+    selections: dict[str, "_Selection"],
+    folder: Path,
+    layer: Literal["last", "weighted"] | int,
+    progress: bool,
 ) -> dict[str, SplitFeatures]:
     features = {
         split: extract(
@@ -90,7 +96,7 @@ def _extract(
             selection,
             split=split,
             folder=folder,
-            all_layers=all_layers,
+            layer=layer,
             total=selection.total,
             progress=progress,
         )

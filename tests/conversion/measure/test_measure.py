@@ -16,13 +16,14 @@ pytest.importorskip("jiwer")
 from inattention import cli  # noqa: E402
 from inattention.conversion.measure.config import MeasureConfig  # noqa: E402
 from inattention.conversion.measure.differing import most_different  # noqa: E402
-from inattention.conversion.measure.features import EncoderFeatures  # noqa: E402
+from inattention.conversion.measure.features import feature_source  # noqa: E402
 from inattention.conversion.measure.probes import encoder_probes  # noqa: E402
 from inattention.conversion.measure.run import measure  # noqa: E402
 from inattention.conversion.measure.transcripts import Transcript  # noqa: E402
 from inattention.conversion.measure.word_errors import rate_difference, word_errors  # noqa: E402
 from inattention.conversion.measure.words import compare_words  # noqa: E402
 from inattention.conversion.trained.speech import Utterance, folder_utterances  # noqa: E402
+from inattention.conversion.trained.whisper import encode  # noqa: E402
 from inattention.encoders.base import FeatureSource  # noqa: E402
 from inattention.encoders.converted import load_trained  # noqa: E402
 from toy_corpus import utterances as toy_utterances  # noqa: E402
@@ -114,13 +115,22 @@ def test_the_transcripts_that_differ_most_come_first_with_audio_that_decodes() -
 @pytest.mark.parametrize("family", ["whisper_folder", "hubert_folder"])
 def test_hidden_states_of_trained_encoders_are_features_with_times(family: str, request: pytest.FixtureRequest) -> None:
     loaded = load_trained(str(request.getfixturevalue(family)))
-    source = EncoderFeatures(loaded, "teacher", own_length=False)
+    source = feature_source(loaded, "teacher", own_length=False)
     assert isinstance(source, FeatureSource)
     (states,) = source.features([torch.randn(16_000)], all_layers=True)
     assert states.shape[1:] == (source.layers + 1, source.width)
     assert len(states) == pytest.approx(1 / source.step_seconds, abs=2)
-    with pytest.raises(ValueError, match=r"too short|empty|no samples"):
-        source.features([torch.ones(0)])
+
+
+def test_at_its_own_length_a_whisper_hears_half_a_second_of_silence_behind_the_speech(whisper_folder: Path) -> None:
+    loaded = load_trained(str(whisper_folder))
+    source = feature_source(loaded, "student", own_length=True)
+    waveform = 0.1 * torch.randn(8000, generator=torch.Generator().manual_seed(0))
+    mel = loaded.extractor(waveform.numpy(), sampling_rate=16_000, return_tensors="pt").input_features
+    (states,) = source.features([waveform])
+    with torch.no_grad():
+        assert torch.allclose(states, encode(loaded.model, mel[:, :, : 2 * (25 + 25)])[-1, :25], atol=1e-5)
+    assert len(source.features([0.1 * torch.randn(32_000)])[0]) == 100  # as long as the encoder hears
 
 
 def test_utterances_of_other_speech_with_the_same_names_are_transcribed_again(

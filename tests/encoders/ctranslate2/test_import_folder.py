@@ -135,6 +135,7 @@ def floats(*shape: int, value: float = 1.0) -> tuple[str, np.ndarray]:
         ({"encoder/layer_3/ffn/linear_0/bias": floats(24)}, r"encoder layers \[0, 1, 3\]"),
         ({"encoder/num_heads": ("int16", np.asarray(3, np.int16))}, "num_heads = 3"),
         ({"decoder/activation": ("int8", np.asarray(0, np.int8))}, "decoder/activation = 0; Whisper has 3"),
+        ({"decoder/scale_alibi": ("int8", np.asarray(1, np.int8))}, "1 variables .* such as decoder/scale_alibi"),
         ({"encoder/layer_0/self_attention/relative_position_keys": floats(3, 8)}, "1 variables that Whisper has not"),
         ({"encoder/layer_0/self_attention/linear_0/bias": floats(48)}, "bias of keys"),
         ({"decoder/projection/weight": floats(320, 16)}, "other values in decoder/projection/weight"),

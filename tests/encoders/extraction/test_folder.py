@@ -9,9 +9,9 @@ import soundfile
 import torch
 
 from extractions import RATE, contents, extract, files_in, read, refuses, sound
-from inattention.encoders.extraction import run as extraction
+from inattention.encoders.extraction import encoders as extraction
+from inattention.encoders.extraction.encoders import fingerprint
 from inattention.encoders.extraction.folder import INDEX_FILE
-from inattention.encoders.extraction.run import fingerprint
 from inattention.model.transformer import AudioTransformer
 from small_models import SMALL_FEATURES, small_model
 

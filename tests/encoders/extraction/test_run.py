@@ -11,8 +11,8 @@ import torch
 from extractions import RATE, contents, extract, files_in, read, refuses, sound, write_bad_files, write_good_files
 from inattention.encoders.extraction import run as extraction
 from inattention.encoders.extraction.config import ExtractionConfig
+from inattention.encoders.extraction.encoders import fingerprint
 from inattention.encoders.extraction.folder import INDEX_FILE
-from inattention.encoders.extraction.run import fingerprint
 from inattention.model.encoder import Encoder
 from inattention.model.transformer import AudioTransformer, ModelFolderError
 from small_models import SMALL_FEATURES, small_model
@@ -219,3 +219,28 @@ def test_the_settings_of_the_command_are_those_of_the_function():
     )
     with pytest.raises(ValueError, match="batch_seconds must be above 0"):
         ExtractionConfig(batch_seconds=float("nan"))
+
+
+def test_a_single_file_is_extracted_as_in_a_folder(model: str, recordings: Path, tmp_path: Path):
+    extract(model, recordings, tmp_path / "all")
+    summary = extract(model, recordings / "a.wav", tmp_path / "one")
+    assert (summary.files, summary.extracted) == (1, 1)
+    one, two = (read(tmp_path / out / "a.wav.safetensors")[0] for out in ("one", "all"))
+    torch.testing.assert_close(one, two, atol=2e-5, rtol=0)
+
+
+def test_truncated_files_are_skipped_or_kept_and_litter_is_counted(model: str, tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "a.wav", sound(2.0), RATE)
+    (tmp_path / "in" / "a.wav").write_bytes((tmp_path / "in" / "a.wav").read_bytes()[:40_000])
+    for name in ("._a.wav", "b.m4a"):
+        (tmp_path / "in" / name).write_bytes(b"????")
+    skipped = extract(model, tmp_path / "in", tmp_path / "out")
+    assert "is truncated: 1.249 s of 2.000 s can be read" in skipped.bad_files["a.wav"]
+    assert skipped.ignored == {
+        "macOS AppleDouble file": 1,
+        "MP4 or M4A: convert with `ffmpeg -i FILE FILE.wav`": 1,
+    }
+    kept = extract(model, tmp_path / "in", tmp_path / "out", truncated="keep")
+    assert (kept.extracted, kept.bad) == (1, 0)
+    assert kept.audio_seconds == pytest.approx(1.249, abs=0.05)

@@ -26,7 +26,9 @@ def layout_of(file: File, size: int) -> Layout:
     start = mpeg.tags_end(file, size)
     magic = read_at(file, start, 4)
     if magic == b"fLaC":
-        end = size - 128 if read_at(file, size - 128, 3) == b"TAG" else size  # libFLAC would look for frames in it
+        end = (
+            size - 128 if size > 128 and read_at(file, size - 128, 3) == b"TAG" else size
+        )  # libFLAC would look for frames in it
         return Layout((((start, end),),) if end < size else (), streamed=True)
     if magic in _READERS:
         # libsndfile counts a tag before a WAV as samples.

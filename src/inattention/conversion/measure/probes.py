@@ -6,7 +6,7 @@ from typing import Any
 
 from inattention.comparison import Difference, PairedBootstrap, UtteranceCounts
 from inattention.conversion.measure.config import MeasureConfig
-from inattention.conversion.measure.features import EncoderFeatures
+from inattention.conversion.measure.features import feature_source
 from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.converted import TrainedModel
 from inattention.probing.config import ProbeConfig, Task
@@ -88,8 +88,8 @@ def encoder_probes(
     tasks = (SPEAKER, PHONE) if corpus.phones else (SPEAKER,)
     settings = ProbeConfig(tasks=tasks, device=student.model.device.type, **SETTINGS)
     sources = {
-        "teacher": EncoderFeatures(teacher, "teacher", own_length=False),
-        "student": EncoderFeatures(student, "student", own_length=config.lengths != "30"),
+        "teacher": feature_source(teacher, "teacher", own_length=False),
+        "student": feature_source(student, "student", own_length=config.lengths != "30"),
     }
     reports = {
         name: probe_layers(source, corpus, settings, utterances=config.probe_utterances, progress=progress)[1:]

@@ -18,6 +18,7 @@ import torch
 
 from inattention.encoders.ctranslate2.model_file import CTranslate2Error, read_model_file
 from inattention.encoders.ctranslate2.whisper_weights import WhisperSizes, whisper_weights
+from inattention.encoders.quiet import quiet
 
 MULTILINGUAL_VOCABULARY = 51_865  # and more; the English models have one token less (OpenAI's own rule)
 MAX_INITIAL_TIMESTAMP = 50  # of 20 ms each, as OpenAI decodes
@@ -217,7 +218,7 @@ def _write_model(sizes: WhisperSizes, state: dict[str, torch.Tensor], generation
         model = WhisperForConditionalGeneration(config)
     model.load_state_dict(state, strict=True, assign=True)
     model.tie_weights()
-    with _no_progress_bars():
+    with quiet():
         model.save_pretrained(out)
     GenerationConfig.from_dict(generation).save_pretrained(out)  # instead of a default one
 
@@ -241,20 +242,6 @@ def _write_processor(tokenizer_file: Path, sizes: WhisperSizes, tokens: dict[str
         model_max_length=LONGEST_TEXT,
     )
     whole.save_pretrained(out)
-
-
-@contextmanager
-def _no_progress_bars() -> Generator[None]:
-    """Hide the progress bars of `transformers`."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 @contextmanager

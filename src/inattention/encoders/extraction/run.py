@@ -4,8 +4,6 @@ Threads read recordings ahead while the encoder works. A window of them is sorte
 batch have similar lengths; memory is bounded by the window, not by the number of files.
 """
 
-import hashlib
-import json
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,16 +15,16 @@ from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from inattention.audio.config import FeatureConfig
 from inattention.audio.limits import Truncated
 from inattention.audio.listing import Listing, list_audio
 from inattention.audio.reader import AudioError
 from inattention.encoders.extraction.config import ExtractionConfig
+from inattention.encoders.extraction.encoders import Extractor, extractor_of
 from inattention.encoders.extraction.folder import ExtractionError, ExtractionFolder, NameRefused, Recording, Settings
-from inattention.model.chunks import encode
-from inattention.model.transformer import AudioTransformer, Extracted, features_of_file
+from inattention.encoders.open import open_features
+from inattention.model.transformer import Extracted
 from inattention.progress import Bar, message
 from inattention.progress import bar as progress_bar
 from inattention.provenance import provenance
@@ -119,10 +117,11 @@ def extract_folder(
     if not listing.files:
         beside = "".join(f"\n  {count} x {what}" for what, count in sorted(listing.ignored.items()))
         raise ExtractionError(f"{folder}: contains no audio files{beside}")
-    encoder = _on_device(AudioTransformer.from_pretrained(model), device)
+    encoder = extractor_of(open_features(model))
+    _move(encoder.model, device)
     settings = Settings(
-        layer=_number_of(layer, encoder, model),
-        model=fingerprint(encoder),
+        layer=_number_of(layer, encoder.layers, model),
+        model=encoder.fingerprint(),
         format=format,
         input=os.path.realpath(folder),
     )
@@ -132,20 +131,12 @@ def extract_folder(
         return extraction.run(listing)
 
 
-def fingerprint(model: AudioTransformer) -> str:
-    """Return a digest of a model's config and weights, independent of where the model is stored."""
-    digest = hashlib.blake2b(json.dumps(model.config.to_dict(), sort_keys=True).encode(), digest_size=16)
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
 class _Read(NamedTuple):
-    """A recording as the model's input."""
+    """A recording as the encoder's input, and its number of frames."""
 
     recording: Recording
-    features: Float[Tensor, "time size"]
+    input: Tensor
+    frames: int
 
 
 class _Extraction:
@@ -153,7 +144,7 @@ class _Extraction:
 
     def __init__(
         self,
-        model: AudioTransformer,
+        encoder: Extractor,
         model_name: str,
         folder: Path,
         output: ExtractionFolder,
@@ -161,10 +152,9 @@ class _Extraction:
         truncated: Truncated,
         progress: bool,
     ) -> None:
-        self.model, self.model_name, self.folder, self.output = model, model_name, folder, output
+        self.encoder, self.model_name, self.folder, self.output = encoder, model_name, folder, output
         self.truncated, self.progress = truncated, progress
-        self.config = model.config.features
-        self.budget = max(1, int(batch_seconds / self.config.step_seconds))  # frames of a batch, padding included
+        self.budget = max(1, int(batch_seconds / encoder.step_seconds))  # frames of a batch, padding included
         self.steps = self.extracted = 0
         self.bad: dict[str, str] = {}
 
@@ -192,7 +182,7 @@ class _Extraction:
 
     @property
     def _seconds(self) -> float:
-        return self.steps * self.config.step_seconds
+        return self.steps * self.encoder.step_seconds
 
     def _unfinished(self, paths: Iterable[Path]) -> Iterator[Recording]:
         for path in paths:
@@ -210,29 +200,24 @@ class _Extraction:
         """Yield recordings in windows of some minutes, each sorted by length."""
         window: list[_Read] = []
         steps = 0
-        for recording, future in _read_ahead(todo, self.config, self.truncated):
+        for recording, future in _read_ahead(todo, self.encoder, self.truncated):
             try:
-                window.append(_Read(recording, future.result()))
+                read = future.result()
+                window.append(_Read(recording, read, self.encoder.frames(read)))
             except AudioError as error:
                 self._refuse(recording.name, str(error))
                 bar.update()
                 continue
-            steps += len(window[-1].features)
+            steps += window[-1].frames
             if steps >= WINDOW_BATCHES * self.budget:
-                yield sorted(window, key=lambda read: len(read.features))
+                yield sorted(window, key=_frames)
                 window, steps = [], 0
         if window:
-            yield sorted(window, key=lambda read: len(read.features))
+            yield sorted(window, key=_frames)
 
     def _encode(self, batch: list[_Read]) -> None:
         """Encode recordings of similar lengths and write their features."""
-        chunk = min(max(len(read.features) for read in batch), self.model.config.max_length)
-        values = encode(
-            self.model.encoder,
-            [read.features for read in batch],
-            layer=self.output.settings.layer,
-            batch_size=max(1, self.budget // chunk),
-        )
+        values = self.encoder.encode([read.input for read in batch], self.output.settings.layer, self.budget)
         for read, hidden in zip(batch, values, strict=True):
             if not bool(hidden.isfinite().all()):
                 reason = f"{read.recording.path}: the model's features of it are NaN or infinite"
@@ -247,11 +232,11 @@ class _Extraction:
             self.steps += len(hidden)
 
     def _write(self, recording: Recording, hidden: Float[Tensor, "time width"]) -> None:
-        config = self.config
-        extracted = Extracted(hidden.float().cpu(), config.step_seconds, config.first_center_seconds)
+        encoder = self.encoder
+        extracted = Extracted(hidden.float().cpu(), encoder.step_seconds, encoder.first_center_seconds)
         metadata = {
-            "step_seconds": repr(config.step_seconds),
-            "first_center_seconds": repr(config.first_center_seconds),
+            "step_seconds": repr(encoder.step_seconds),
+            "first_center_seconds": repr(encoder.first_center_seconds),
             "layer": str(self.output.settings.layer),
             "model": self.model_name,
             "model_fingerprint": self.output.settings.model,
@@ -265,23 +250,27 @@ class _Extraction:
         message(f"skipped {self.bad[name]}")
 
 
+def _frames(read: _Read) -> int:
+    return read.frames
+
+
 def _read_ahead(
-    todo: Iterable[Recording], config: FeatureConfig, truncated: Truncated
+    todo: Iterable[Recording], encoder: Extractor, truncated: Truncated
 ) -> Iterator[tuple[Recording, Future[Tensor]]]:
     """Read recordings on threads, in order, a few ahead of the one that is needed."""
     threads = max(1, min(4, (os.cpu_count() or 1) // 2))
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[tuple[Recording, Future[Tensor]]] = deque()
         for recording in todo:
-            waiting.append((recording, pool.submit(_read, recording, config, truncated)))
+            waiting.append((recording, pool.submit(_read, recording, encoder, truncated)))
             if len(waiting) > threads:
                 yield waiting.popleft()
         yield from waiting
 
 
-def _read(recording: Recording, config: FeatureConfig, truncated: Truncated) -> Float[Tensor, "time size"]:
+def _read(recording: Recording, encoder: Extractor, truncated: Truncated) -> Tensor:
     try:
-        return features_of_file(recording.path, config, truncated=truncated)
+        return encoder.read(recording.path, truncated=truncated)
     except AudioError:
         raise
     except (RuntimeError, MemoryError, OSError) as error:  # such as a recording too long for the memory
@@ -293,7 +282,7 @@ def _batches(window: list[_Read], budget: int) -> Iterator[list[_Read]]:
     """Split a window, sorted by length, into batches of at most this many frames, padding included."""
     batch: list[_Read] = []
     for read in window:
-        if batch and (len(batch) + 1) * len(read.features) > budget:
+        if batch and (len(batch) + 1) * read.frames > budget:
             yield batch
             batch = []
         batch.append(read)
@@ -301,27 +290,27 @@ def _batches(window: list[_Read], budget: int) -> Iterator[list[_Read]]:
         yield batch
 
 
-def _number_of(layer: int, encoder: AudioTransformer, model: str) -> int:
+def _number_of(layer: int, layers: int, model: str) -> int:
     """Return the number of a hidden state, counted from 0."""
-    layers = encoder.config.layers
     if not -layers - 1 <= layer <= layers:
         raise ValueError(f"there is no layer {layer}: {model} has hidden states 0 to {layers}, -1 is the last")
     return layer % (layers + 1)
 
 
-def _about(encoder: AudioTransformer, model: str) -> dict[str, object]:
+def _about(encoder: Extractor, model: str) -> dict[str, object]:
     """Return what the index records about the model."""
     return {
         "model_name": printable(model),
-        "step_seconds": encoder.config.features.step_seconds,
-        "first_center_seconds": encoder.config.features.first_center_seconds,
+        "step_seconds": encoder.step_seconds,
+        "first_center_seconds": encoder.first_center_seconds,
         "made_with": provenance(),
     }
 
 
-def _on_device(model: AudioTransformer, device: str) -> AudioTransformer:
+def _move(model: nn.Module, device: str) -> None:
+    """Move a model to a device; raise ExtractionError if there is no such device."""
     name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return model.to(name)
+        model.to(name)
     except (RuntimeError, AssertionError) as error:  # PyTorch raises either if there is no such device
         raise ExtractionError(f"device {name!r} cannot be used ({str(error).splitlines()[0]})") from error

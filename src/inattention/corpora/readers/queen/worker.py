@@ -36,7 +36,7 @@ def decode_line(job: LineJob) -> DecodedLine | BadLine:
     """
     data = read_part(Path(job.path), job.offset, job.size)
     try:
-        waveform = decode_audio(io.BytesIO(data), job.id, SAMPLING_RATE).numpy()
+        waveform = decode_audio(io.BytesIO(data), job.id, SAMPLING_RATE, truncated="keep").numpy()
     except AudioError as error:
         return BadLine(str(error))
     samples = np.round(np.clip(waveform, -1, 1) * 32767).astype(np.int16)

@@ -128,3 +128,24 @@ def test_models_are_loaded_from_folders_and_errors_name_the_folder(tmp_path: Any
     (tmp_path / "saved" / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(ValueError, match="cannot be loaded"):
         load_hugging_face(str(tmp_path / "saved"))
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "whisper"])
+def test_maps_of_converted_encoders_are_those_of_their_mechanisms(kind: str, tmp_path: Any) -> None:
+    from hugging_face_models import speech, waveform_model, whisper_model
+    from inattention.encoders.converted import converted_copy
+    from inattention.encoders.converted_attention import Conversion, Replacement
+    from inattention.encoders.open import open_source
+
+    original = whisper_model() if kind == "whisper" else waveform_model(kind)
+    conversion = Conversion(layers=(Replacement(row="uniform"), None), max_length=60)
+    converted_copy(original, conversion).save_pretrained(tmp_path)
+    source, before = open_source(str(tmp_path)), as_source(original)
+    inputs = source.crop(speech(0.4)[0], 1, 8).inputs[None]
+    maps = source.maps(inputs)
+    torch.testing.assert_close(maps[0], torch.full_like(maps[0], 1 / 8))
+    assert (maps[1] - before.maps(inputs)[1]).abs().max() < 0.9
+    assert (maps[1] - 1 / 8).abs().max() > 0.01
+    torch.testing.assert_close(maps.sum(-1), torch.ones(2, 1, 3, 8))
+    with pytest.raises(ValueError, match="cannot be replaced again"):
+        source.attention_modules()  # ty: ignore[unresolved-attribute]

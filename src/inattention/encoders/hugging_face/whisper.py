@@ -1,0 +1,132 @@
+"""Whisper's encoder, at the length of the speech as well as at the 30 s that `transformers` insists on."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from inattention.audio.reader import check_samples
+from inattention.encoders.base import Crop, EncoderInputs
+from inattention.encoders.hugging_face.eager import recorded_weights
+from inattention.encoders.hugging_face.source import HuggingFaceEncoder
+
+STRIDE = 2  # spectral frames of 10 ms in an encoder frame
+
+
+class WhisperEncoder(HuggingFaceEncoder):
+    """Whisper's encoder; Distil-Whisper's is of the same kind.
+
+    An unmodified Whisper was trained on inputs of 30 s, padded with silence, and `features` and `inputs` feed it so.
+    The frames of the padding are not among the features. Maps are taken of crops alone, at their own length.
+
+    Args:
+        model: a ``WhisperForConditionalGeneration``, a ``WhisperModel``, or its encoder.
+        extractor: the feature extractor of its folder; by default OpenAI's.
+        name: label in tables and figures.
+        own_length: feed it no more than the speech, for an encoder that was trained so; no attention mask exists, so
+            utterances of a batch are padded with silence to the longest.
+
+    Attributes:
+        model: the encoder.
+        whole: the model as it was passed, with its decoder if it has one.
+    """
+
+    def __init__(
+        self, model: nn.Module, extractor: Any | None = None, name: str | None = None, *, own_length: bool = False
+    ) -> None:
+        self.whole = model
+        inner = getattr(model, "model", model)
+        encoder = getattr(inner, "encoder", inner)
+        super().__init__(encoder, extractor or _default_extractor(encoder.config), name)
+        self.own_length = own_length
+        self.longest = self._longest = int(self.config.max_source_positions)
+        self.hop = STRIDE * int(self.extractor.hop_length)  # samples
+        self.step_seconds = self.hop / self.sampling_rate
+        self.first_center_seconds = 0.0
+        if (
+            self.extractor.nb_max_frames < STRIDE * self._longest
+            or self.extractor.feature_size != self.model.num_mel_bins
+        ):
+            raise ValueError(
+                f"{self.name}: its feature extractor returns {self.extractor.nb_max_frames} frames of "
+                f"{self.extractor.feature_size} bins, the encoder takes {STRIDE * self._longest} of "
+                f"{self.model.num_mel_bins}"
+            )
+
+    def steps(self, samples: int) -> int:
+        """Return the number of frames of a waveform of this many samples; the last one may be partly silence."""
+        return -(-samples // self.hop)
+
+    def crop(self, waveform: Float[Tensor, " samples"], start: int, steps: int) -> Crop:
+        """Crop a waveform; the spectrum is that of the crop followed by silence up to 30 s.
+
+        Raises:
+            ValueError: if the audio is empty, silent or not finite.
+        """
+        check_samples(waveform)
+        first = start * self.hop
+        values = self.inputs([waveform[first : first + steps * self.hop]], steps=steps).values[0]
+        return Crop(values, values[:, ::STRIDE].T, first / self.sampling_rate)
+
+    def inputs(self, waveforms: Sequence[Float[Tensor, " _"]], *, steps: int | None = None) -> EncoderInputs:
+        """Return log-mel spectrograms of (mels, 2 * frames).
+
+        Args:
+            waveforms: each at most 30 s long.
+            steps: number of frames, speech and silence; by default all 1500, or those of the longest utterance for an
+                encoder at its own length.
+
+        Raises:
+            ValueError: if a waveform is too long, or has no samples.
+        """
+        counts = tuple(self.steps(len(waveform)) for waveform in waveforms)
+        if min(counts) < 1 or max(counts) > (steps or self._longest):
+            raise ValueError(
+                f"{self.name} takes 1 to {(steps or self._longest) * self.hop} samples at {self.sampling_rate} Hz; "
+                f"there are {min(map(len, waveforms))} to {max(map(len, waveforms))}"
+            )
+        values, _ = self._extract(waveforms)
+        steps = steps or (max(counts) if self.own_length else self._longest)
+        return EncoderInputs(values[..., : STRIDE * steps], None, counts)
+
+    def hidden_states(self, inputs: EncoderInputs) -> tuple[Float[Tensor, "batch time width"], ...]:
+        """Return the embedded input and the output of each layer, at any length up to 30 s.
+
+        The last one has passed the final normalisation. At 30 s they are those of `transformers`.
+        """
+        encoder: Any = self.model
+        states = [self._embed(inputs.values)]
+        for layer in encoder.layers:
+            output = layer(states[-1], None)
+            states.append(output[0] if isinstance(output, tuple) else output)
+        states[-1] = encoder.layer_norm(states[-1])
+        return tuple(states)
+
+    def _embed(self, values: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch time width"]:
+        encoder: Any = self.model
+        hidden = F.gelu(encoder.conv1(values.to(encoder.conv1.weight)))
+        hidden = F.gelu(encoder.conv2(hidden)).transpose(1, 2)
+        return F.dropout(hidden + encoder.embed_positions.weight[: hidden.shape[1]], encoder.dropout, encoder.training)
+
+    def _weights(self, inputs: Float[Tensor, "batch mels frames"]) -> Sequence[Tensor | None]:
+        encoder: Any = self.model
+        with recorded_weights(layer.self_attn for layer in encoder.layers) as found:
+            self.hidden_states(EncoderInputs(inputs, None, ()))
+        return found
+
+    def _samples(self, steps: int) -> int:
+        return (steps - 1) * self.hop + 1
+
+    def _parts(self, waveform: Float[Tensor, " samples"]) -> Iterator[EncoderInputs]:
+        for part in torch.split(waveform, self._longest * self.hop):
+            yield self.inputs([part])
+
+
+def _default_extractor(config: Any) -> Any:
+    from transformers import WhisperFeatureExtractor
+
+    seconds = config.max_source_positions * STRIDE * 160 / 16_000
+    return WhisperFeatureExtractor(feature_size=config.num_mel_bins, chunk_length=max(1, round(seconds)))
