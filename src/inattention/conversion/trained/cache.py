@@ -80,7 +80,7 @@ def claim_cache(folder: Path, key: dict[str, Any]) -> None:
     path = folder / KEY
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not path.exists():
+        if any(not it.name.startswith(".") for it in folder.iterdir()) and not path.exists():
             raise ValueError(f"--teacher-cache {folder} holds other files; choose a new folder")
         write_json(path, key)
         return
