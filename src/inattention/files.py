@@ -5,11 +5,15 @@ Everything is written under a temporary name beside its place, then renamed.
 
 import json
 import os
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+import shutil
+from collections.abc import Collection, Generator, Iterable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from inattention.main_guard import end_if_run_again
+
+LOCK = ".lock"
 _MARK = ".writing-"  # in the temporary names, `.NAME.writing-PROCESS`
 
 
@@ -55,6 +59,44 @@ def write_lines(path: Path, rows: Iterable[Any]) -> None:
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
+def check_writable(folder: Path) -> None:
+    """Raise if files could not be written to a folder, which need not exist; nothing is created.
+
+    Raises:
+        ValueError: with the path that is in the way.
+    """
+    place = folder.absolute()
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    problem = "" if os.access(place, os.W_OK | os.X_OK) else "cannot be written"
+    if not place.is_dir():
+        problem = "is not a folder"
+    if problem:
+        path = os.fsencode(place).decode(errors="backslashreplace")
+        raise ValueError(f"{folder} cannot be made a folder for the results: {path} {problem}; choose another")
+
+
+@contextmanager
+def folder_for(folder: Path, *, worthless: Collection[str]) -> Generator[None]:
+    """Create a folder, and remove it again if the block is refused (ValueError) before it holds anything of worth.
+
+    Args:
+        folder: the folder; its parents are created too.
+        worthless: names in it that may be removed.
+    """
+    missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except ValueError:
+        if missing and all(path.name in worthless for path in folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # not empty: another process uses it
+                for path in missing[1:]:
+                    path.rmdir()
+        raise
+
+
 def remove_temporaries(folder: Path) -> None:
     """Remove what killed processes left in a folder and below it; no other process may write there."""
     for path in folder.rglob(f".*{_MARK}*"):
@@ -63,7 +105,7 @@ def remove_temporaries(folder: Path) -> None:
 
 @contextmanager
 def folder_lock(
-    folder: Path, refused: type[Exception] = ValueError, *, name: str = ".lock", message: str = ""
+    folder: Path, refused: type[Exception] = ValueError, *, name: str = LOCK, message: str = ""
 ) -> Generator[None]:
     """Hold the lock of a folder, which the system releases when the process ends, however it ends.
 
@@ -79,6 +121,7 @@ def folder_lock(
     """
     from filelock import FileLock, Timeout
 
+    end_if_run_again()
     lock = FileLock(folder / name)
     try:
         lock.acquire(blocking=False)

@@ -4,20 +4,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from inattention.cli.options import flat, parse
+from inattention.cli.terminal.parsing import Quiet, flat, parse
+from inattention.files import check_writable
+from inattention.progress import hidden
 
 if TYPE_CHECKING:
     from inattention.analysis.config import AnalysisConfig
 
 
 def run(arguments: list[str]) -> int:
-    """Analyze an encoder's attention: an atlas of its heads, figures and measures."""
+    """Measure and draw the attention heads of an encoder, as an atlas."""
     import tyro
 
     from inattention.analysis.config import AnalysisConfig
 
     @dataclass(frozen=True, kw_only=True)
-    class Analyze:
+    class Analyze(Quiet):
         """Analyze an encoder's attention: an atlas of its heads, figures and measures.
 
         Attributes:
@@ -40,20 +42,26 @@ def run(arguments: list[str]) -> int:
 
     if options.derive_maps is not None:
         check_maps_name(options.derive_maps)
-    print(analyze(options.model, options.corpus, options.out, options.settings).summary())
+        check_writable(options.derive_maps.parent)
+    if options.out is not None:
+        check_writable(options.out)
+    say = print if not options.quiet else lambda _: None
+    with hidden(options.quiet):
+        say(analyze(options.model, options.corpus, options.out, options.settings).summary())
     study = Path(options.model).absolute().parent
     if options.out is None and (study / "results.jsonl").is_file():
         from inattention.study import store
         from inattention.study.reporting.report import build_report, write_report
 
-        print(f"the study's report links to it: {write_report(build_report(store.load(study)))}")
+        say(f"the study's report links to it: {write_report(build_report(store.load(study)))}")
     if options.derive_maps is not None:
-        derive(options.model, options.corpus, options.derive_maps, options.settings)
+        with hidden(options.quiet):
+            say(derive(options.model, options.corpus, options.derive_maps, options.settings))
     return 0
 
 
-def derive(model: str, corpus: Path, out: Path, config: "AnalysisConfig") -> None:
-    """Derive input-independent maps from an encoder's attention, write them, and print their errors.
+def derive(model: str, corpus: Path, out: Path, config: "AnalysisConfig") -> str:
+    """Derive input-independent maps from an encoder's attention, write them, and return a table of their errors.
 
     Args:
         model: folder or hub name of an encoder, ours or a Hugging Face one.
@@ -79,7 +87,7 @@ def derive(model: str, corpus: Path, out: Path, config: "AnalysisConfig") -> Non
         progress=True,
     )
     write_maps(derived, out)
-    print(f"{derived.table()}\nmaps: {out}; an encoder starts from them as patterned@init={out}")
+    return f"{derived.table()}\nmaps: {out}; an encoder starts from them as patterned@init={out}"
 
 
 def check_maps_name(out: Path) -> None:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from inattention.cli.options import parse
+from inattention.cli.terminal.parsing import parse
 
 
 def run(arguments: list[str]) -> int:
-    """Compare conversions of one encoder: a table of word errors and times, and a report."""
+    """Compare conversions of one encoder: word errors, times, a report."""
     import tyro
 
     @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from inattention.cli.options import flat, parse
+from inattention.cli.terminal.output import print_json
+from inattention.cli.terminal.parsing import Quiet, flat, parse
 from inattention.conversion.config import ConversionConfig
 from inattention.conversion.trained.config import TrainedConversionConfig
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: list[str]) -> int:
-    """Replace the attention of a trained encoder, and distil it: Whisper, wav2vec 2.0, HuBERT, or one of ours."""
+    """Replace the attention of a trained encoder, and distil it."""
     return _convert_ours(arguments) if any(_is_ours(Path(word)) for word in arguments) else _convert_trained(arguments)
 
 
@@ -23,7 +24,7 @@ def _convert_trained(arguments: list[str]) -> int:
     import tyro
 
     @dataclass(frozen=True, kw_only=True)
-    class Convert:
+    class Convert(Quiet):
         """Replace the attention of a trained encoder by another mechanism, and distil it to the original.
 
         Example: inattention convert openai/whisper-tiny.en --recordings speech/ --minutes 10 --out whisper-toeplitz
@@ -39,8 +40,8 @@ def _convert_trained(arguments: list[str]) -> int:
             teacher_cache: folder of the teacher's outputs, which stays: conversions of one teacher with the same
                 speech, seed, lengths and language share it. By default they are in out, and removed at the end.
             device: cpu, cuda, or auto for a GPU if there is one.
-            json: print the record of the conversion as JSON.
-            quiet: print neither progress nor a summary, but errors and warnings.
+            json: print the contents of conversion.json (to, layers, config, speech, relative_error, ...) in place of a
+                summary.
             settings: of the conversion.
         """
 
@@ -51,7 +52,6 @@ def _convert_trained(arguments: list[str]) -> int:
         teacher_cache: Path | None = None
         device: Literal["auto", "cpu", "cuda"] = "auto"
         json: bool = False
-        quiet: bool = False
         settings: flat(TrainedConversionConfig) = field(  # ty: ignore[invalid-type-form]
             default_factory=TrainedConversionConfig
         )
@@ -78,7 +78,7 @@ def _print(report: "TrainedConversionReport", options: Any) -> None:
     from inattention.conversion.page.page import PAGE
 
     if options.json:
-        print(json.dumps(report.record, indent=2, ensure_ascii=False))
+        print_json(report.record)
     elif not options.quiet:
         corpus = "CORPUS" if options.corpus is None else str(options.corpus)
         words = ["inattention", "measure", str(options.out), "--against", options.model, "--corpus", corpus]

@@ -5,45 +5,51 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from inattention.cli.options import complain, flat, parse
+from inattention.cli.terminal.help import entries, examples, wrapped
+from inattention.cli.terminal.output import print_json
+from inattention.cli.terminal.parsing import Quiet, complain, flat, parse
 from inattention.text import nearest
 
 if TYPE_CHECKING:
     from inattention.corpora.core.corpus import Corpus
 
 STRICT_STATUS = 2
-SUMMARY = "Prepare a corpus, show what it holds, describe how it sounds, validate it or store its features."
+HELP = ("-h", "--help")
+PREPARED = "Prepare a corpus: a folder with utterances, speakers, phones and splits, which all other commands read."
 
 
 def run(arguments: list[str]) -> int:
     """Prepare, show, describe or validate a corpus, or store its features."""
-    verbs = {
-        "prepare": prepare,
-        "features": features,
-        "show": show,
-        "describe": describe,
-        "validate": validate,
-    }
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_help())
+    verbs = {"prepare": prepare, "show": show, "describe": describe, "validate": validate, "features": features}
+    if not arguments or arguments[0] in HELP:
+        pairs = [(name, (verb.__doc__ or "").splitlines()[0]) for name, verb in verbs.items()]
+        usage = wrapped("usage: inattention corpus COMMAND [--help] ...", indent=7)
+        print(f"{usage}\n\n{entries(pairs)}\n\n{examples('corpus prepare')}")
         return 0
     verb, rest = arguments[0], arguments[1:]
     if verb not in verbs:
-        return complain("corpus", f"there is no {verb!r}{nearest(verb, verbs)}")
+        return complain("corpus", f"there is no command {verb!r}{nearest(verb, verbs)}")
     return verbs[verb](rest)
 
 
 def prepare(arguments: list[str]) -> int:
-    """Prepare one of the known corpora."""
+    """Prepare a corpus, of one of the known kinds."""
     from inattention.corpora.registry import CORPORA
 
-    if not arguments or arguments[0] not in CORPORA:
-        return complain("corpus", f"name a kind of corpus{nearest(arguments[0] if arguments else '', CORPORA)}")
+    if not arguments or arguments[0] in HELP:
+        kinds = entries([(name, kind.summary) for name, kind in CORPORA.items()])
+        usage = wrapped("usage: inattention corpus prepare KIND [--help] ...", indent=7)
+        print(f"{usage}\n\n{wrapped(PREPARED)}\n\n{kinds}\n\n{examples('corpus prepare')}")
+        return 0
+    if arguments[0] not in CORPORA:
+        what = f"the kind of corpus comes before {arguments[0]}" if arguments[0].startswith("-") else None
+        known = nearest(arguments[0], CORPORA)
+        return complain("corpus prepare", f"{what or f'there is no kind of corpus {arguments[0]!r}'}{known}")
     name, *flags = arguments
     config_class = CORPORA[name].config_class()
 
     @dataclass(frozen=True, kw_only=True)
-    class Prepare:
+    class Prepare(Quiet):
         """Prepare a corpus: a folder with utterances, speakers, phones and splits.
 
         Attributes:
@@ -61,8 +67,18 @@ def prepare(arguments: list[str]) -> int:
         settings: flat(config_class) = field(default_factory=config_class)  # ty: ignore[invalid-type-form]
 
     options = parse(Prepare, f"corpus prepare {name}", flags)
+    if options.workers is not None and options.workers < 1:
+        return complain(f"corpus prepare {name}", f"--workers N must be at least 1, not {options.workers}")
     out = options.out or Path("corpora") / name
-    corpus = prepare_corpus(name, options.settings, out, overwrite=options.overwrite, workers=options.workers)
+    corpus = prepare_corpus(
+        name,
+        options.settings,
+        out,
+        overwrite=options.overwrite,
+        workers=options.workers,
+        progress=not options.quiet,
+        quiet=options.quiet,
+    )
     skipped = skipped_items(corpus) if options.strict else 0
     if skipped:
         print(f"inattention corpus: {skipped} items were skipped, which --strict reports as a failure", file=sys.stderr)
@@ -70,9 +86,16 @@ def prepare(arguments: list[str]) -> int:
 
 
 def prepare_corpus(
-    name: str, config: Any, out: Path, *, overwrite: bool = False, workers: int | None = None, progress: bool = True
+    name: str,
+    config: Any,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: bool = True,
+    quiet: bool = False,
 ) -> "Corpus":
-    """Prepare the corpus `name` with `config` in `out`, and print what it holds.
+    """Prepare the corpus `name` with `config` in `out`, and print what it holds unless `quiet`.
 
     Raises:
         CorpusError: if it cannot be prepared; the message gives the reason and what to do.
@@ -81,7 +104,8 @@ def prepare_corpus(
     from inattention.corpora.registry import corpus_kind
 
     corpus = corpus_kind(name).prepare()(config, out, overwrite=overwrite, workers=workers, progress=progress)
-    print(text_of(corpus))
+    if not quiet:
+        print(text_of(corpus))
     return corpus
 
 
@@ -104,7 +128,7 @@ def features(arguments: list[str]) -> int:
     from inattention.audio.config import FeatureConfig
 
     @dataclass(frozen=True, kw_only=True)
-    class Features:
+    class Features(Quiet):
         """Compute the features of a prepared corpus once, for `pretrain --training.stored-features`.
 
         They are stored in the corpus's folder. If it was stopped, the same command resumes it.
@@ -124,7 +148,9 @@ def features(arguments: list[str]) -> int:
     from inattention.corpora.features.stored_features import features_folder, store_features
 
     corpus = open_corpus(options.folder)
-    info = store_features(corpus, options.settings, workers=options.workers, progress=True)
+    info = store_features(corpus, options.settings, workers=options.workers, progress=not options.quiet)
+    if options.quiet:
+        return 0
     for split, counts in info["splits"].items():
         bad = counts["bad_items"]
         print(f"  {split:5} {counts['hours']:8.2f} hours {counts['cuts']:7} cuts, {bad['count']} could not be used")
@@ -136,13 +162,37 @@ def features(arguments: list[str]) -> int:
 
 def show(arguments: list[str]) -> int:
     """Print what a prepared corpus holds."""
-    if len(arguments) != 1:
-        return complain("corpus", _usage())
+    import tyro
+
+    @dataclass(frozen=True, kw_only=True)
+    class Show:
+        """Print what a prepared corpus holds: hours, speakers, phones, and what its preparation skipped.
+
+        Attributes:
+            folder: folder of the corpus.
+            json: print it as JSON, with the whole of the corpus's description (corpus.json) and its preparation.
+        """
+
+        folder: Annotated[Path, tyro.conf.Positional]
+        json: bool = False
+
+    options = parse(Show, "corpus show", arguments)
     from inattention.corpora.checks.description import describe as text_of
     from inattention.corpora.core.corpus import open_corpus
 
-    print(text_of(open_corpus(Path(arguments[0]))))
+    corpus = open_corpus(options.folder)
+    if options.json:
+        print_json(as_data(corpus))
+    else:
+        print(text_of(corpus))
     return 0
+
+
+def as_data(corpus: "Corpus") -> dict[str, Any]:
+    """Return what a prepared corpus holds, as plain data: folder, `corpus.json`, and the preparation's summary."""
+    from inattention.corpora.core.preparation import read_preparation
+
+    return {"folder": corpus.folder, **corpus.info, "preparation": read_preparation(corpus.folder)}
 
 
 def describe(arguments: list[str]) -> int:
@@ -150,7 +200,7 @@ def describe(arguments: list[str]) -> int:
     import tyro
 
     @dataclass(frozen=True, kw_only=True)
-    class Describe:
+    class Describe(Quiet):
         """Print, and draw, how a prepared corpus sounds: hours, speakers, durations, phones, levels and silence.
 
         Attributes:
@@ -172,11 +222,11 @@ def describe(arguments: list[str]) -> int:
     from inattention.corpora.checks.description import as_text, measure, write_page
     from inattention.corpora.core.corpus import open_corpus
 
-    found = measure(open_corpus(options.folder), cuts=options.cuts, workers=options.workers, progress=True)
-    print(as_text(found))
+    found = measure(open_corpus(options.folder), cuts=options.cuts, workers=options.workers, progress=not options.quiet)
     if out is not None:
         write_page(found, out)
-        print(f"\ndrawn: {out}")
+    if not options.quiet:
+        print(as_text(found) + (f"\n\ndrawn: {out}" if out is not None else ""))
     return 0
 
 
@@ -185,7 +235,7 @@ def validate(arguments: list[str]) -> int:
     import tyro
 
     @dataclass(frozen=True, kw_only=True)
-    class Validate:
+    class Validate(Quiet):
         """Decode a whole prepared corpus and list the faults of each file; the exit status is 1 if there are any.
 
         Attributes:
@@ -202,28 +252,11 @@ def validate(arguments: list[str]) -> int:
 
     corpus = open_corpus(options.folder)
     corpus.cuts("train")  # raises if the audio is elsewhere
-    faults = validation.validate(corpus, workers=options.workers, progress=True)
+    faults = validation.validate(corpus, workers=options.workers, progress=not options.quiet)
     for item, reason in faults:
         print(f"{item}: {reason}")
+    if options.quiet:
+        return 1 if faults else 0
     cuts = sum(corpus.info["splits"].get(split, {}).get("cuts", 0) for split in SPLITS)
     print(f"{len(faults)} faults in {corpus.folder}" if faults else f"all {cuts} cuts can be used")
     return 1 if faults else 0
-
-
-def _usage() -> str:
-    from inattention.corpora.registry import CORPORA
-
-    return (
-        f"usage: inattention corpus prepare {{{','.join(CORPORA)}}} [--help]\n"
-        "       inattention corpus features FOLDER [--help]\n"
-        "       inattention corpus show FOLDER\n"
-        "       inattention corpus describe FOLDER [--out page.html] [--help]\n"
-        "       inattention corpus validate FOLDER [--help]"
-    )
-
-
-def _help() -> str:
-    from inattention.corpora.registry import CORPORA
-
-    kinds = "\n".join(f"  {name:<12} {kind.summary}" for name, kind in CORPORA.items())
-    return f"{_usage()}\n\n{SUMMARY}\n\ncorpora:\n{kinds}"

@@ -4,22 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from inattention.cli.options import complain, parse
+from inattention.cli.terminal.help import entries, examples, wrapped
+from inattention.cli.terminal.parsing import complain, parse
 from inattention.text import nearest
-
-EXAMPLE = "inattention encoders import faster-whisper-tiny.en --out models/whisper-tiny.en"
 
 
 def run(arguments: list[str]) -> int:
-    """Import trained encoders: Whisper from CTranslate2 (faster-whisper)."""
+    """Import trained encoders: Whisper of CTranslate2."""
     verbs = {"import": import_folder}
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(
-            "usage: inattention encoders import FOLDER --out OUT\n\n"
-            "Import a trained encoder.\n\n"
-            f"  import   {(import_folder.__doc__ or '').splitlines()[0]}\n\n"
-            f"example:\n  {EXAMPLE}"
-        )
+        verb_help = entries([("import", (import_folder.__doc__ or "").splitlines()[0])])
+        usage = wrapped("usage: inattention encoders import FOLDER --out OUT", indent=7)
+        print(f"{usage}\n\n{wrapped('Import a trained encoder.')}\n\n{verb_help}\n\n{examples('encoders import')}")
         return 0
     verb, rest = arguments[0], arguments[1:]
     if verb not in verbs:

@@ -4,17 +4,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from inattention.cli.options import flat, parse
+from inattention.cli.terminal.parsing import Quiet, flat, parse
 
 
 def run(arguments: list[str]) -> int:
-    """Extract the features of every recording in a folder, or of a single one."""
+    """Extract the features of a recording, or of every one in a folder."""
     import tyro
 
     from inattention.encoders.extraction.config import ExtractionConfig
 
     @dataclass(frozen=True, kw_only=True)
-    class Extract:
+    class Extract(Quiet):
         """Extract the features of every recording in a folder, at any sampling rate and length. Run again, it resumes.
 
         Attributes:
@@ -32,12 +32,14 @@ def run(arguments: list[str]) -> int:
     options = parse(Extract, "extract", arguments)
     from inattention.encoders.extraction.run import extract_folder
 
-    done = extract_folder(options.model, options.folder, options.out, **asdict(options.settings))
-    print(
-        f"{done.extracted} of {done.files} files extracted, {done.done_before} were done before, "
-        f"{done.bad} could not be used; {done.audio_hours:.2f} hours of audio at "
-        f"{done.audio_seconds_per_second:.0f} times real time\nfeatures: {done.out}"
-    )
-    for what, count in sorted(done.ignored.items()):
-        print(f"not read: {count} x {what}")
+    settings = asdict(options.settings)
+    done = extract_folder(options.model, options.folder, options.out, **settings, progress=not options.quiet)
+    if not options.quiet:
+        print(
+            f"{done.extracted} of {done.files} files extracted, {done.done_before} were done before, "
+            f"{done.bad} could not be used; {done.audio_hours:.2f} hours of audio at "
+            f"{done.audio_seconds_per_second:.0f} times real time\nfeatures: {done.out}"
+        )
+        for what, count in sorted(done.ignored.items()):
+            print(f"not read: {count} x {what}")
     return 1 if done.bad else 0

@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from inattention.cli.options import flat, parse
+from inattention.cli.terminal.output import print_json
+from inattention.cli.terminal.parsing import Quiet, flat, parse
 from inattention.conversion.measure.config import MeasureConfig
 
 
 def run(arguments: list[str]) -> int:
-    """Measure a converted encoder against its teacher: word errors, hidden states, probes, times."""
+    """Measure a converted encoder against its teacher."""
     import tyro
 
     @dataclass(frozen=True, kw_only=True)
-    class Measure:
+    class Measure(Quiet):
         """Measure a converted encoder against its teacher: word errors, hidden states, probes, times.
 
         Example: inattention measure whisper-toeplitz --against openai/whisper-tiny.en --corpus corpora/queen
@@ -33,8 +34,8 @@ def run(arguments: list[str]) -> int:
             out: folder of measurements.json, the transcripts and the page; by default the folder of the model, whose
                 page is completed.
             device: cpu, cuda, or auto for a GPU if there is one.
-            json: print the measurements as JSON.
-            quiet: print neither progress nor a summary, but errors and warnings.
+            json: print the contents of measurements.json (model, teacher, speech, words, relative_error, probes, times,
+                ...) in place of a summary.
             settings: of the measurement.
         """
 
@@ -46,7 +47,6 @@ def run(arguments: list[str]) -> int:
         out: Path | None = None
         device: Literal["auto", "cpu", "cuda"] = "auto"
         json: bool = False
-        quiet: bool = False
         settings: flat(MeasureConfig) = field(default_factory=MeasureConfig)  # ty: ignore[invalid-type-form]
 
     options = parse(Measure, "measure", arguments)
@@ -63,7 +63,7 @@ def run(arguments: list[str]) -> int:
         **_speech(options),
     )
     if options.json:
-        print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+        print_json(found.to_dict())
     elif not options.quiet:
         print(found.summary())
         print(f"measurements: {out / RECORD}")

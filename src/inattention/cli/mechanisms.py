@@ -1,24 +1,26 @@
 """``inattention mechanisms``: the cards of all attention mechanisms, as a table, as JSON or as a picture."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inattention.cli.options import parse, with_value
+from inattention.cli.terminal.output import print_json, table_width
+from inattention.cli.terminal.parsing import parse, with_value
+from inattention.text import within
 
 FLAGS = ("input_independent", "needs_max_length", "stochastic", "shares_qk", "averages", "linear_map")
 
 
 def run(arguments: list[str]) -> int:
-    """List the attention mechanisms, ours and those of installed plug-ins."""
+    """List the attention mechanisms, those of plug-ins included."""
 
     @dataclass(frozen=True, kw_only=True)
     class Mechanisms:
         """List the attention mechanisms, ours and those of installed plug-ins.
 
         Attributes:
-            json: print all fields of the cards, as JSON.
+            json: print all fields of the cards, as a JSON list: name, label, family, citation, training_cost,
+                inference_cost, options, rows and more.
             draw: draw what they look at into a file that ends in .svg, .png or .html; mechanisms.svg if none is named.
             rows: rows to draw, variants included; default: every mechanism.
         """
@@ -34,7 +36,10 @@ def run(arguments: list[str]) -> int:
         save_sheet(options.draw, options.rows)
         print(f"drawn: {options.draw}")
         return 0
-    print(json.dumps(as_data(), indent=2, ensure_ascii=False) if options.json else as_text())
+    if options.json:
+        print_json(as_data())
+    else:
+        print(as_text(table_width()))
     return 0
 
 
@@ -64,17 +69,29 @@ def as_data() -> list[dict[str, Any]]:
     ]
 
 
-def as_text() -> str:
-    """Format the cards as a table, sorted by family."""
+def as_text(width: int | None = None) -> str:
+    """Format the cards as a table, sorted by family.
+
+    Args:
+        width: most characters of a line; columns that do not fit are left out, which a note says.
+    """
     from inattention.attention.registry import by_family
 
     data = sorted(as_data(), key=lambda it: by_family(it["name"]))
-    titles = ("mechanism", "label", "family", "training", "inference", "applied in")
+    titles = ("mechanism", "family", "label", "training", "inference", "applied in")
     cells = [titles] + [
-        (it["name"], it["label"], it["family"], it["training_cost"], it["inference_cost"], ", ".join(it["fields"]))
+        (it["name"], it["family"], it["label"], it["training_cost"], it["inference_cost"], ", ".join(it["fields"]))
         for it in data
     ]
     widths = [max(len(row[i]) for row in cells) for i in range(len(titles))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    shown = len(titles)
+    while width is not None and shown > 1 and sum(widths[:shown]) + 2 * (shown - 1) > width:
+        shown -= 1
+    lines = ["  ".join(map(str.ljust, row[:shown], widths)).rstrip() for row in cells]
+    notes = ["T frames, d features per head, H heads."] if shown == len(titles) else []
+    if width is not None and shown < len(titles):
+        left_out = ", ".join(titles[shown:])
+        notes.append(f"Left out in {width} columns: {left_out}; --json and a wider terminal show them.")
     rows = [f"  {row}" for it in data for row in it["rows"]]
-    return "\n".join([*lines, "", "T frames, d features per head, H heads. Variants that rows can name:", *rows])
+    text = "\n".join([*lines, "", *notes, "Variants that rows can name:", *rows])
+    return text if width is None else within(text, width)

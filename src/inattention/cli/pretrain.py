@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from inattention.cli.options import parse
+from inattention.cli.terminal.parsing import Quiet, parse
 
 
 def run(arguments: list[str]) -> int:
@@ -12,7 +12,7 @@ def run(arguments: list[str]) -> int:
     from inattention.pretraining.config import PretrainingConfig
 
     @dataclass(frozen=True, kw_only=True)
-    class Pretrain:
+    class Pretrain(Quiet):
         """Pre-train one encoder on a corpus. If it was stopped, the same command resumes it.
 
         Attributes:
@@ -34,14 +34,17 @@ def run(arguments: list[str]) -> int:
     options = parse(Pretrain, "pretrain", arguments)
     from inattention.attention.rows import parse_row
     from inattention.corpora.core.corpus import open_corpus
+    from inattention.files import check_writable
     from inattention.pretraining.manifest import Run
     from inattention.pretraining.run import pretrain
 
+    check_writable(options.out)
     row = parse_row(options.row)
     model = replace(options.model, attention=row.mechanism, attention_options=dict(row.options))
     training = replace(options.training, steps=0) if row.untrained else options.training
-    outcome = pretrain(Run(model, training, open_corpus(options.corpus), options.seed), options.out)
-    if outcome is not None:
+    run = Run(model, training, open_corpus(options.corpus), options.seed)
+    outcome = pretrain(run, options.out, progress=not options.quiet)
+    if outcome is not None and not options.quiet:
         print(
             f"held-out masked L1 {outcome.held_out_l1:.4f} (predicting the mean: {outcome.mean_l1:.4f}; "
             f"{outcome.held_out_utterances or 'all'} utterances) "

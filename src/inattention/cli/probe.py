@@ -5,10 +5,13 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from inattention.cli.options import flat, parse
+from inattention.cli.terminal.output import print_json, table_width
+from inattention.cli.terminal.parsing import Quiet, flat, parse
 from inattention.probing.config import ProbeConfig
+from inattention.progress import hidden
+from inattention.text import aligned, within
 
 if TYPE_CHECKING:
     from inattention.encoders.base import FeatureSource
@@ -20,11 +23,11 @@ SKIPS_PRINTED = 3
 
 
 def run(arguments: list[str]) -> int:
-    """Probe a frozen encoder, or the input features, for speakers and phones."""
+    """Probe an encoder, or the input features, for speakers and phones."""
     import tyro
 
     @dataclass(frozen=True, kw_only=True)
-    class Probe:
+    class Probe(Quiet):
         """Probe a frozen encoder, or the input features, for speakers and phones.
 
         Attributes:
@@ -32,20 +35,33 @@ def run(arguments: list[str]) -> int:
                 features themselves.
             corpus: folder of a prepared corpus.
             out: folder of probes.json; default: nothing is written.
+            json: print the contents of probes.json (model, corpus, config, report with source, width and tasks,
+                provenance) in place of a table.
             settings: of the probes.
         """
 
         model: Annotated[str, tyro.conf.Positional]
         corpus: Path
         out: Path | None = None
+        json: bool = False
         settings: flat(ProbeConfig) = field(default_factory=ProbeConfig)  # ty: ignore[invalid-type-form]
 
     options = parse(Probe, "probe", arguments)
-    run_probe(options.model, options.corpus, options.out, options.settings)
+    with hidden(options.quiet):
+        run_probe(
+            options.model,
+            options.corpus,
+            options.out,
+            options.settings,
+            quiet=options.quiet,
+            as_json=options.json,
+        )
     return 0
 
 
-def run_probe(model: str, corpus: Path, out: Path | None, config: ProbeConfig) -> "ProbeReport":
+def run_probe(
+    model: str, corpus: Path, out: Path | None, config: ProbeConfig, *, quiet: bool = False, as_json: bool = False
+) -> "ProbeReport":
     """Probe a model, print the accuracies, and write them.
 
     Args:
@@ -53,27 +69,34 @@ def run_probe(model: str, corpus: Path, out: Path | None, config: ProbeConfig) -
         corpus: the folder of a prepared corpus.
         out: the folder of `probes.json`; nothing is written if None.
         config: the settings.
+        quiet: print no table.
+        as_json: print what is written, in place of a table.
 
     Raises:
         ValueError: if the model, the corpus or a setting cannot be used; the message says what and where.
     """
     from inattention.corpora.core.corpus import open_corpus
+    from inattention.files import check_writable
     from inattention.probing.features import ProbeError
     from inattention.probing.run import probe
 
     opened = open_corpus(corpus)
     if out is not None:
         try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ProbeError(f"{out} cannot be made a folder for the results ({error.strerror})") from error
+            check_writable(out)
+        except ValueError as error:
+            raise ProbeError(str(error)) from None
     report = probe(open_source(model, config), opened, config)
-    print(table(report))
     for line in skipped_lines(report):
         print(line, file=sys.stderr)
+    corpus_record = {"name": opened.name, "key": opened.key, "folder": str(opened.folder)}
+    record = record_of(report, model=model, corpus=corpus_record, config=config)
+    if as_json:
+        print_json(record)
+    elif not quiet:
+        print(table(report, table_width()))
     if out is not None:
-        corpus_record = {"name": opened.name, "key": opened.key, "folder": str(opened.folder)}
-        write(report, out / RESULT_FILE, model=model, corpus=corpus_record, config=config)
+        write(record, out / RESULT_FILE)
     return report
 
 
@@ -100,19 +123,26 @@ def open_source(model: str, config: ProbeConfig) -> "FeatureSource":
     return open_features(model, device_of(config))
 
 
-def table(report: "ProbeReport") -> str:
-    """Format a report as a table for a terminal."""
-    head = f"{report.source}: accuracy on test, with 95 % intervals over utterances"
-    lines = [
-        head,
-        f"{'task':<18}{'accuracy':>9}  {'interval':^15}{'chance':>8}{'dev':>7}{'epoch':>7}{'classes':>9}{'items':>9}",
-    ]
-    lines += [
-        f"{r.task:<18}{r.accuracy:>9.4f}  [{r.low:.4f}, {r.high:.4f}]{r.chance:>7.4f}{r.dev_accuracy:>7.3f}"
-        f"{r.best_epoch:>7}{r.classes:>9}{r.items['test']:>9}"
+def table(report: "ProbeReport", width: int | None = None) -> str:
+    """Format a report as a table, in lines of at most `width` characters."""
+    counts = sorted({result.utterances["test"] for result in report.tasks})
+    over = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else counts[0] if counts else "no"
+    head = f"{report.source}: accuracy on test, with 95 % intervals over {over} utterances"
+    cells = [["task", "accuracy", "interval", "chance", "dev", "epoch", "classes", "items"]]
+    cells += [
+        [
+            r.task,
+            f"{r.accuracy:.4f}",
+            f"[{r.low:.4f}, {r.high:.4f}]",
+            f"{r.chance:.4f}",
+            f"{r.dev_accuracy:.3f}",
+            str(r.best_epoch),
+            str(r.classes),
+            str(r.items["test"]),
+        ]
         for r in report.tasks
     ]
-    return "\n".join(lines)
+    return f"{head if width is None else within(head, width)}\n{aligned(cells, width)}"
 
 
 def skipped_lines(report: "ProbeReport") -> list[str]:
@@ -127,24 +157,30 @@ def skipped_lines(report: "ProbeReport") -> list[str]:
     return lines
 
 
-def write(report: "ProbeReport", path: Path, *, model: str, corpus: dict[str, str], config: ProbeConfig) -> None:
-    """Write a report with its settings and provenance, atomically.
-
-    Raises:
-        ProbeError: if it cannot be written.
-    """
-    from inattention.files import write_json
-    from inattention.probing.features import ProbeError
+def record_of(report: "ProbeReport", *, model: str, corpus: dict[str, str], config: ProbeConfig) -> dict[str, Any]:
+    """Return a report with its settings and provenance, as plain data."""
     from inattention.provenance import provenance
 
-    record = {
+    return {
         "model": model,
         "corpus": corpus,
         "config": config.to_dict(),
         "report": report.to_dict(),
         "provenance": provenance(),
     }
+
+
+def write(record: dict[str, Any], path: Path) -> None:
+    """Write a record, atomically; its folder is created if needed.
+
+    Raises:
+        ProbeError: if it cannot be written.
+    """
+    from inattention.files import write_json
+    from inattention.probing.features import ProbeError
+
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, record)
     except OSError as error:
         raise ProbeError(f"{path} cannot be written ({error.strerror})") from error

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from inattention.cli.options import flat, parse, value_of
+from inattention.cli.terminal.output import table_width
+from inattention.cli.terminal.parsing import Quiet, flat, parse, value_of
 
 
 def run(arguments: list[str]) -> int:
@@ -14,7 +15,7 @@ def run(arguments: list[str]) -> int:
     from inattention.study.planning.presets import PRESETS, preset
 
     @dataclass(frozen=True, kw_only=True)
-    class Study:
+    class Study(Quiet):
         """Pre-train, probe and time several mechanisms, and write one report. Run again, it resumes.
 
         Attributes:
@@ -36,25 +37,28 @@ def run(arguments: list[str]) -> int:
         executor: Literal["local", "ray"] = "local"
         settings: flat(StudyConfig) = field(default_factory=lambda: PRESETS["smoke"])  # ty: ignore[invalid-type-form]
 
-    chosen = value_of("--preset", arguments) or "smoke"
+    named = value_of("--preset", arguments) or "smoke"
+    chosen = "smoke" if named.startswith("-") else named  # `parse` explains a missing value
     options = parse(Study, "study", arguments, default=Study(preset=chosen, settings=preset(chosen)))
     settings = replace(options.settings, rows=options.only) if options.only else options.settings
 
+    from inattention.files import check_writable
     from inattention.study.execution.run import run_study
     from inattention.study.reporting.report import build_report, write_report
     from inattention.study.reporting.tables import terminal_table
 
     folder = options.out or Path("runs") / options.preset
-    how = {"jobs": options.jobs, "executor": options.executor, "renew": options.renew}
+    check_writable(folder)
+    how = {"jobs": options.jobs, "executor": options.executor, "renew": options.renew, "progress": not options.quiet}
     results = run_study(settings, folder, preset=options.preset, **how)
     report = build_report(results)
     page = write_report(report)
-    print(terminal_table(report.tables))
+    if not options.quiet:
+        print(terminal_table(report.tables, table_width()))
     for problem in results.problems:
         print(problem, file=sys.stderr)
     for failure in results.failures:
         print(f"failed: {failure.job.title}: {failure.error}", file=sys.stderr)
-    if results.others:
-        print(f"\n{results.others}")
-    print(f"\nreport: {page}")
+    if not options.quiet:
+        print(*([f"\n{results.others}"] if results.others else []), f"\nreport: {page}", sep="\n")
     return 1 if results.failures else 0

@@ -5,6 +5,7 @@ that are resumed.
 """
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,13 @@ class Checkpoints(Callback):
         """
         if trainer.strategy.reduce_boolean_decision(self.stop.received is not None, all=False):
             self.save(trainer)
-            raise RunStopped(
+            stopped = RunStopped(
                 f"stopped by {self.stop.received or 'another process'} after step {trainer.global_step}; "
                 "the same command resumes the run"
             )
+            if self.stop.received is not None:
+                stopped.signal = signal.Signals[self.stop.received]
+            raise stopped
         if trainer.strategy.broadcast(time.monotonic() - self._last >= self.seconds):
             self.save(trainer)
 

@@ -15,9 +15,9 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from inattention.files import folder_lock, write_json
+from inattention.files import LOCK, folder_for, folder_lock, write_json
 from inattention.pretraining.held_out import measure_held_out
-from inattention.pretraining.manifest import Run, claim, read_object
+from inattention.pretraining.manifest import MANIFEST, Run, claim, read_object
 from inattention.pretraining.objective import MaskedAcousticModel
 from inattention.pretraining.stopping import RunError, is_first_process, writing
 from inattention.pretraining.training import TrainingFacts, fit
@@ -103,9 +103,12 @@ def pretrain(run: Run, folder: str | Path, *, progress: bool = True) -> Pretrain
         RunDiverged: if the loss becomes NaN or infinite; ``diverged.json`` names the step and the batch's cuts.
     """
     folder = Path(folder)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with writing(folder), folder_lock(folder, RunError) if is_first_process() else nullcontext():
+    first = is_first_process()
+    with (
+        writing(folder),
+        folder_for(folder, worthless=(LOCK, MANIFEST, "logs") if first else ()),
+        folder_lock(folder, RunError) if first else nullcontext(),
+    ):
         return _pretrain(run, folder, progress=progress)
 
 

@@ -12,7 +12,13 @@ from typing import Any
 
 
 class RunStopped(Exception):
-    """The run stopped on request, after a checkpoint; the same call resumes it."""
+    """The run stopped on request, after a checkpoint; the same call resumes it.
+
+    Attributes:
+        signal: the signal that asked for it.
+    """
+
+    signal: int = signal.SIGTERM
 
 
 class RunDiverged(Exception):

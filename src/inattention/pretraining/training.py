@@ -16,7 +16,7 @@ from torch import nn
 from inattention.files import write_json
 from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.manifest import Run
-from inattention.pretraining.stopping import RunDiverged, StopRequests
+from inattention.pretraining.stopping import RunDiverged, RunError, StopRequests
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -92,6 +92,15 @@ def fit(
 
 def make_trainer(settings: PretrainingConfig, folder: Path, callbacks: "list[Callback]") -> "Trainer":
     """Return Lightning's trainer for a run; it counts micro-batches where an optimizer step has several."""
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        return _trainer(settings, folder, callbacks)
+    except (ValueError, MisconfigurationException) as error:  # names that Lightning does not know, and no such device
+        raise RunError(f"accelerator, strategy, precision or devices: {str(error).splitlines()[0]}") from error
+
+
+def _trainer(settings: PretrainingConfig, folder: Path, callbacks: "list[Callback]") -> "Trainer":
     import lightning as L
     from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 

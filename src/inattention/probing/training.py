@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from inattention.devices import usable_device
 from inattention.probing.config import ProbeConfig, Task
 from inattention.probing.labels import Examples
 from inattention.probing.probes import Probe, build
@@ -163,7 +164,11 @@ def score(
 
 
 def device_of(config: ProbeConfig) -> torch.device:
-    """Return the device to train on."""
+    """Return the device to train on.
+
+    Raises:
+        ValueError: if there is no such device.
+    """
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(config.device)
+    return usable_device(config.device)

@@ -3,6 +3,7 @@
 Every table, figure and sentence of the report is made from them.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -158,6 +159,25 @@ class StudyResults:
         """Return the seeds that a row is run with."""
         asked = {job.seed for job in self.header.jobs if job.row == row and job.kind == "probe"}
         return tuple(seed for seed in self.seeds if seed in asked)
+
+    @property
+    def finished_seeds(self) -> tuple[int, int]:
+        """Fewest and most seeds that trained rows have results of, of the last kind there is; 0 where there is none."""
+        trained = {row.name for row in self.rows if not (row.is_features or row.untrained)}
+        finished = Counter(name for name, _ in self.probes or self.pretraining if name in trained)
+        return (min(finished.values()), max(finished.values())) if finished else (0, 0)
+
+    def test_utterances(self, task: str) -> tuple[int, int] | None:
+        """Return the smallest and largest number of test utterances that accuracies in a task rest on."""
+        counts = [it.tasks[task].utterances.get("test", 0) for it in self.probes.values() if task in it.tasks]
+        return (min(counts), max(counts)) if counts else None
+
+    @property
+    def dev_utterances(self) -> tuple[int, int] | None:
+        """The smallest and largest number of utterances that held-out losses rest on; runs once did not count them."""
+        cuts = self.corpus.splits["dev"].cuts if "dev" in self.corpus.splits else 0
+        counts = [run.held_out_utterances or cuts for run in self.pretraining.values()]
+        return (min(counts), max(counts)) if counts and max(counts) else None
 
     def step_times(self) -> dict[str, float]:
         """Return times of a training step at the study's own size relative to ``qk``'s, by row that has one."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from inattention.text import aligned
+from inattention.text import aligned, within
 from inattention.timing.config import TimingConfig
 from inattention.timing.exponents import MixingExponent
 
@@ -95,16 +95,20 @@ class TimingReport:
         setting = (row, length, batch, mode)
         return next((r for r in self.rows if (r.row, r.length, r.batch, r.mode) == setting), None)
 
-    def table(self) -> str:
-        """Return text: a table for each setting, then the exponents."""
+    def table(self, width: int | None = None) -> str:
+        """Return text: a table for each setting, then the exponents.
+
+        Args:
+            width: most characters of a line; no limit by default.
+        """
         parts = ["   ".join(f"{name}: {value}" for name, value in {**self.machine, **self.versions}.items())]
-        parts += [_setting_table(product, self.rows) for product in self.products]
+        parts += [_setting_table(product, self.rows, width) for product in self.products]
         if self.exponents:
-            parts.append(exponent_table(self.exponents))
-        return "\n\n".join(parts)
+            parts.append(exponent_table(self.exponents, width))
+        return "\n\n".join(parts if width is None else [within(part, width) for part in parts])
 
 
-def _setting_table(product: Product, rows: Iterable[TimedRow]) -> str:
+def _setting_table(product: Product, rows: Iterable[TimedRow], width: int | None) -> str:
     setting = (product.length, product.batch, product.mode)
     here = [row for row in rows if (row.length, row.batch, row.mode) == setting]
     reference = next(row for row in here if row.row == "qk")
@@ -132,10 +136,10 @@ def _setting_table(product: Product, rows: Iterable[TimedRow]) -> str:
         f"{product.mode}, {product.length} frames, batch {product.batch}, {rounds} rounds; "
         f"a plain product of {'x'.join(map(str, product.shape))}: {product.gflops_per_second:.1f} GFLOP/s"
     )
-    return f"{head}\n{aligned(cells)}"
+    return f"{head}\n{aligned(cells, width)}"
 
 
-def exponent_table(exponents: Iterable[MixingExponent]) -> str:
+def exponent_table(exponents: Iterable[MixingExponent], width: int | None = None) -> str:
     """Return fitted exponents as text, the slowest growth first."""
     cells = [["row", "exponent", "quartiles", "by operations", "cost (card)", "ms at frames"]]
     for it in sorted(exponents, key=lambda it: it.exponent):
@@ -143,4 +147,4 @@ def exponent_table(exponents: Iterable[MixingExponent]) -> str:
         theory = "-" if it.theory is None else f"{it.theory:.2f}"
         quartiles = f"{it.exponent_low:.2f}-{it.exponent_high:.2f}"
         cells.append([it.row, f"{it.exponent:.2f}", quartiles, theory, it.cost, times])
-    return f"time of the mixing alone, without projections, as a power of length\n{aligned(cells)}"
+    return f"time of the mixing alone, without projections, as a power of length\n{aligned(cells, width)}"

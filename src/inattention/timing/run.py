@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from inattention import attention
 from inattention.attention.rows import Row, parse_row
+from inattention.devices import usable_device
 from inattention.model.config import AudioTransformerConfig
 from inattention.model.transformer import AudioTransformer
 from inattention.progress import bar as progress_bar
@@ -37,6 +38,7 @@ def measure_rows(config: TimingConfig, progress: bool = True) -> TimingReport:
         ValueError: for a row that does not exist or cannot be built at these sizes.
     """
     rows = rows_of(config)
+    usable_device(config.device)
     settings = list(itertools.product(config.lengths, config.batch_sizes, config.modes))
     timed: list[TimedRow] = []
     products: list[Product] = []

@@ -109,6 +109,13 @@ def test_the_file_has_all_names_and_the_screen_the_first_of_each_reason(tmp_path
     assert any("and 15 more" in line for line in lines)
 
 
+def test_only_options_that_the_corpus_has_are_named() -> None:
+    for corpus, option in (("folder", "--tier NAME selects the tier"), ("librispeech", None)):
+        ledger = Ledger(corpus)
+        ledger.skip("a.TextGrid", "has no tier called phones", kind="label", category="no such tier")
+        assert ledger.summary().groups[0].option == option
+
+
 def test_the_order_of_recording_changes_no_byte(tmp_path: Path) -> None:
     texts = []
     for order in (1, -1):

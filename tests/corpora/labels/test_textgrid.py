@@ -157,6 +157,7 @@ DAMAGED = {
     "ends before it starts": '"IntervalTier"\n"words"\n1\n0\n1\n0\n1\n"a"\n',
     "text missing": '"IntervalTier"\n"words"\n0\n1\n2\n0\n0.5\n0.5\n1\n"b"\n',
     "unknown class": '"CurveTier"\n"words"\n0\n1\n1\n0\n1\n"a"\n',
+    "no class": '"words"\n0\n1\n1\n0\n1\n"a"\n',
     "a label like a header": '"IntervalTier"\n"words"\n0\n1\n9\n0\n0.5\n"IntervalTier"\n0.5\n1\n"TextTier"\n',
     "points": '"TextTier"\n"words"\n0\n1\n7\n0.5\n"a"\n',
     "no intervals": '"IntervalTier"\n"words"\n0\n1\n0\n',
@@ -170,10 +171,22 @@ def test_a_fault_in_another_tier_does_not_matter(kind: str, before: bool) -> Non
         assert plain(read(text)) == GOOD
 
 
-@pytest.mark.parametrize("kind", sorted(set(DAMAGED) - {"overlap", "points", "no intervals", "unknown class"}))
+@pytest.mark.parametrize(
+    "kind", sorted(set(DAMAGED) - {"overlap", "points", "no intervals", "unknown class", "no class"})
+)
 def test_the_same_fault_in_the_wanted_tier_is_an_error_that_names_it(kind: str) -> None:
     with pytest.raises(TextGridError, match=r"tier 'words', line \d+"):
         read(with_words(DAMAGED[kind], before=True), "words")
+
+
+def test_faults_of_other_tiers_in_the_long_form_do_not_matter() -> None:
+    words, phones = (textgrid(GOOD, tier=tier).partition("item []: \n")[2] for tier in ("words", "phones"))
+    head = textgrid(GOOD).partition("item []: \n")[0] + "item []: \n"
+    faults = (("size = 2", "size = 1"), ("size = 2", "size = 5"), ('"B"', '"B'), ('"AH0"', '"AH0'), ("0.5", "0,5"))
+    for old, new in (*faults, ('name = "words"', "name = "), ('class = "IntervalTier"', "class = ")):
+        assert old in words
+        for text in (head + words.replace(old, new) + phones, head + phones + words.replace(old, new)):
+            assert plain(read(text)) == GOOD
 
 
 def test_the_number_of_tiers_may_be_wrong() -> None:

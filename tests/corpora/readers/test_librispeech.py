@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from inattention.corpora.core.corpus import SPLITS, Corpus
+from inattention.corpora.core.preparation import read_preparation
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers.librispeech import LibriSpeechConfig, prepare
 from recordings import RATE, noise, textgrid, write
@@ -215,3 +217,62 @@ def test_audio_can_be_copied(tmp_path: Path) -> None:
     _, cut = next(iter(cuts_of(corpus).values()))
     assert np.abs(cut.load_audio()).max() > 0.1
     assert cut.sampling_rate == RATE
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".mp3", ".OPUS", ".ogg"])
+def test_other_formats_are_read_under_the_same_names(tmp_path: Path, suffix: str) -> None:
+    names = tree(tmp_path / "LibriSpeech")
+    for path in (tmp_path / "LibriSpeech").rglob("*.flac"):
+        options = {"format": "OGG", "subtype": "OPUS"} if suffix == ".OPUS" else {}
+        write(path.with_suffix(suffix), soundfile.read(path)[0], **options)
+        path.unlink()
+    cuts = cuts_of(make(tmp_path, tmp_path / "out"))
+    assert sorted(cuts) == sorted(names)
+    assert all(cut.supervisions[0].text == f"THE WORDS OF {name}" for name, (_, cut) in cuts.items())
+
+
+def test_of_two_formats_the_published_one_is_used_if_it_can_be_read(tmp_path: Path) -> None:
+    names = tree(tmp_path / "LibriSpeech")
+    place = tmp_path / "LibriSpeech/train-clean-100/19/198"
+    for path in list(place.glob("*.flac")):
+        write(path.with_suffix(".WAV"), soundfile.read(path)[0], format="WAV")
+    (place / "19-198-0001.flac").write_bytes(b"no audio")
+    corpus = make(tmp_path, tmp_path / "out")
+    cuts = cuts_of(corpus)
+    assert sorted(cuts) == sorted(names)
+    sources = {name: Path(cut.recording.sources[0].source).name for name, (_, cut) in cuts.items()}
+    assert sources["19-198-0000"] == "19-198-0000.flac"
+    assert sources["19-198-0001"] == "19-198-0001.WAV"
+    prepared = read_preparation(corpus.folder)
+    assert [(c.found, c.used) for c in prepared.counts if c.kind == "recording"] == [(24, 24)]
+    ignored = {group.category: group.count for group in prepared.groups if group.outcome == "ignored"}
+    assert ignored["another format of the same recording"] == 3
+    assert corpus.info["bad_items"]["count"] == 0
+
+
+def test_a_part_of_it_without_transcripts_and_with_some_alignments_is_prepared(tmp_path: Path) -> None:
+    names = tree(tmp_path / "LibriSpeech")
+    for path in (tmp_path / "LibriSpeech").rglob("27-*"):
+        path.unlink()
+    (tmp_path / "LibriSpeech/train-clean-100/26/495/26-495.trans.txt").unlink()
+    (tmp_path / "grids").mkdir()
+    (tmp_path / "grids/19-198-0000.TextGrid").write_text(textgrid([("sil", 0.0, 0.1), ("AH0", 0.1, 0.3)]))
+    corpus = make(tmp_path, tmp_path / "out", phones="mfa", labels=tmp_path / "grids")
+    cuts = cuts_of(corpus)
+    assert sorted(cuts) == sorted(name for name in names if not name.startswith("27"))
+    assert cuts["26-495-0000"][1].supervisions[0].text is None
+    assert cuts["19-198-0000"][1].supervisions[0].alignment is not None
+    ignored = {g.category: g.count for g in read_preparation(corpus.folder).groups if g.outcome == "ignored"}
+    assert ignored == {"utterance without a transcript": 4, "recording without labels": 15}
+    with pytest.raises(CorpusError, match="no utterances for dev and test: of the subsets, train-clean-100 can"):
+        make(tmp_path, tmp_path / "none", split="official")
+
+
+def test_an_empty_file_and_a_format_that_cannot_be_decoded_are_named(tmp_path: Path) -> None:
+    tree(tmp_path / "LibriSpeech")
+    place = tmp_path / "LibriSpeech/train-clean-100/19/198"
+    (place / "19-198-0000.flac").write_bytes(b"")
+    (place / "19-198-0001.flac").rename(place / "19-198-0001.m4a")
+    corpus = make(tmp_path, tmp_path / "out")
+    assert "is an empty file" in dict(corpus.info["bad_items"]["items"])["train-clean-100/19/198/19-198-0000.flac"]
+    assert read_preparation(corpus.folder).counts[0].used == 23

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import soundfile
 from lhotse.recipes.timit import get_phonemes, get_speakers
 
 from inattention.corpora.core.corpus import SPLITS, Corpus
@@ -89,3 +90,52 @@ def test_another_folder_is_no_timit(tmp_path: Path) -> None:
     write(tmp_path / "in" / "a.wav")
     with pytest.raises(CorpusError, match="there is no TIMIT in"):
         make(tmp_path / "in", tmp_path / "out")
+
+
+def sentences(corpus: Corpus) -> dict:
+    return {cut.id: cut for split in SPLITS for cut in corpus.cuts(split)}
+
+
+def test_lower_case_trees_and_other_formats_have_the_same_sentences(tmp_path: Path) -> None:
+    upper = sentences(make(tree(tmp_path / "upper"), tmp_path / "one"))
+    for path in sorted(tree(tmp_path / "mixed").rglob("*"), reverse=True):
+        path.rename(path.with_name(path.name.lower()))
+    for path in (tmp_path / "mixed").rglob("*.wav"):
+        write(path.with_suffix(".flac"), soundfile.read(path)[0])
+        path.unlink()
+    lower = sentences(make(tmp_path / "mixed", tmp_path / "two"))
+    assert lower.keys() == upper.keys()
+    for name, cut in lower.items():
+        assert cut.supervisions[0].alignment == upper[name].supervisions[0].alignment
+
+
+def test_a_riff_copy_replaces_a_sphere_file_that_cannot_be_read(tmp_path: Path) -> None:
+    tree(tmp_path / "corpus")
+    tree(tmp_path / "corpus", ".WAV.wav")
+    bad = tmp_path / "corpus/TRAIN/DR1/FCJF0/SX1.WAV"
+    bad.write_bytes(b"NIST_1A\n   1024\n" + bytes(2000))
+    corpus = make(tmp_path / "corpus", tmp_path / "out")
+    assert Path(sentences(corpus)["fcjf0-sx1"].recording.sources[0].source).name == "SX1.WAV.wav"
+    assert corpus.info["bad_items"]["count"] == 0
+
+
+def test_labels_count_the_samples_of_the_published_audio_whatever_its_copy_has(tmp_path: Path) -> None:
+    tree(tmp_path / "corpus")
+    for path in list((tmp_path / "corpus").rglob("*.WAV")):
+        write(path, noise(0.3, rate=8000), rate=8000, format="WAV")
+    corpus = make(tmp_path / "corpus", tmp_path / "out")
+    items = sentences(corpus)["fcjf0-sx1"].supervisions[0].alignment["phone"]
+    assert [round(item.start, 6) for item in items] == [0.0, 0.1, 0.20625]
+    assert corpus.info["bad_items"]["count"] == 0
+
+
+def test_a_missing_part_is_named_with_the_split_that_needs_none(tmp_path: Path) -> None:
+    root = tree(tmp_path / "corpus")
+    for path in root.rglob("SA1.*"):
+        path.unlink()
+    assert len(sentences(make(root, tmp_path / "whole"))) == 12
+    (root / "TEST").rename(tmp_path / "gone")
+    words = r"no sentence that can be used of the development set's speakers in TEST, nor of the core speakers.*--split"
+    with pytest.raises(CorpusError, match=words):
+        make(root, tmp_path / "out")
+    assert set(make(root, tmp_path / "out", split="speakers").speakers) == {"fcjf0", "mdac0"}

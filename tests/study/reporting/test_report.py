@@ -224,6 +224,17 @@ def test_one_seed_intervals_are_marked(tmp_path: Path) -> None:
     assert re.search(r'<span class="spread">\[[^]]*\]\N{DAGGER}</span>', page)
 
 
+def test_the_opening_counts_the_seeds_that_have_results(tmp_path: Path) -> None:
+    def unfinished(line: dict[str, Any]) -> bool:
+        return line.get("seed") == 2 or (line.get("seed") == 1 and line["row"] != "qk")
+
+    page = written(fake_study(tmp_path / "some", rows=FEW, seeds=(0, 1, 2), leave_out=unfinished)).read_text()
+    assert "1 to 2 seeds a row so far, of 3 planned" in page
+    assert "accuracies on 60 test utterances" in page
+    page = written(fake_study(tmp_path / "all", rows=FEW, seeds=(0, 1))).read_text()
+    assert "2 seeds: intervals cover" in page
+
+
 def test_everything_is_computed_once_for_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Counter[str] = Counter()
 

@@ -117,6 +117,7 @@ def test_the_terminal_shows_every_row(tables: Tables) -> None:
     assert set(ROWS) <= shown
     assert "collapsed" in text
     assert "mean of 2 seeds" in text
+    assert "dev utterances; accuracies on" in text
 
 
 def test_a_row_whose_probes_are_all_at_chance_is_noted_as_collapsed(tmp_path: Path) -> None:

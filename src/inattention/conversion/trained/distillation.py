@@ -4,6 +4,7 @@ The order of examples and the learning rate follow from the step alone; a checkp
 optimizer and the step.
 """
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -143,7 +144,9 @@ class Distillation:
                     state.save(step, curve, time.monotonic() - began)
                     saved = time.monotonic()
                 if stop.received and step < plan.steps:
-                    raise RunStopped(f"stopped by {stop.received} after step {step}; the same command resumes it")
+                    stopped = RunStopped(f"stopped by {stop.received} after step {step}; the same command resumes it")
+                    stopped.signal = signal.Signals[stop.received]
+                    raise stopped
         self.student.eval()
         return curve
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inattention.corpora.core.preparation import FILE, FIRST, ITEMS, OPTIONS, Count, Group, Preparation, SpeakerCount
+from inattention.corpora.core.preparation import FILE, FIRST, ITEMS, Count, Group, Preparation, SpeakerCount, option_for
 from inattention.corpora.errors import CorpusError
 from inattention.files import replacing
 from inattention.text import printable
@@ -52,9 +52,13 @@ class Ledger:
     """Counts of what was found, used, repaired, skipped and ignored; names and reasons of all but the used.
 
     Kinds of items are `recording`, `label`, `text`, `speaker`, and `file` for files that are none of these.
+
+    Args:
+        corpus: The kind of corpus, whose options the reasons may have.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, corpus: str = "") -> None:
+        self._corpus = corpus
         # Without a name, SQLite keeps the database in memory while it is small, then in a temporary file.
         self._entries = sqlite3.connect("", isolation_level=None)
         self._entries.execute(
@@ -217,7 +221,7 @@ class Ledger:
                 category=category,
                 count=count,
                 seconds=round(seconds, 3),
-                option=OPTIONS.get(category),
+                option=option_for(category, self._corpus),
                 first=tuple((item, reason) for item, reason in first),
             )
 

@@ -21,19 +21,29 @@ LARGEST_SUMMARY = 2**26
 ITEMS = '"items": ['
 TENTH = 0.1
 
-OPTIONS = {
-    "truncated": "--truncated keep uses what is there",
-    "too short": "--shortest-seconds, if lower, keeps them",
-    "text of a divided recording": "--longest-seconds, if higher, keeps them",
-    "foreign phone": "--phone-set as-is keeps the labels' own symbols",
-    "unknown phone": "--silence NAMES counts symbols as silence",
-    "no such tier": "--tier NAME selects the tier",
-    "not UTF-8": "--encoding latin-1 reads older files",
-    "audio not found": "--audio-root FOLDER says where the audio is",
-    "in no list of the split": "--split chapters uses all utterances",
-    "text not known": "--untold uses them for training without labels",
+_OPTIONS: dict[str, tuple[str, str]] = {
+    "truncated": ("--truncated keep uses what is there", ""),
+    "too short": ("--shortest-seconds, if lower, keeps them", "folder"),
+    "text of a divided recording": ("--longest-seconds, if higher, keeps them", "folder hf kaldi"),
+    "unknown phone": ("--silence NAMES counts symbols as silence", "cutset folder kaldi librispeech"),
+    "no such tier": ("--tier NAME selects the tier", "folder"),
+    "several such tiers": ("--tier NAME selects the tier", "folder"),
+    "not UTF-8": ("--encoding latin-1 reads older files", "folder kaldi librispeech"),
+    "audio not found": ("--audio-root FOLDER says where the audio is", "cutset hf kaldi"),
+    "in no list of the split": ("--split chapters uses all utterances", "librispeech"),
+    "text not known": ("--untold uses them for training without labels", "queen"),
 }
-"""The option that keeps what a category loses; `Ledger` users choose these categories where the option exists."""
+
+
+def option_for(category: str, corpus: str) -> str | None:
+    """Return the option of `corpus prepare` that keeps what a category loses, in words; None if there is none.
+
+    >>> option_for("no such tier", "folder")
+    '--tier NAME selects the tier'
+    >>> option_for("no such tier", "librispeech")  # which has no such option
+    """
+    option, corpora = _OPTIONS.get(category, (None, ""))
+    return option if not corpora or corpus in corpora.split() else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,7 +82,11 @@ def inspect_files(
         if isinstance(item, Bad):
             reason = f"{printable(name)}: {item.reason}" if items else item.reason
             for lost in items[name] if items else (name,):
-                writer.skip(printable(lost), reason, category=item.category or category_of(item.reason))
+                writer.skip(
+                    printable(lost),
+                    reason,
+                    category=(truncated == "skip" and item.category) or category_of(item.reason),
+                )
             continue
         if item.damage:
             writer.repair(

@@ -135,7 +135,7 @@ class CorpusWriter:
         self._lines: dict[str, list[tuple[bytes, int, int]]] = {split: [] for split in SPLITS}
         self._seconds = dict.fromkeys(SPLITS, 0.0)
         self._speakers: dict[str, set[str]] = {split: set() for split in SPLITS}
-        self.ledger = Ledger()
+        self.ledger = Ledger(spec.name)
         self._reports: dict[str, Any] = {}
         self._ids: set[str] = set()
 
@@ -151,7 +151,14 @@ class CorpusWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, ValueError) and self.folder.is_dir() and not self._holds_work():
+            shutil.rmtree(self.folder, ignore_errors=True)  # refused: there is nothing to resume
         self._open.close()
+
+    def _holds_work(self) -> bool:
+        """Return whether there is anything that the next run would not do again."""
+        kept = (path for path in self.folder.iterdir() if path.name not in (_JOBS, _LOCK, _WAITING))
+        return any(path.is_dir() for path in kept) or any((self.folder / _JOBS).glob("*"))
 
     def recall(self, job: str) -> Any | None:
         """Return the result that an earlier, interrupted run has recorded for a job, or None."""

@@ -213,8 +213,7 @@ def _header(tokens: Tokens) -> tuple[str, str, int] | None:
         message = f"line {line}: there are more intervals than the tier says, or no class of a tier: {kind[:40]!r}"
         raise _MoreIntervalsError(message)
     if kind not in _CLASSES:
-        after = tokens.rest()
-        if after is None or after[0] != "string":  # and not the name of a tier whose class is damaged
+        if tokens.rest() is None:  # else it may be the header of a tier whose class is damaged
             raise _MoreIntervalsError(f"line {line}: there is more than the tier says: {kind[:40]!r}")
         raise tokens.error(f"there is no class of tier {kind[:40]!r}")
     return kind, tokens.string("a tier's name"), line

@@ -12,9 +12,6 @@ and supervisions, each supervision becomes a cut.
 """
 
 import dataclasses
-import json
-import re
-import tarfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,8 +24,7 @@ from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.audio_paths import AudioPaths, MissingAudioError
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone, make_cut, shortened
-from inattention.corpora.core.cut_files import cut_from, json_lines
-from inattention.corpora.core.file_tree import Tree, content_digest, fingerprint, read_tree
+from inattention.corpora.core.file_tree import content_digest
 from inattention.corpora.core.phones import LabelSymbols
 from inattention.corpora.core.recordings import as_json, copy_audio, inspect_files, inventory, without_defaults
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_within_speakers
@@ -36,14 +32,8 @@ from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corp
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels.ctm import STEP
 from inattention.corpora.labels.intervals import Interval, Labels, use_labels
-from inattention.corpora.readers.lhotse_manifests import (
-    UNSUPPORTED,
-    is_manifest,
-    kind_of,
-    read_cuts,
-    supervisions_beside,
-)
-from inattention.corpora.readers.stored_audio import audio_digest, store_audio
+from inattention.corpora.readers.lhotse_manifests import kind_of, read_cuts, supervisions_beside
+from inattention.corpora.readers.shar import shar_key, unpacked_cuts
 from inattention.text import printable
 
 if TYPE_CHECKING:
@@ -53,8 +43,6 @@ NAME = "cutset"
 GENERATOR = 2  # 2: silence has the same label everywhere, and labels may end before their cut
 CAVEAT = "A user's own cuts: speakers, phones and, where given, splits are theirs."
 _PACKAGES = ("lhotse", "soundfile")
-LARGEST_MEMBER = 2**31
-_SHARD = re.compile(r"cuts\.(\d+)\.jsonl(?:\.gz)?", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +117,11 @@ def prepare(
     def fill(writer: CorpusWriter) -> None:
         items: list[_Item] = []
         for source in sources:
-            found = _from_shar(writer, source) if unpack else _from_manifest(writer, source, config.audio_root)
+            found = (
+                unpacked_cuts(writer, source.path, source.split)
+                if unpack
+                else _from_manifest(writer, source, config.audio_root)
+            )
             items += [_Item(cut, path, source.split) for cut, path in found]
         root = writer.folder if unpack else Path("/")
         files: dict[str, list[str]] = defaultdict(list)
@@ -154,7 +146,7 @@ class _Source:
     def key(self) -> str:
         """A digest of the cuts."""
         if self.path.is_dir():
-            return fingerprint(_shar_tree(self.path), contents=(".gz", ".jsonl"))
+            return shar_key(self.path)
         files = [self.path] + ([self.supervisions] if self.supervisions else [])
         return "".join(content_digest(file).hex()[:16] for file in files)
 
@@ -216,85 +208,6 @@ def _from_manifest(writer: CorpusWriter, source: _Source, audio_root: Path | Non
 
 def _audio_of(cut: Any) -> str:
     return cut.recording.sources[0].source
-
-
-def _shar_tree(path: Path) -> Tree:
-    tree = read_tree(path, (".gz", ".jsonl", ".tar"))
-    # Only cuts and recordings are read; a Shar may also contain arrays, images and the like.
-    tree.files = {name: size for name, size in tree.files.items() if name.split(".")[0] in ("cuts", "recording")}
-    return tree
-
-
-def _from_shar(writer: CorpusWriter, source: _Source) -> Iterator[tuple["Cut", str]]:
-    """Yield the cuts of a Shar with their files, unpacked into the corpus; bad ones are counted."""
-    folder = source.path
-    tree = _shar_tree(folder)
-    shards = {match[1]: name for name in tree.files if (match := _SHARD.fullmatch(name))}
-    if not shards:
-        manifests = sorted(printable(path.name) for path in folder.iterdir() if is_manifest(path))
-        hint = f"; --path must name one of its manifests: {', '.join(manifests[:10])}" if manifests else ""
-        raise CorpusError(f"{folder} is not a Shar folder: it has no cuts.000000.jsonl.gz{hint}")
-    for number, name in shards.items():
-        archive = f"recording.{number}.tar"
-        if archive not in tree.files:
-            writer.skip(
-                printable(name), f"there is no {archive} beside it", kind="file", category="shard without audio"
-            )
-            continue
-        try:
-            with tarfile.open(folder / archive, "r|") as tar:
-                pairs = _pairs(tar, archive)
-                for line, data in enumerate(json_lines(folder / name), 1):
-                    item = f"{printable(name)}, line {line}"
-                    writer.found("recording", 1)
-                    try:
-                        yield _unpacked(
-                            writer, data, *next(pairs, (None, b"")), target=f"audio/{source.split}-{number}"
-                        )
-                    except CorpusError as error:
-                        writer.skip(item, str(error), category=UNSUPPORTED)
-        except (tarfile.TarError, EOFError) as error:
-            reason = f"is damaged ({error}): the rest of it is skipped"
-            writer.skip(printable(archive), reason, kind="file", category="damaged archive")
-
-
-def _pairs(tar: tarfile.TarFile, archive: str) -> Iterator[tuple[Any, bytes]]:
-    """Yield each recording's manifest and audio, which alternate in the archive, the audio first."""
-    audio: bytes | None = None
-    for member in tar:
-        if member.size > LARGEST_MEMBER:
-            raise tarfile.TarError(f"{archive} holds {member.size} bytes under one name")
-        file = tar.extractfile(member) if member.isfile() else None
-        content = file.read() if file else b""
-        if audio is None:
-            audio = content
-            continue
-        try:
-            manifest = json.loads(content) if content else None
-        except (ValueError, RecursionError):
-            manifest = None
-        yield manifest, audio
-        audio = None
-
-
-def _unpacked(writer: CorpusWriter, data: Any, recording: Any, audio: bytes, *, target: str) -> tuple["Cut", str]:
-    """Store a recording's audio in the corpus; return its cut and the audio's path."""
-    if not isinstance(recording, dict) or not audio:
-        raise CorpusError("it has no recording")
-    if not isinstance(data, dict) or not isinstance(data.get("recording"), dict):
-        raise CorpusError("it is not a cut with a recording")
-    if recording.get("id") != data["recording"].get("id"):
-        raise CorpusError(f"its recording is {data['recording'].get('id')!r}, the archive has {recording.get('id')!r}")
-    sources = recording.get("sources")
-    channels = sources[0].get("channels") if isinstance(sources, list) and sources else None
-    # The name is a digest, not the archive's own, which might lead anywhere. It is needed in the cut, which is checked
-    # before anything is written.
-    path = f"{target}/{audio_digest(audio)}"
-    source = {"type": "file", "channels": channels, "source": path}
-    recording = {**recording, "sources": [source], "transforms": None}
-    cut = cut_from({**data, "recording": recording}, None)
-    store_audio(writer.folder, path, audio)
-    return cut, path
 
 
 def _add_all(

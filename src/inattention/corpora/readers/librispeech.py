@@ -1,4 +1,4 @@
-"""LibriSpeech as OpenSLR publishes it: any of its subsets, from the folder that contains them.
+"""LibriSpeech as OpenSLR publishes it, or converted to another format: any of its subsets, or parts of them.
 
     LibriSpeech/train-clean-100/103/1240/103-1240-0000.flac      subset / speaker / chapter
     LibriSpeech/train-clean-100/103/1240/103-1240.trans.txt
@@ -29,16 +29,15 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from inattention.audio.limits import Truncated
 from inattention.corpora.core.audio_facts import Facts
-from inattention.corpora.core.corpus import Corpus
+from inattention.corpora.core.corpus import SPLITS, Corpus
 from inattention.corpora.core.cut_building import Phone
-from inattention.corpora.core.file_tree import Tree, check_encoding, content_digest, fingerprint, read_text, read_tree
+from inattention.corpora.core.file_tree import Tree, check_encoding, content_digest, fingerprint, read_text
 from inattention.corpora.core.phones import ENGLISH_PHONES, LabelSymbols
 from inattention.corpora.core.recordings import (
     add_recording,
     as_json,
     checked_phones,
     copy_audio,
-    inspect_files,
     skip_unreadable,
     without_defaults,
 )
@@ -49,6 +48,7 @@ from inattention.corpora.labels.beside_audio import NO_LABELS
 from inattention.corpora.labels.by_name import NamedLabels
 from inattention.corpora.labels.cpc import CPC_PHONES, LABELS_FILE, TEST_FILE, TRAIN_FILE, CpcLabels, read_cpc_split
 from inattention.corpora.labels.intervals import skip_labels, use_labels
+from inattention.corpora.readers.speech_tree import audio_of, inspect_formats, read_speech_tree
 from inattention.text import printable
 
 NAME = "librispeech"
@@ -66,7 +66,7 @@ _CAVEATS = {
     "speaker task.",
 }
 _PACKAGES = ("lhotse", "soundfile")
-_NAME = re.compile(r"(\d+)-(\d+)-(\d+)\.flac", re.IGNORECASE)
+_NAME = re.compile(r"(\d+)-(\d+)-(\d+)", re.ASCII)
 _LARGEST_TRANSCRIPT = 16 * 2**20
 
 
@@ -213,9 +213,11 @@ def _subsets(config: LibriSpeechConfig) -> Tree:
         )
     whole = Tree(root.resolve())
     for subset in wanted:
-        part = read_tree(root / subset, (".flac", ".txt"))
+        part = read_speech_tree(root / subset, (".txt",))
         whole.files |= {f"{subset}/{name}": size for name, size in part.files.items()}
+        whole.recordings += [f"{subset}/{name}" for name in part.recordings]
         whole.bad += [(f"{subset}/{item}", reason) for item, reason in part.bad]
+        whole.ignored += [(f"{subset}/{item}", what) for item, what in part.ignored]
     return whole
 
 
@@ -223,46 +225,45 @@ def _utterances(
     config: LibriSpeechConfig, tree: Tree, writer: CorpusWriter, *, workers: int | None, progress: bool
 ) -> list[_Utterance]:
     """Read the headers of all utterances, in the order of their names."""
-    named: dict[str, re.Match[str]] = {}
-    seen: set[str] = set()
-    for path in tree.files:
-        if not path.lower().endswith(".flac"):
-            continue
-        writer.found("recording", 1)
-        match = _NAME.fullmatch(os.path.basename(path))
-        if match is None:
+    formats: dict[str, list[str]] = {}
+    for path in audio_of(tree, ".flac"):
+        name = _name(path)
+        if _NAME.fullmatch(name) is None:
+            writer.found("recording", 1)
             writer.skip(printable(path), "is not named like LibriSpeech's utterances (speaker-chapter-number.flac)")
-        elif match[0].lower() in seen:
-            writer.skip(printable(path), "another utterance has the same name")
+        elif name not in formats:
+            formats[name] = [path]
+        elif os.path.dirname(path) == os.path.dirname(formats[name][0]):
+            formats[name].append(path)
         else:
-            seen.add(match[0].lower())
-            named[path] = match
+            writer.found("recording", 1)
+            writer.skip(printable(path), "another utterance has the same name")
+    writer.found("recording", len(formats))
     how: Any = {"decode": False, "truncated": config.truncated, "workers": workers, "progress": progress}
-    found = inspect_files(writer, tree.root, named, **how)
-    return [
-        _Utterance(
-            name=os.path.splitext(named[path][0])[0],
-            path=path,
-            facts=facts,
-            subset=path.partition("/")[0],
-            speaker=named[path][1],
-            chapter=f"{named[path][1]}-{named[path][2]}",
-        )
-        for path, facts in found
-    ]
+    utterances = []
+    for name, (path, facts) in inspect_formats(writer, tree.root, dict(sorted(formats.items())), **how).items():
+        speaker, chapter, _ = name.split("-")
+        subset = path.partition("/")[0]
+        utterances.append(_Utterance(name, path, facts, subset, speaker, f"{speaker}-{chapter}"))
+    return utterances
+
+
+def _name(path: str) -> str:
+    """Return the name of an utterance's file without its suffix."""
+    return os.path.splitext(os.path.basename(path))[0]
 
 
 def _transcripts(tree: Tree, writer: CorpusWriter, names: set[str]) -> dict[str, str]:
-    """Return the text of each utterance; lines of transcripts without audio are counted."""
+    """Return the text of each utterance; lines without audio, and utterances without text, are counted."""
     texts: dict[str, str] = {}
-    audio = {os.path.splitext(os.path.basename(path))[0] for path in tree.files if path.lower().endswith(".flac")}
+    audio = {_name(path) for path in audio_of(tree, ".flac")}
     for path in tree.files:
-        if not path.endswith(".trans.txt"):
+        if not path.lower().endswith(".trans.txt"):
             continue
         try:
             lines = read_text(tree.root / path, _LARGEST_TRANSCRIPT).splitlines()
         except CorpusError as error:
-            writer.skip(printable(path), str(error), kind="text")
+            writer.skip(printable(path), str(error), kind="file")
             continue
         for line in lines:
             name, _, text = line.strip().partition(" ")
@@ -271,12 +272,14 @@ def _transcripts(tree: Tree, writer: CorpusWriter, names: set[str]) -> dict[str,
             elif name and name not in audio:
                 reason = f"{printable(path)} has its text, but there is no such audio"
                 writer.skip(printable(name[:80]), reason, kind="text", category="text without audio")
+    for name in sorted(names - texts.keys()):
+        writer.ignore(name, "utterance without a transcript")
     return texts
 
 
 def _split(config: LibriSpeechConfig, utterances: list[_Utterance]) -> Splits:
     if config.split == "official":
-        return Splits({u.name: u.subset.partition("-")[0] for u in utterances})
+        return _official(utterances)
     members = [utterance.member for utterance in utterances]
     if config.split == "random":
         return split_at_random(members, dev=config.dev, test=config.test, seed=config.seed)
@@ -293,6 +296,23 @@ def _split(config: LibriSpeechConfig, utterances: list[_Utterance]) -> Splits:
     )
     parts.of.update((member.id, "test") for member in members if member.id in test)
     return parts
+
+
+def _official(utterances: list[_Utterance]) -> Splits:
+    """Return LibriSpeech's own splits.
+
+    Raises:
+        CorpusError: There is no subset of one of them.
+    """
+    splits = Splits({u.name: u.subset.partition("-")[0] for u in utterances})
+    missing = [split for split in SPLITS if split not in splits.of.values()]
+    if missing:
+        there = ", ".join(sorted({u.subset for u in utterances})) or "none"
+        raise CorpusError(
+            f"the official split has no utterances for {' and '.join(missing)}: of the subsets, {there} can be used; "
+            "--split chapters divides the utterances of any subsets"
+        )
+    return splits
 
 
 @runtime_checkable

@@ -21,25 +21,26 @@ from inattention.audio.limits import Truncated
 from inattention.corpora.core.audio_facts import Facts
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.core.cut_building import Phone
-from inattention.corpora.core.file_tree import Tree, fingerprint, read_text, read_tree
+from inattention.corpora.core.file_tree import Tree, fingerprint, read_text
 from inattention.corpora.core.phones import SILENCE
 from inattention.corpora.core.recordings import (
     add_recording,
     as_json,
     checked_phones,
     copy_audio,
-    inspect_files,
     skip_unreadable,
 )
 from inattention.corpora.core.splits import Member, Splits, check_fractions, split_within_speakers
 from inattention.corpora.core.writer import CorpusSpec, CorpusWriter, write_corpus
 from inattention.corpora.errors import CorpusError
+from inattention.corpora.readers.speech_tree import audio_of, inspect_formats, read_speech_tree
 from inattention.text import printable
 
 NAME = "timit"
 GENERATOR = 1
 _PACKAGES = ("lhotse", "soundfile")
 _LARGEST_LABELS = 2**20
+RATE = 16_000  # Hz of the published audio, whose samples the labels count
 _CAVEATS = {
     "core": "Read English sentences; the speakers of the splits differ: no speaker task.",
     "speakers": "Read English sentences, ten a speaker; the same texts are read by several speakers.",
@@ -108,7 +109,7 @@ def prepare(
     Raises:
         CorpusError: TIMIT was not found, or the corpus cannot be written.
     """
-    tree = read_tree(config.path, (".wav", ".phn", ".txt"))
+    tree = read_speech_tree(config.path, (".phn", ".txt"))
     settings = dataclasses.asdict(config)
     del settings["path"]  # the same files in another folder are the same corpus
     settings["files"] = fingerprint(tree, contents=(".phn",))
@@ -134,6 +135,7 @@ class _Sentence:
     part: str  # train or test
     name: str
     speaker: str
+    paths: list[str]
 
 
 def _add(config: TimitConfig, tree: Tree, writer: CorpusWriter, *, workers: int | None, progress: bool) -> None:
@@ -141,16 +143,16 @@ def _add(config: TimitConfig, tree: Tree, writer: CorpusWriter, *, workers: int 
     if not sentences:
         raise CorpusError(f"there is no TIMIT in {tree.root}: no TRAIN or TEST with dialects and speakers in it")
     how: Any = {"decode": False, "truncated": config.truncated, "workers": workers, "progress": progress}
-    facts = dict(inspect_files(writer, tree.root, sentences, **how))
-    splits = _split(config, {path: sentences[path] for path in facts}, facts)
+    found = inspect_formats(writer, tree.root, {name: s.paths for name, s in sentences.items()}, **how)
+    splits = _split(config, {name: (sentences[name], facts) for name, (_, facts) in found.items()}, tree.root)
     beside = {path.lower(): path for path in tree.files}
-    for path, known in facts.items():
-        sentence = sentences[path]
+    for name, (path, known) in found.items():
+        sentence = sentences[name]
         if sentence.name not in splits.of:
             category = "not in the core test set or the development set"
             writer.ignore(printable(path), category, kind="recording", seconds=known.seconds)
             continue
-        phones = _phones(writer, tree, beside, path, known.rate, sentence.speaker)
+        phones = _phones(writer, tree, beside, path, known, sentence.speaker)
         about: Any = {"truncated": bool(known.damage), "speaker": sentence.speaker}
         add_recording(
             writer,
@@ -164,58 +166,68 @@ def _add(config: TimitConfig, tree: Tree, writer: CorpusWriter, *, workers: int 
             language="English",
             phones=phones and checked_phones(writer, sentence.name, phones, known.seconds, **about),
         )
-    writer.report("notes", {"sentences in no split": len(facts) - len(splits.of), **splits.notes()})
+    writer.report("notes", {"sentences in no split": len(found) - len(splits.of), **splits.notes()})
 
 
 def _sentences(tree: Tree, writer: CorpusWriter) -> dict[str, _Sentence]:
-    """Return the sentences by their files; of SI1.WAV and SI1.WAV.wav in one folder only the first counts."""
+    """Return the sentences by their names, each with its files in all formats, such as SI1.WAV and SI1.WAV.wav."""
     found: dict[str, _Sentence] = {}
-    seen: set[str] = set()
-    for path in tree.files:
+    for path in audio_of(tree, ".wav"):
         sentence = _sentence(path)
         if sentence is None:
-            if path.lower().endswith(".wav"):
-                writer.ignore(printable(path), "not in a folder of TIMIT's sentences")
-        elif sentence.name in seen:
-            writer.ignore(printable(path), "another format of the same sentence")
-        elif os.path.basename(path).lower().startswith("sa"):
-            writer.ignore(printable(path), "sentence SA, which everybody reads", kind="recording")
-            writer.found("recording", 1)
+            writer.ignore(printable(path), "not in a folder of TIMIT's sentences")
+        elif sentence.name in found:
+            found[sentence.name].paths.append(path)
         else:
-            writer.found("recording", 1)
-            found[path] = sentence
-        seen.update([sentence.name] if sentence else ())
+            found[sentence.name] = sentence
+    writer.found("recording", len(found))
+    for sentence in list(found.values()):
+        if os.path.basename(sentence.paths[0]).lower().startswith("sa"):
+            writer.ignore(printable(sentence.paths[0]), "sentence SA, which everybody reads", kind="recording")
+            del found[sentence.name]
     return found
 
 
 def _sentence(path: str) -> _Sentence | None:
     """Return the sentence of a file; None for anything else."""
     parts = path.lower().split("/")
-    if len(parts) < 4 or parts[-4] not in ("train", "test") or not parts[-1].endswith(".wav"):
+    if len(parts) < 4 or parts[-4] not in ("train", "test"):
         return None
-    return _Sentence(parts[-4], f"{parts[-2]}-{_stem(parts[-1])}", parts[-2])
+    return _Sentence(parts[-4], f"{parts[-2]}-{_stem(parts[-1])}", parts[-2], [path])
 
 
-def _split(config: TimitConfig, sentences: dict[str, _Sentence], facts: dict[str, Facts]) -> Splits:
+def _split(config: TimitConfig, sentences: dict[str, tuple[_Sentence, Facts]], root: Path) -> Splits:
+    """Return the split of each sentence.
+
+    Raises:
+        CorpusError: A split of the core test set has no sentence.
+    """
     if config.split == "speakers":
-        members = [Member(s.name, s.speaker, s.name, facts[path].seconds) for path, s in sentences.items()]
+        members = [Member(name, s.speaker, name, facts.seconds) for name, (s, facts) in sentences.items()]
         return split_within_speakers(members, dev=config.dev, test=config.test, seed=config.seed)
     from lhotse.recipes.timit import get_speakers
 
     dev, core = get_speakers()
     splits = Splits()
-    for sentence in sentences.values():
+    for sentence, _ in sentences.values():
         if sentence.part == "train":
             splits.of[sentence.name] = "train"
         elif sentence.speaker in core:
             splits.of[sentence.name] = "test"
         elif sentence.speaker in dev:
             splits.of[sentence.name] = "dev"
+    needed = {"train": "TRAIN", "dev": "the development set's speakers in TEST", "test": "the core speakers in TEST"}
+    missing = [where for split, where in needed.items() if split not in splits.of.values()]
+    if missing:
+        raise CorpusError(
+            f"{root} has no sentence that can be used of {', nor of '.join(missing)}: a partial TIMIT can be prepared "
+            "with --split speakers, which divides each speaker's sentences"
+        )
     return splits
 
 
 def _phones(
-    writer: CorpusWriter, tree: Tree, beside: dict[str, str], path: str, rate: int, speaker: str
+    writer: CorpusWriter, tree: Tree, beside: dict[str, str], path: str, facts: Facts, speaker: str
 ) -> list[Phone] | None:
     """Return a sentence's phones; None if they cannot be read, which is counted."""
     label = beside.get(_stem(path) + ".phn")
@@ -224,10 +236,16 @@ def _phones(
         writer.skip(printable(path), reason, kind="label", speaker=speaker)
         return None
     try:
-        return list(fold_phn(read_text(tree.root / label, _LARGEST_LABELS), rate))
+        text = read_text(tree.root / label, _LARGEST_LABELS)
+        return min((list(fold_phn(text, rate)) for rate in (facts.rate, RATE)), key=lambda p: _misfit(p, facts))
     except CorpusError as error:
         writer.skip(printable(label), f"its phones are skipped: {error}", kind="label", speaker=speaker)
         return None
+
+
+def _misfit(phones: list[Phone], facts: Facts) -> float:
+    """Return how far phones end from the end of their audio, in seconds: converted audio has the samples of another."""
+    return abs(facts.seconds - max((end for _, _, end in phones), default=0.0))
 
 
 def fold_phn(text: str, rate: int) -> Iterator[Phone]:
@@ -269,5 +287,9 @@ def _text(writer: CorpusWriter, tree: Tree, beside: dict[str, str], path: str) -
 
 
 def _stem(path: str) -> str:
-    """Return a path in lower case without its suffix `.wav`, or two of them."""
-    return path.lower().removesuffix(".wav").removesuffix(".wav")
+    """Return a path in lower case without its suffix, and without `.wav` before it.
+
+    >>> _stem("TRAIN/DR1/FCJF0/SX1.WAV.wav"), _stem("SX1.flac")
+    ('train/dr1/fcjf0/sx1', 'sx1')
+    """
+    return os.path.splitext(path.lower())[0].removesuffix(".wav")

@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from inattention.corpora.errors import CorpusError
+from inattention.main_guard import end_if_run_again
 from inattention.progress import bar as progress_bar
 
 SECONDS_FOR_A_FILE = 60.0
@@ -155,6 +156,7 @@ class WorkerPool:
     """
 
     def __init__(self, module: str, workers: int | None = None, *, quiet: bool = False) -> None:
+        end_if_run_again()
         if workers is not None and workers < 1:
             raise CorpusError(f"workers must be at least 1, not {workers}")
         self.count = workers or cores()

@@ -19,6 +19,10 @@ class ExecutorError(ValueError):
     """Jobs cannot run in the way that is asked for; the message says what to do."""
 
 
+class WorkerLost(RuntimeError):
+    """A process in which jobs ran has ended; results so far are kept, and the same call resumes."""
+
+
 class Ended(NamedTuple):
     """A job that has ended, with its record or its error."""
 

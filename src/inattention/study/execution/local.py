@@ -7,9 +7,11 @@ import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from inattention.study.execution.executor import SECONDS_TO_END, Ended
+from inattention.main_guard import NO_GUARD, RUN_AGAIN
+from inattention.study.execution.executor import SECONDS_TO_END, Ended, WorkerLost
 from inattention.study.execution.jobs import run_job
 from inattention.study.planning.plan import Job
 
@@ -26,38 +28,46 @@ class LocalProcesses:
         self.study = study
         self.slots = jobs
         self.running: dict[Future, Job] = {}
+        self._processes: list[BaseProcess] = []
         spawn = multiprocessing.get_context("spawn")
         self.pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_begin_worker, initargs=(os.getpid(),))
 
     def submit(self, job: Job, model: str | None) -> None:
         """Start a job."""
         self.running[self.pool.submit(run_job, job, self.study, model)] = job
+        self._processes = list(self.pool._processes.values())  # which a broken pool forgets
 
     def ended(self, seconds: float) -> list[Ended]:
         """Return the jobs that have ended.
 
         Raises:
-            RuntimeError: if a worker process was lost, which loses all running jobs.
+            WorkerLost: if a worker process was lost, which loses all running jobs.
         """
         done, _ = wait(self.running, timeout=seconds, return_when=FIRST_COMPLETED)
         ended = []
         for future in done:
             error = future.exception()
             if isinstance(error, BrokenProcessPool):
-                raise RuntimeError(
-                    "a worker process ended unexpectedly (out of memory, or killed); "
-                    "the same command resumes the study, with fewer --jobs if memory is short"
-                ) from error
+                raise self._lost() from error
             ended.append(Ended(self.running.pop(future), error or future.result()))
         return ended
 
+    def _lost(self) -> WorkerLost:
+        for process in self._processes:
+            process.join(SECONDS_TO_END)
+        if any(process.exitcode == RUN_AGAIN for process in self._processes):
+            return WorkerLost(NO_GUARD)
+        return WorkerLost(
+            "a worker process ended unexpectedly (out of memory, or killed); "
+            "the same command resumes the study, with fewer --jobs if memory is short"
+        )
+
     def stop(self) -> None:
         """Ask workers to end; kill those that do not."""
-        processes = list(self.pool._processes.values())
-        for process in processes:
+        for process in self._processes:
             process.terminate()
         deadline = time.monotonic() + SECONDS_TO_END
-        for process in processes:
+        for process in self._processes:
             process.join(max(0.0, deadline - time.monotonic()))
             process.kill()
 

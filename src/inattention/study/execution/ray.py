@@ -13,6 +13,7 @@ from inattention.study.execution.jobs import run_job
 from inattention.study.planning.plan import Job
 from inattention.study.records import Record
 
+NO_RAY = "Ray is not installed: pip install 'inattention[cluster]'"
 STARTS = 3  # attempts to start a cluster of the study's own
 LOST_WORKERS = 3  # that a job may cost before it counts as failed
 
@@ -38,7 +39,7 @@ class RayCluster:
         try:
             ray: Any = import_module("ray")  # an extra
         except ImportError:
-            raise ExecutorError("Ray is not installed: pip install 'inattention[cluster]'") from None
+            raise ExecutorError(NO_RAY) from None
         self.ray = ray
         self.study, self.corpus = study, corpus
         self.slots = slots

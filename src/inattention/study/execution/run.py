@@ -17,10 +17,11 @@ from types import FrameType
 
 from inattention.corpora.core.corpus import Corpus, corpus_key, open_corpus
 from inattention.corpora.readers.espeak import reader as espeak
-from inattention.files import folder_lock, write_json
+from inattention.files import LOCK, folder_for, folder_lock, write_json
+from inattention.main_guard import end_if_run_again
 from inattention.provenance import provenance
 from inattention.study.execution.executor import SETTINGS
-from inattention.study.execution.executors import make_executor
+from inattention.study.execution.executors import check_executor, make_executor
 from inattention.study.execution.jobs import measure_times
 from inattention.study.execution.scheduler import reason, run_jobs
 from inattention.study.header import Provenance, StudyHeader
@@ -58,11 +59,13 @@ def run_study(
     Raises:
         ValueError: if the corpus or a row cannot be used, another study is running in the folder, or Ray is missing.
     """
+    end_if_run_again()
     parsed = parse_config(config)
+    check_executor(executor)
     folder = Path(folder).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    with folder_lock(folder):
-        plan = make_plan(parsed, open_study_corpus(config, folder, progress=progress))
+    corpus = None if config.corpus is None else open_corpus(config.corpus)  # before anything is created
+    with folder_for(folder, worthless=(LOCK,)), folder_lock(folder):
+        plan = make_plan(parsed, corpus or prepare_embedded(config, folder, progress=progress))
         made_with = provenance()
         write_json(folder / SETTINGS, {"preset": preset, "config": config.to_dict(), "provenance": made_with})
         store = Store(folder)
@@ -80,10 +83,8 @@ def run_study(
         return store.results()
 
 
-def open_study_corpus(config: StudyConfig, folder: Path, *, progress: bool) -> Corpus:
-    """Open the corpus that the settings name, or prepare the embedded one in the study's folder."""
-    if config.corpus is not None:
-        return open_corpus(config.corpus)
+def prepare_embedded(config: StudyConfig, folder: Path, *, progress: bool) -> Corpus:
+    """Prepare the embedded corpus in the study's folder, for settings that name none."""
     key = corpus_key(espeak.NAME, asdict(config.espeak), espeak.GENERATOR)
     return espeak.prepare(config.espeak, folder / "corpora" / f"espeak-{key[:8]}", progress=progress)
 
@@ -131,7 +132,7 @@ def _terminated_as_interrupted() -> Generator[None]:
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(number)
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

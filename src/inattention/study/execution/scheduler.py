@@ -1,11 +1,13 @@
 """Run the jobs of a study side by side, each as soon as the model that it needs is there."""
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from inattention.pretraining.stopping import RunDiverged
 from inattention.progress import bar as progress_bar
 from inattention.study.execution.executor import Executor
 from inattention.study.execution.jobs import CURVE
@@ -46,8 +48,9 @@ def run_jobs(jobs: Sequence[Job], store: Store, executor: Executor, *, progress:
 
 
 def reason(error: BaseException) -> str:
-    """Return an error as one line; the traceback goes to stderr."""
-    traceback.print_exception(error, file=sys.stderr)
+    """Return an error as one line; the traceback goes to stderr, unless the error is one that we raise on purpose."""
+    if os.environ.get("INATTENTION_DEBUG") or not isinstance(error, ValueError | OSError | RunDiverged):
+        traceback.print_exception(error, file=sys.stderr)
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 

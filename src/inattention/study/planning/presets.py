@@ -6,6 +6,7 @@ from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import MaskingConfig, PretrainingConfig
 from inattention.probing.config import ProbeConfig
 from inattention.study.planning.config import MEL_ROWS, StudyConfig
+from inattention.text import closest
 from inattention.timing.config import TimingConfig
 
 # The rows of the paper's Table 2, in its order; then rows that it lacks: controls, and other initialisations.
@@ -119,5 +120,5 @@ def preset(name: str) -> StudyConfig:
         ValueError: if there is none.
     """
     if name not in PRESETS:
-        raise ValueError(f"there is no preset {name!r}: choose from {', '.join(PRESETS)}")
+        raise ValueError(f"there is no preset {name!r}{closest(name, PRESETS)}")
     return PRESETS[name]

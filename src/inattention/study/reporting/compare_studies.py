@@ -7,14 +7,24 @@ differ: what a difference means is for the reader to know.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from inattention.comparison import Difference
 from inattention.study import store
-from inattention.study.comparison import RowComparison, address, measured_rows
-from inattention.study.reporting.tables import TASK_TITLES, AccuracyRow, Tables, as_percent, build_tables
+from inattention.study.comparison import Estimate, RowComparison, address, measured_rows
+from inattention.study.reporting.tables import (
+    TASK_TITLES,
+    AccuracyRow,
+    Tables,
+    as_percent,
+    build_tables,
+    utterances_text,
+)
 from inattention.study.reporting.text_formatting import MARKS, loss_text, points_text
 from inattention.study.results import StudyResults
+from inattention.text import aligned, within
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,8 @@ class ComparedRow:
         row: name of the row.
         loss: held-out masked L1, mean over seeds; None for features and for rows that were not run.
         cells: by task, the accuracy with its interval, or why there is none.
+        scores: by task, the same as numbers; None where there is none.
+        utterances: what its losses and accuracies rest on, in words; the same for all rows of a study.
         reference: the row or study that it is compared with; empty if there is none.
         same_utterances: whether both were scored on the test utterances of one corpus.
         loss_difference: how much higher its loss is.
@@ -36,6 +48,8 @@ class ComparedRow:
     row: str
     loss: float | None
     cells: dict[str, str]
+    scores: Mapping[str, Estimate | None] = field(default_factory=dict)
+    utterances: str = ""
     reference: str = ""
     same_utterances: bool = True
     loss_difference: Difference | None = None
@@ -83,7 +97,8 @@ def compare_studies(
     wanted = [row for row in (rows or common) if row != against]
     for row in (*rows, *([against] if against else [])):
         if row not in known:
-            raise ValueError(f"no study has a row {row!r}; there are {', '.join(known)}")
+            perhaps = "".join(f"; perhaps {it!r}?" for it in get_close_matches(row, known, n=1))
+            raise ValueError(f"no study has a row {row!r}; there are {', '.join(known)}{perhaps}")
     if not wanted:
         raise ValueError(f"no row to compare: studies have none in common; there are {', '.join(known)}")
     return [
@@ -94,8 +109,33 @@ def compare_studies(
     ]
 
 
-def as_table(rows: Sequence[ComparedRow]) -> str:
-    """Return compared rows as Markdown: what was measured, then differences."""
+def as_data(rows: Sequence[ComparedRow]) -> list[dict[str, Any]]:
+    """Return compared rows as plain data: accuracies as fractions, losses, and differences with their verdicts."""
+    return [
+        {
+            "study": row.study,
+            "row": row.row,
+            "masked_l1": row.loss,
+            "accuracies": {
+                task: score and {"mean": score.mean, "low": score.low, "high": score.high}
+                for task, score in row.scores.items()
+            },
+            "reference": row.reference or None,
+            "paired": row.same_utterances if row.reference else None,
+            "masked_l1_difference": _difference_data(row.loss_difference),
+            "differences": {task: _difference_data(it) for task, it in row.differences.items()},
+        }
+        for row in rows
+    ]
+
+
+def as_table(rows: Sequence[ComparedRow], width: int | None = None) -> str:
+    """Return compared rows: what was measured, then differences.
+
+    Args:
+        rows: what was compared.
+        width: most characters of a line; without it, the tables are Markdown.
+    """
     tasks = list(dict.fromkeys(task for row in rows for task in row.cells))
     several = len({row.study for row in rows}) > 1
     head = ["row", *(["study"] if several else []), "masked L1", *(TASK_TITLES[task].lower() for task in tasks)]
@@ -115,12 +155,25 @@ def as_table(rows: Sequence[ComparedRow]) -> str:
     references = " and ".join(dict.fromkeys(f"`{row.reference}`" for row in compared))
     paired = all(row.same_utterances for row in compared)
     how = "paired over test utterances" if paired else "not paired: the test sets differ"
-    return (
-        f"{_markdown([head, *measured])}\n\n"
-        f"Difference from {references}, in points, with 95 % intervals ({how}):\n\n"
-        f"{_markdown([head, *differences])}\n\n"
-        f"{MARKS}\n"
-    )
+    title = f"Difference from {references}, in points, with 95 % intervals ({how}):"
+    rests_on = {row.study: row.utterances for row in rows if row.utterances}
+    notes = [f"{study}: {text}" if several else text for study, text in rests_on.items()]
+    if width is None:
+        parts = [_markdown([head, *measured]), *notes, title, _markdown([head, *differences]), MARKS]
+        return "\n\n".join(parts) + "\n"
+    tables = [
+        aligned([[cell.strip("`") for cell in line] for line in (head, *lines)], width)
+        for lines in (measured, differences)
+    ]
+    texts = [within(text, width) for text in (*notes, title.replace("`", ""), MARKS)]
+    return "\n\n".join([tables[0], *texts[:-1], tables[1], texts[-1]]) + "\n"
+
+
+def _difference_data(difference: Difference | None) -> dict[str, Any] | None:
+    if difference is None:
+        return None
+    numbers = ("estimate", "low", "high", "seeds", "utterances", "verdict")
+    return {name: getattr(difference, name) for name in numbers}
 
 
 def _named(folders: Sequence[str | Path]) -> dict[str, Path]:
@@ -148,7 +201,8 @@ def _compared(
         cells = {task: f"{cell} collapsed" for task, cell in cells.items()}
     loss = row.loss.mean if row.loss else None
     if study is reference and not against:
-        return ComparedRow(study.name, name, loss, cells, differences=dict.fromkeys(tasks))
+        rests_on = utterances_text(study.tables)
+        return ComparedRow(study.name, name, loss, cells, row.scores, rests_on, differences=dict.fromkeys(tasks))
     one, other = address(study.name, name), address(reference.name, against or name)
     known = reference.row(against or name) is not None
     return ComparedRow(
@@ -156,6 +210,8 @@ def _compared(
         row=name,
         loss=loss,
         cells=cells,
+        scores=row.scores,
+        utterances=utterances_text(study.tables),
         reference=against or reference.name,
         same_utterances=study.results.corpus.key == reference.results.corpus.key,
         loss_difference=comparison.loss_difference(one, other) if known else None,

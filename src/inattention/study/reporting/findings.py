@@ -84,9 +84,23 @@ def opening(results: StudyResults) -> Markup:
         ", then frozen and probed for speakers and phones" if results.probes else "",
         corpus.caveat,
     )
-    if len(results.seeds) == 1:
-        return text + " One seed: intervals cover other test utterances, and not another training run."
-    return text + f" {len(results.seeds)} seeds: intervals cover other test utterances and other training runs."
+    return text + _seeds(results)
+
+
+def _seeds(results: StudyResults) -> str:
+    """Return what intervals cover, by the seeds that have results: a study in progress has fewer than it asks for."""
+    fewest, most = results.finished_seeds
+    planned = f" so far, of {len(results.seeds)} planned" if 0 < most < len(results.seeds) else ""
+    if most == 0:
+        return ""
+    if most == 1:
+        return f" One seed{planned}: intervals cover other test utterances, and not another training run."
+    if fewest == most:
+        return f" {most} seeds{planned}: intervals cover other test utterances and other training runs."
+    return (
+        f" {fewest} to {most} seeds a row{planned}: intervals cover other test utterances and other training runs; "
+        "those of rows with one seed borrow the deviation between seeds of the others."
+    )
 
 
 def _covered(tables: Tables) -> list[str]:

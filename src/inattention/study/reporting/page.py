@@ -22,7 +22,7 @@ from inattention.study.reporting.missing import leaks
 from inattention.study.reporting.paper_results import CITATION
 from inattention.study.reporting.rerun_command import rerun_command
 from inattention.study.reporting.row_pairs import RowPair
-from inattention.study.reporting.tables import TASK_TITLES, Tables, mark_of
+from inattention.study.reporting.tables import TASK_TITLES, Tables, mark_of, utterances_text
 from inattention.study.results import StudyResults
 
 
@@ -105,6 +105,7 @@ def _tables(report: Report) -> dict[str, Any]:
         "tasks": tables.tasks,
         "task_titles": TASK_TITLES,
         "accuracy": tables.accuracy,
+        "utterances_text": utterances_text(tables),
         "chance": next((row.chance for row in tables.accuracy if row.chance), {}),
         "collapsed": [row.row.name for row in tables.accuracy if row.collapsed],
         "costs": tables.costs[setting],

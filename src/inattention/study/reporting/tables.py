@@ -15,9 +15,9 @@ from inattention.study.planning.plan import Kind
 from inattention.study.planning.rows import StudyRow
 from inattention.study.reporting.families import Family, arrange, grouped
 from inattention.study.reporting.paper_results import PaperRow, paper_row
-from inattention.study.reporting.text_formatting import UTTERANCES_ONLY, WIDENED
+from inattention.study.reporting.text_formatting import UTTERANCES_ONLY, WIDENED, number_range
 from inattention.study.results import StudyResults
-from inattention.text import aligned
+from inattention.text import aligned, within
 from inattention.timing.exponents import MixingExponent
 from inattention.timing.report import TimedRow
 
@@ -135,6 +135,9 @@ class Tables:
         seeds: the study's seeds.
         families: families of the rows, in order.
         accuracy: Table 2, a row for each row of the study.
+        utterances: number of test utterances by task, smallest and largest over rows and seeds.
+        dev_utterances: number of utterances of the held-out losses, likewise; None if there are none.
+        finished_seeds: fewest and most seeds that trained rows have results of.
         costs: Table 1 by setting, the paper's length first; one table without times where nothing was timed.
     """
 
@@ -142,6 +145,9 @@ class Tables:
     seeds: tuple[int, ...]
     families: tuple[Family, ...]
     accuracy: tuple[AccuracyRow, ...]
+    utterances: dict[str, tuple[int, int]]
+    dev_utterances: tuple[int, int] | None
+    finished_seeds: tuple[int, int]
     costs: dict[Setting | None, tuple[CostRow, ...]]
 
     @property
@@ -159,12 +165,15 @@ def build_tables(results: StudyResults, comparison: RowComparison) -> Tables:
         seeds=results.seeds,
         families=tuple(families.values()),
         accuracy=tuple(_accuracy_row(results, comparison, row, families[row.family]) for row in rows),
+        utterances={task: counts for task in results.tasks if (counts := results.test_utterances(task))},
+        dev_utterances=results.dev_utterances,
+        finished_seeds=results.finished_seeds,
         costs={setting: _cost_rows(results, rows, families, setting) for setting in _settings(results) or [None]},
     )
 
 
-def terminal_table(tables: Tables) -> str:
-    """Return Table 2 as text."""
+def terminal_table(tables: Tables, width: int | None = None) -> str:
+    """Return Table 2 as text, in lines of at most `width` characters."""
     head = ["row", "masked L1", *(TASK_TITLES[task].lower() for task in tables.tasks), ""]
     cells = [
         [
@@ -177,11 +186,25 @@ def terminal_table(tables: Tables) -> str:
     ]
     # Notes are words: their column is aligned to the left.
     cells = [head, *cells]
-    width = max(len(row[-1]) for row in cells)
-    table = aligned([[*row[:-1], row[-1].ljust(width)] for row in cells])
-    seeds = len(tables.seeds)
-    of = "one seed: intervals over test utterances" if seeds == 1 else f"mean of {seeds} seeds"
-    return f"{table}\n\naccuracy in %, with 95 % intervals ({of})"
+    longest = max(len(row[-1]) for row in cells)
+    table = aligned([[*row[:-1], row[-1].ljust(longest)] if longest else row[:-1] for row in cells], width)
+    seeds = tables.finished_seeds
+    of = "one seed: intervals over test utterances" if seeds[1] <= 1 else f"mean of {number_range(seeds)} seeds"
+    note = f"accuracy in %, with 95 % intervals ({of})\n{utterances_text(tables)}".rstrip()
+    return f"{table}\n\n{note if width is None else within(note, width)}"
+
+
+def utterances_text(tables: Tables) -> str:
+    """Return how many utterances losses and accuracies rest on; empty where nothing was measured."""
+    parts = [f"losses on {number_range(tables.dev_utterances)} dev utterances"] if tables.dev_utterances else []
+    if tables.utterances:
+        if len(set(tables.utterances.values())) == 1:
+            counts = f"{number_range(next(iter(tables.utterances.values())))} test utterances"
+        else:
+            by_task = (f"{number_range(it)} ({TASK_TITLES[task].lower()})" for task, it in tables.utterances.items())
+            counts = f"test utterances: {', '.join(by_task)}"
+        parts.append(f"accuracies on {counts}")
+    return "; ".join(parts)
 
 
 def as_percent(estimate: Estimate | None) -> str:

@@ -23,6 +23,16 @@ MARKS = (
 )
 
 
+def number_range(bounds: tuple[int, int]) -> str:
+    """Return two numbers as a range, or as one number where they are equal.
+
+    >>> number_range((1190, 1200)), number_range((60, 60))
+    ('1,190 to 1,200', '60')
+    """
+    low, high = bounds
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
 def code(name: str) -> Markup:
     """Return a row's name as HTML code."""
     return Markup("<code>{}</code>").format(name)

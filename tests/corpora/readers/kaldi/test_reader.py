@@ -64,6 +64,9 @@ def test_commands_are_refused_by_name_and_never_run(tmp_path: Path) -> None:
     assert "is no path of a file" in reasons["bob-r0-0"]
     assert len(reasons) == 8
     assert len(cuts_of(corpus)) == 4
+    counts = {c.kind: (c.found, c.used, c.skipped, c.ignored) for c in read_preparation(corpus.folder).counts}
+    assert counts["recording"] == (12, 4, 8, 0)
+    assert counts["label"] == (12, 4, 0, 8)
     assert not marker.exists()
 
 

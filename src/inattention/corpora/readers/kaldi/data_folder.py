@@ -69,8 +69,10 @@ class _Table:
         return f"{self.name}, line {self.lines[key]}"
 
 
-def read_utterances(writer: CorpusWriter, folder: Path, paths: AudioPaths, encoding: str) -> list[Utterance]:
-    """Return the utterances of a data folder in the order of its files; others are counted.
+def read_utterances(
+    writer: CorpusWriter, folder: Path, paths: AudioPaths, encoding: str
+) -> tuple[list[Utterance], set[str]]:
+    """Return the utterances of a data folder in the order of its files, and all ids; other utterances are counted.
 
     Args:
         writer: Counts what cannot be used.
@@ -102,9 +104,10 @@ def read_utterances(writer: CorpusWriter, folder: Path, paths: AudioPaths, encod
     speakers = _speakers(writer, tables, names)
     text = read(folder / "text", "text") if (folder / "text").exists() else None
     texts = _texts(writer, text, names, set(defined)) if text else {}
-    return [
+    complete = [
         replace(u, path=found[u.recording], speaker=speakers.get(u.name), text=texts.get(u.name)) for u in utterances
     ]
+    return complete, {*defined, *recordings.values}
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -264,7 +267,6 @@ def _pairs(table: _Table, *, inverted: bool) -> Iterator[tuple[str, str, str]]:
 
 
 def _texts(writer: CorpusWriter, table: _Table, names: set[str], known: set[str]) -> dict[str, str]:
-    writer.found("text", len(table.values))
     for name in table.values:
         if name not in known:
             reason = f"{table.place(name)}: there is no such utterance"

@@ -152,13 +152,19 @@ def prepare(
     )
 
     def fill(writer: CorpusWriter) -> None:
-        read = [(source, u) for source in sources for u in _utterances(config, writer, source)]
+        read: list[tuple[_Source, Utterance]] = []
+        ids: set[str] = set()
+        for source in sources:
+            paths = AudioPaths(source.folder, config.audio_root)
+            utterances, known = read_utterances(writer, source.folder, paths, config.encoding)
+            read += [(source, utterance) for utterance in utterances]
+            ids |= known
         files: dict[str, list[str]] = defaultdict(list)
         for _, utterance in read:
             files[utterance.path.lstrip("/")].append(utterance.name)
         how: Any = {"decode": False, "truncated": config.truncated, "workers": workers, "progress": progress}
         facts = dict(inspect_files(writer, Path("/"), files, items=files, **how))
-        items = list(_items(config, writer, read, facts))
+        items = list(_items(config, writer, read, facts, ids))
         _add(config, writer, items, facts)
 
     return write_corpus(folder, spec, fill, overwrite=overwrite)
@@ -185,17 +191,18 @@ def _sources(config: KaldiConfig) -> list[_Source]:
     return sources
 
 
-def _utterances(config: KaldiConfig, writer: CorpusWriter, source: _Source) -> list[Utterance]:
-    return read_utterances(writer, source.folder, AudioPaths(source.folder, config.audio_root), config.encoding)
-
-
 def _items(
-    config: KaldiConfig, writer: CorpusWriter, read: list[tuple[_Source, Utterance]], facts: dict[str, Facts]
+    config: KaldiConfig,
+    writer: CorpusWriter,
+    read: list[tuple[_Source, Utterance]],
+    facts: dict[str, Facts],
+    ids: set[str],
 ) -> Iterator[_Item]:
     """Yield the pieces of all utterances that fit their audio, with their phones; others are counted."""
     times = _times(config, writer, [source for source, _ in read])
     symbols = LabelSymbols(english=_english(config), silence=config.silence)
     seen: dict[str, str] = {}
+    used: set[str] = set()
     for source, utterance in read:
         known = facts.get(utterance.path.lstrip("/"))
         if known is None:  # it was counted with its file
@@ -214,11 +221,15 @@ def _items(
         span = (first / known.rate, (end - first) / known.rate)
         phones = _phones(writer, own_times, symbols, utterance, span, truncated=bool(known.damage))
         pieces = pieces_of(item, dataclasses.replace(known, samples=end - first), config.longest_seconds)
+        cut_off = bool(known.damage) and end == known.samples
+        is_whole = len(pieces) == 1 and not cut_off
+        used |= {utterance.name, utterance.recording}
+        if utterance.text and not is_whole:
+            writer.ignore(item, f"text of a {'truncated' if cut_off else 'divided'} recording", kind="text")
         for name, a, b in pieces:
             own = phones_within(phones, a / known.rate, b / known.rate) if phones else None
-            is_whole = len(pieces) == 1 and not (known.damage and end == known.samples)
             yield _Item(name, utterance, source.split, first + a, first + b, is_whole, own)
-    _count_unused(writer, times, read)
+    _count_unused(writer, times, ids, used)
 
 
 def _times(config: KaldiConfig, writer: CorpusWriter, sources: list[_Source]) -> dict[Path, PhoneTimes]:
@@ -281,14 +292,14 @@ def _phones(
     return use_labels(writer, item, labels, symbols, span[1], truncated=truncated, speaker=utterance.speaker)
 
 
-def _count_unused(writer: CorpusWriter, times: dict[Path, PhoneTimes], read: list[tuple[_Source, Utterance]]) -> None:
-    """Count the labels that belong to no utterance."""
-    known = {name for _, utterance in read for name in (utterance.name, utterance.recording)}
+def _count_unused(writer: CorpusWriter, times: dict[Path, PhoneTimes], ids: set[str], used: set[str]) -> None:
+    """Count the labels that belong to no utterance, or to none that is used."""
     for path, own in times.items():
-        writer.found("label", len(own.names))
-        for name in sorted(own.names - known):
+        for name in sorted(own.names - ids):
             reason = f"{printable(path.name)} has its phones, but there is no such utterance or recording"
-            writer.skip(printable(name[:80]), reason, kind="label", category="label without audio")
+            writer.skip(name[:80], reason, kind="label", category="label without audio")
+        for name in sorted((own.names & ids) - used):
+            writer.ignore(name[:80], "labels of a recording that is not used", kind="label")
 
 
 def _add(config: KaldiConfig, writer: CorpusWriter, items: list[_Item], facts: dict[str, Facts]) -> None:
