@@ -133,15 +133,7 @@ def measure(
     chosen = utterances[: config.utterances] if config.utterances else utterances
     if trained.is_whisper and config.texts_only:
         chosen = [it for it in chosen if it.text] or chosen
-    record = {
-        "model": {"name": model, "digest": weights_digest(student.folder)},
-        "teacher": {"name": teacher, "digest": weights_digest(trained.folder)},
-        "speech": {**(speech or {}), "utterances": len(chosen)},
-        "config": asdict(config),
-        "probe_config": SETTINGS if config.probes else None,
-        "device": place.type,
-        "provenance": provenance(),
-    }
+    record = _record(student, trained, config, {**(speech or {}), "utterances": len(chosen)})
     with saving(out):
         words = []
         if trained.is_whisper:
@@ -157,6 +149,21 @@ def measure(
         if (student.folder / CONVERSION).is_file():
             write_page(student.folder, out)
     return found
+
+
+def _record(
+    student: TrainedModel, teacher: TrainedModel, config: MeasureConfig, speech: dict[str, Any]
+) -> dict[str, Any]:
+    """Return names, digests, settings and versions."""
+    models = {"model": student, "teacher": teacher}
+    return {
+        **{key: {"name": it.name, "digest": weights_digest(it.folder)} for key, it in models.items()},
+        "speech": speech,
+        "config": asdict(config),
+        "probe_config": SETTINGS if config.probes else None,
+        "device": student.model.device.type,
+        "provenance": provenance(),
+    }
 
 
 def _probes(
