@@ -23,7 +23,8 @@ def run(arguments: list[str]) -> int:
         """Analyze an encoder's attention: an atlas of its heads, figures and measures.
 
         Attributes:
-            model: folder or hub name of an encoder, ours or a Hugging Face audio encoder.
+            model: folder or hub name of an encoder, ours or one of Hugging Face (Whisper, wav2vec 2.0, HuBERT, WavLM,
+                AST, ...), which is fed by the feature extractor of its folder.
             corpus: folder of a prepared corpus.
             out: folder of the atlas; default: MODEL/atlas.
             derive_maps: also derive the input-independent maps that come closest to the encoder's attention, into this

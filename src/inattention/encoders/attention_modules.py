@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from inattention.attention.ops.projections import split_heads
 from inattention.encoders.base import MapSource
+from inattention.encoders.converted_attention import ConvertedAttention
 from inattention.model.encoder import MultiHeadAttention
 
 
@@ -16,7 +17,8 @@ def attention_modules(model: nn.Module) -> list[nn.Module]:
     """Return the self-attention modules of an encoder, in order.
 
     Args:
-        model: one of our encoders, or a Hugging Face encoder whose attention has q_proj, k_proj and v_proj.
+        model: one of our encoders, or a Hugging Face encoder whose attention has q_proj, k_proj and v_proj, or is
+            converted.
 
     Returns:
         The modules; empty for an encoder with attention of another kind.
@@ -24,7 +26,8 @@ def attention_modules(model: nn.Module) -> list[nn.Module]:
     return [
         module
         for module in model.modules()
-        if isinstance(module, MultiHeadAttention) or all(hasattr(module, f"{x}_proj") for x in "qkv")
+        if isinstance(module, MultiHeadAttention | ConvertedAttention)
+        or all(hasattr(module, f"{x}_proj") for x in "qkv")
     ]
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from hugging_face_models import bert_model, speech, waveform_model, whisper_model
 from inattention.analysis.capture import Captured, capture
 from inattention.corpora.core.corpus import Corpus
+from inattention.encoders.attention_modules import recorded_values
 from inattention.encoders.hugging_face import HuggingFaceMaps, load_hugging_face
 from inattention.encoders.open import as_source
 from speech import make_corpus
@@ -60,6 +62,16 @@ def test_maps_of_each_head_of_a_waveform_encoder(kind: str, corpus: Corpus) -> N
     assert np.abs(found.mean[:, 0] - found.mean[:, 1]).max() > 1e-3  # heads have maps of their own
     assert found.input_dependence.min() > 0
     assert found.singles[0].log_mel.shape == (30, 80)
+
+
+def test_maps_of_whisper_and_of_filterbank_encoders(corpus: Corpus) -> None:
+    for encoder in (whisper_model(), bert_model()):
+        found = capture(encoder, corpus, crop_steps=20)
+        assert isinstance(found, Captured)
+        assert found.mean.shape == (2, 3, 20, 20)
+        assert found.step_seconds == 0.02
+        np.testing.assert_allclose(found.mean.sum(-1), 1, atol=1e-5)
+        assert found.singles[0].log_mel.shape[0] == 20
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -132,7 +144,6 @@ def test_models_are_loaded_from_folders_and_errors_name_the_folder(tmp_path: Any
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "whisper"])
 def test_maps_of_converted_encoders_are_those_of_their_mechanisms(kind: str, tmp_path: Any) -> None:
-    from hugging_face_models import speech, waveform_model, whisper_model
     from inattention.encoders.converted import converted_copy
     from inattention.encoders.converted_attention import Conversion, Replacement
     from inattention.encoders.open import open_source
@@ -142,7 +153,9 @@ def test_maps_of_converted_encoders_are_those_of_their_mechanisms(kind: str, tmp
     converted_copy(original, conversion).save_pretrained(tmp_path)
     source, before = open_source(str(tmp_path)), as_source(original)
     inputs = source.crop(speech(0.4)[0], 1, 8).inputs[None]
-    maps = source.maps(inputs)
+    with recorded_values(source) as values:
+        maps = source.maps(inputs)
+    assert [value.shape for value in values] == [(1, 3, 8, 8)] * 2
     torch.testing.assert_close(maps[0], torch.full_like(maps[0], 1 / 8))
     assert (maps[1] - before.maps(inputs)[1]).abs().max() < 0.9
     assert (maps[1] - 1 / 8).abs().max() > 0.01
