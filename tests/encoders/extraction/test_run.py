@@ -178,12 +178,13 @@ def test_a_fingerprint_is_of_settings_and_weights():
 
 
 def test_progress_goes_to_stderr_alone(
-    model: str, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: str, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr("inattention.progress.SECONDS_BETWEEN_LINES", 0.0)
     extract(model, recordings, tmp_path / "out", progress=True)
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "7/7" in captured.err
+    assert "7 of 7 files" in captured.err
     assert "s of audio a second" in captured.err
     extract(model, recordings, tmp_path / "out", progress=True)
     assert capsys.readouterr().err == ""
