@@ -17,7 +17,7 @@ from inattention.encoders.ours import EncoderSource
 from inattention.probing.config import TASKS, ProbeConfig
 from inattention.probing.features import ProbeError
 from inattention.probing.results import ProbeReport
-from inattention.probing.run import probe
+from inattention.probing.run import probe, probe_layers
 from toy_corpus import PHONES, SECONDS, SMALL, SPEAKERS, Utterance, speech
 
 QUICK = ProbeConfig(
@@ -236,3 +236,16 @@ def test_few_labelled_utterances_are_those_with_all_labels(spoiled: Callable[...
     assert found["speaker-utterance"].utterances["train"] == found["phone-1-hidden"].utterances["train"] == 3
     alone = probe(mel, corpus, replace(few, tasks=("phone-1-hidden",)), progress=False)
     assert alone["phone-1-hidden"].utterances["train"] == 4
+
+
+def test_each_hidden_state_is_probed_as_it_is_alone(corpus: Corpus, mel: MelSource) -> None:
+    config = replace(QUICK, tasks=("speaker-utterance",))
+    (only,) = probe_layers(mel, corpus, config, progress=False)
+    assert only["speaker-utterance"] == probe(mel, corpus, config, progress=False)["speaker-utterance"]
+    model = AudioTransformerConfig(
+        attention="none", width=16, heads=2, layers=2, feed_forward=16, max_length=32, features=SMALL
+    )
+    encoder = AudioTransformer(model)
+    reports = probe_layers(EncoderSource(encoder), corpus, config, utterances=4, progress=False)
+    assert [report.layer for report in reports] == ["0", "1", "2"]
+    assert reports[0].utterances == {"train": 4, "dev": 4, "test": 4}

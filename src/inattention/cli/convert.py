@@ -1,16 +1,18 @@
 """``inattention convert``: a trained encoder with another attention mechanism."""
 
 import json
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from inattention.cli.terminal.parsing import flat, parse
+from inattention.cli.terminal.output import print_json
+from inattention.cli.terminal.parsing import Quiet, flat, parse
 from inattention.conversion.config import ConversionConfig
 from inattention.conversion.trained.config import TrainedConversionConfig
 
 if TYPE_CHECKING:
-    from inattention.conversion.trained.convert import Speech
+    from inattention.conversion.trained.convert import Speech, TrainedConversionReport
 
 
 def run(arguments: list[str]) -> int:
@@ -22,7 +24,7 @@ def _convert_trained(arguments: list[str]) -> int:
     import tyro
 
     @dataclass(frozen=True, kw_only=True)
-    class Convert:
+    class Convert(Quiet):
         """Replace the attention of a trained encoder by another mechanism, and distil it to the original.
 
         Example: inattention convert openai/whisper-tiny.en --recordings speech/ --minutes 10 --out whisper-toeplitz
@@ -34,7 +36,12 @@ def _convert_trained(arguments: list[str]) -> int:
             model: Hugging Face folder or hub name of Whisper, wav2vec 2.0, HuBERT or a similar encoder.
             recordings: folder of recordings to distil on; a text beside a recording, a.txt beside a.wav, is used.
             corpus: folder of a prepared corpus to distil on, in place of recordings.
-            out: folder of the converted model, with conversion.json beside it.
+            out: folder of the converted model, with conversion.json and conversion.html beside it.
+            teacher_cache: folder of the teacher's outputs, which stays: conversions of one teacher with the same
+                speech, seed, lengths and language share it. By default they are in out, and removed at the end.
+            device: cpu, cuda, or auto for a GPU if there is one.
+            json: print the contents of conversion.json (to, layers, config, speech, relative_error, ...) in place of a
+                summary.
             settings: of the conversion.
         """
 
@@ -42,6 +49,9 @@ def _convert_trained(arguments: list[str]) -> int:
         out: Path
         recordings: Path | None = None
         corpus: Path | None = None
+        teacher_cache: Path | None = None
+        device: Literal["auto", "cpu", "cuda"] = "auto"
+        json: bool = False
         settings: flat(TrainedConversionConfig) = field(  # ty: ignore[invalid-type-form]
             default_factory=TrainedConversionConfig
         )
@@ -50,9 +60,32 @@ def _convert_trained(arguments: list[str]) -> int:
     speech = open_speech(options.recordings, options.corpus)
     from inattention.conversion.trained.convert import convert_trained
 
-    print(convert_trained(options.model, speech, options.out, options.settings).summary())
-    print(f"model: {options.out}")
+    report = convert_trained(
+        options.model,
+        speech,
+        options.out,
+        options.settings,
+        device=options.device,
+        teacher_cache=options.teacher_cache,
+        progress=not options.quiet,
+    )
+    _print(report, options)
     return 0
+
+
+def _print(report: "TrainedConversionReport", options: Any) -> None:
+    """Print the outcome, and the command that measures the model."""
+    from inattention.conversion.page.page import PAGE
+
+    if options.json:
+        print_json(report.record)
+    elif not options.quiet:
+        corpus = "CORPUS" if options.corpus is None else str(options.corpus)
+        words = ["inattention", "measure", str(options.out), "--against", options.model, "--corpus", corpus]
+        print(report.summary())
+        print(f"model: {options.out}")
+        print(f"page: {options.out / PAGE}")
+        print(f"next, word errors, probes and times: {shlex.join(words)}")
 
 
 def open_speech(recordings: Path | None, corpus: Path | None) -> "Speech":

@@ -2,10 +2,10 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -41,36 +41,91 @@ def probe(source: FeatureSource, corpus: Corpus, config: ProbeConfig, progress: 
     Raises:
         ProbeError: if a task has nothing to train or score on, an utterance is in two splits, or the disk is full.
     """
-    if not corpus.phones and any(task.startswith("phone") for task in config.tasks):
-        raise ProbeError(f"{corpus.folder} has no phone labels: remove the phone tasks from tasks")
     if isinstance(config.layer, int) and config.layer > source.layers:
         raise ProbeError(f"there is no layer {config.layer}: {source.name} has hidden states 0 to {source.layers}")
-    selections = {split: _Selection(corpus, split, config) for split in SPLITS}
+    selections = _selections(corpus, config)
     with tempfile.TemporaryDirectory(prefix="inattention-probe-") as folder:
-        features = {
-            split: extract(
-                source,
-                selection,
-                split=split,
-                folder=Path(folder),
-                layer=config.layer,
-                total=selection.total,
-                progress=progress,
-            )
-            for split, selection in selections.items()
-        }
-        _check(features)
-        return ProbeReport(
-            source=source.name,
-            step_seconds=source.step_seconds,
-            width=source.width,
-            layer=str(config.layer),
-            utterances={split: len(f.ids) for split, f in features.items()},
-            steps={split: int(f.offsets[-1]) for split, f in features.items()},
-            skipped={split: f.skipped for split, f in features.items()},
-            unlabelled={split: selection.unlabelled for split, selection in selections.items()},
-            tasks=tuple(_run_tasks(source, corpus, features, config, progress)),
+        features = _extract(source, selections, Path(folder), config.layer, progress)
+        return _report(source, corpus, config, selections, features, str(config.layer), progress)
+
+
+def probe_layers(
+    source: FeatureSource, corpus: Corpus, config: ProbeConfig, *, utterances: int = 0, progress: bool = True
+) -> list[ProbeReport]:
+    """Probe each hidden state of a source on its own, as `probe` does the last one.
+
+    Args:
+        source: an encoder.
+        corpus: a prepared corpus.
+        config: the settings, except for `layer`.
+        utterances: number of utterances of each split, the first that have all labels; 0 for those of the settings.
+        progress: show progress bars on stderr for what takes long.
+
+    Returns:
+        One report for each hidden state, the embedded input first; its `layer` is the number of the state.
+
+    Raises:
+        ProbeError: as `probe`.
+    """
+    selections = _selections(corpus, config, utterances)
+    with tempfile.TemporaryDirectory(prefix="inattention-probe-") as folder:
+        features = _extract(source, selections, Path(folder), "weighted", progress)
+        reports = []
+        for layer in range(source.layers + 1):
+            states = {split: replace(f, values=f.values[:, layer : layer + 1]) for split, f in features.items()}
+            reports.append(_report(source, corpus, config, selections, states, str(layer), progress))
+        return reports
+
+
+def _selections(corpus: Corpus, config: ProbeConfig, utterances: int = 0) -> dict[str, "_Selection"]:
+    if not corpus.phones and any(task.startswith("phone") for task in config.tasks):
+        raise ProbeError(f"{corpus.folder} has no phone labels: remove the phone tasks from tasks")
+    return {split: _Selection(corpus, split, config, utterances) for split in SPLITS}
+
+
+def _extract(
+    source: FeatureSource,
+    selections: dict[str, "_Selection"],
+    folder: Path,
+    layer: Literal["last", "weighted"] | int,
+    progress: bool,
+) -> dict[str, SplitFeatures]:
+    features = {
+        split: extract(
+            source,
+            selection,
+            split=split,
+            folder=folder,
+            layer=layer,
+            total=selection.total,
+            progress=progress,
         )
+        for split, selection in selections.items()
+    }
+    _check(features)
+    return features
+
+
+def _report(
+    source: FeatureSource,
+    corpus: Corpus,
+    config: ProbeConfig,
+    selections: dict[str, "_Selection"],
+    features: dict[str, SplitFeatures],
+    layer: str,
+    progress: bool,
+) -> ProbeReport:
+    return ProbeReport(
+        source=source.name,
+        step_seconds=source.step_seconds,
+        width=source.width,
+        layer=layer,
+        utterances={split: len(f.ids) for split, f in features.items()},
+        steps={split: int(f.offsets[-1]) for split, f in features.items()},
+        skipped={split: f.skipped for split, f in features.items()},
+        unlabelled={split: selection.unlabelled for split, selection in selections.items()},
+        tasks=tuple(_run_tasks(source, corpus, features, config, progress)),
+    )
 
 
 @dataclass
@@ -81,18 +136,21 @@ class _Selection:
         corpus: a prepared corpus.
         split: name of the split.
         config: the settings.
+        utterances: number of utterances to use of any split; 0 for those of the settings.
         unlabelled: utterances seen so far that have neither a speaker nor phones.
     """
 
     corpus: Corpus
     split: str
     config: ProbeConfig
+    utterances: int = 0
     unlabelled: int = field(default=0, init=False)
 
     @property
     def limit(self) -> int | None:
         """Number of utterances to use; None for all."""
-        return (self.config.labelled_utterances or None) if self.split == "train" else None
+        wanted = self.config.labelled_utterances if self.split == "train" else 0
+        return self.utterances or wanted or None
 
     @property
     def total(self) -> int | None:

@@ -15,7 +15,7 @@ from inattention.cli.terminal.parsing import USAGE
 from inattention.text import printable
 
 FAILED = 1
-RESUMABLE = ("study", "corpus", "pretrain", "extract", "convert")
+RESUMABLE = ("study", "corpus", "pretrain", "extract", "convert", "measure")
 _ROOT = Path(__file__).parents[2]
 _DEBUG = "INATTENTION_DEBUG"
 

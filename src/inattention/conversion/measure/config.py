@@ -11,8 +11,11 @@ class MeasureConfig:
     Attributes:
         lengths: what the converted Whisper hears: its speech and half a second of silence (own), 30 s (30), or both.
         utterances: number of utterances to transcribe, the first of the split; 0 for all.
-        texts_only: leave out utterances without a text; otherwise they count for the difference of words only.
+        texts_only: leave out utterances without a text, unless none has one; otherwise they count for the difference
+            of words only.
         examples: number of examples for the relative error of hidden states.
+        probes: train speaker and phone probes on each layer of both encoders; of a corpus that has such labels.
+        probe_utterances: number of utterances of each split for the probes, the first ones; 0 for all.
         rounds: number of rounds in which encoders are timed; 0 for no times.
         threads: number of threads of PyTorch in these rounds.
         language: language of the speech, as Whisper names it.
@@ -22,6 +25,8 @@ class MeasureConfig:
     utterances: int = 0
     texts_only: bool = True
     examples: int = 24
+    probes: bool = True
+    probe_utterances: int = 200
     rounds: int = 9
     threads: int = 1
     language: str = "en"
@@ -29,5 +34,7 @@ class MeasureConfig:
     def __post_init__(self) -> None:
         if self.lengths not in ("both", "own", "30"):
             raise ValueError(f"lengths must be both, own or 30, not {self.lengths!r}")
-        if min(self.utterances, self.rounds) < 0 or min(self.examples, self.threads) < 1:
-            raise ValueError("utterances and rounds must not be negative, examples and threads at least 1")
+        if min(self.utterances, self.rounds, self.probe_utterances) < 0:
+            raise ValueError("utterances, probe_utterances and rounds must not be negative")
+        if min(self.examples, self.threads) < 1:
+            raise ValueError("examples and threads must be at least 1")

@@ -1,4 +1,10 @@
-"""Measurement of a converted encoder against its teacher: word errors, hidden states, times."""
+"""Measurement of a converted encoder against its teacher: word errors, hidden states, probes, times.
+
+measurements.json                     all numbers, with settings and versions
+transcripts-*.jsonl                   transcripts, from which a stopped measurement resumes
+transcripts-differing.json            the transcripts that differ most, with their audio
+conversion.html                       the page of the conversion with these numbers
+"""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -6,58 +12,28 @@ from typing import Any
 
 import torch
 
-from inattention.comparison import Difference
+from inattention.conversion.device import device_named
 from inattention.conversion.measure.config import MeasureConfig
+from inattention.conversion.measure.differing import most_different
+from inattention.conversion.measure.probes import SETTINGS, LayerProbe, encoder_probes
 from inattention.conversion.measure.times import EncoderTime, encoder_times
-from inattention.conversion.measure.transcripts import Length, transcripts
-from inattention.conversion.measure.word_errors import WordErrors, rate_difference, word_errors
+from inattention.conversion.measure.transcripts import DECODING
+from inattention.conversion.measure.words import WordComparison, word_comparisons
+from inattention.conversion.page.page import write_page
+from inattention.conversion.page.sources import DIFFERING, MEASUREMENTS
 from inattention.conversion.trained.config import TrainedConversionConfig
+from inattention.conversion.trained.convert import RECORD as CONVERSION
 from inattention.conversion.trained.convert import task_of
+from inattention.conversion.trained.saving import make_folder, saving
 from inattention.conversion.trained.speech import Examples, Utterance
 from inattention.conversion.trained.task import RelativeError
+from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.converted import TrainedModel, load_trained, weights_digest
 from inattention.files import write_json
+from inattention.probing.features import ProbeError
 from inattention.provenance import provenance
 
-RECORD = "measurements.json"
-
-
-@dataclass(frozen=True)
-class WordComparison:
-    """Word errors of the student at one length of input, against the teacher at 30 s.
-
-    Attributes:
-        length: what the student's encoder hears.
-        student: word errors of the student.
-        teacher: word errors of the teacher.
-        difference: student less teacher.
-        words_changed: word differences of the student's transcripts from the teacher's, per word of the teacher's.
-    """
-
-    length: Length
-    student: WordErrors
-    teacher: WordErrors
-    difference: Difference | None
-    words_changed: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON."""
-        difference = self.difference
-        return {
-            "length": self.length,
-            "utterances": len(self.student.utterances),
-            "words": sum(self.student.words),
-            "student": {"word_error_rate": self.student.rate, "loops": self.student.loops},
-            "teacher": {"word_error_rate": self.teacher.rate, "loops": self.teacher.loops},
-            "difference": difference and [difference.estimate, difference.low, difference.high],
-            "words_changed": self.words_changed,
-            "counts": {
-                "utterances": list(self.student.utterances),
-                "words": list(self.student.words),
-                "student_errors": list(self.student.errors),
-                "teacher_errors": list(self.teacher.errors),
-            },
-        }
+RECORD = MEASUREMENTS
 
 
 @dataclass(frozen=True)
@@ -69,6 +45,8 @@ class Measurements:
         relative_error: of each layer's hidden states; the last layer is the encoder's output.
         examples: number of examples that the relative error rests on.
         times: times of both encoders.
+        probes: probes of each layer of both encoders.
+        notes: what was not measured, and why.
         record: names, digests, settings and versions.
     """
 
@@ -76,31 +54,36 @@ class Measurements:
     relative_error: list[float]
     examples: int
     times: list[EncoderTime]
+    probes: list[LayerProbe] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         return {
             **self.record,
+            "decoding": DECODING if self.words else None,
             "words": [it.to_dict() for it in self.words],
             "relative_error": {"layers": self.relative_error, "examples": self.examples},
+            "probes": [it.to_dict() for it in self.probes],
             "times": [it.to_dict() for it in self.times],
+            "notes": self.notes,
         }
 
     def summary(self) -> str:
         """Return the measurements as text."""
-        lines = []
-        for it in self.words:
-            d = it.difference
-            interval = f" ({d.estimate:+.3f} [{d.low:+.3f}, {d.high:+.3f}])" if d else ""
-            fed = "30 s" if it.length == "30" else "own length"
-            lines.append(
-                f"word error rate at {fed}: {it.student.rate:.3f}, teacher at 30 s {it.teacher.rate:.3f}{interval}; "
-                f"loops {it.student.loops}, teacher {it.teacher.loops}; {len(it.student.utterances)} utterances, "
-                f"{sum(it.student.words)} words; {it.words_changed:.3f} of the teacher's words changed"
-            )
+        lines = [it.summary() for it in self.words]
+        if self.words:
+            lines.append(f"decoding of both: {DECODING}")
         layers = ", ".join(f"{it:.3f}" for it in self.relative_error)
         lines.append(f"relative error of hidden states by layer, {self.examples} examples: {layers}")
+        for it in self.probes:
+            d = it.difference
+            interval = f" ({100 * d.estimate:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}])" if d else ""
+            lines.append(
+                f"{it.task}, layer {it.layer}: {100 * it.student.accuracy:.1f} %, teacher "
+                f"{100 * it.teacher.accuracy:.1f} %{interval}"
+            )
         for it in self.times:
             ratio = it.ratio
             lines.append(
@@ -108,11 +91,20 @@ class Measurements:
                 f"{ratio.ratio:.3f} [{ratio.low:.3f}, {ratio.high:.3f}] of the teacher as it is used; "
                 f"{it.bytes / 2**20:.0f} MiB"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
 
 def measure(
-    model: str, teacher: str, utterances: list[Utterance], out: Path, config: MeasureConfig, *, progress: bool = True
+    model: str,
+    teacher: str,
+    utterances: list[Utterance],
+    out: Path,
+    config: MeasureConfig,
+    *,
+    corpus: Corpus | None = None,
+    speech: dict[str, str] | None = None,
+    device: str = "auto",
+    progress: bool = True,
 ) -> Measurements:
     """Measure a converted model against its teacher; transcripts that are there already are not made again.
 
@@ -120,60 +112,72 @@ def measure(
         model: folder or hub name of the converted model.
         teacher: folder or hub name of the model that it was converted from.
         utterances: held-out speech, with texts for word error rates.
-        out: folder of ``measurements.json`` and the transcripts.
+        out: folder of ``measurements.json``, the transcripts, and the page if the model has a record of its conversion.
         config: the settings.
+        corpus: corpus of the probes; without one there are none.
+        speech: name, key and split of the speech, for the record.
+        device: ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one.
         progress: show progress bars.
 
     Raises:
+        RunError: if the output folder cannot be written.
         ValueError: if a model cannot be loaded, or there is no speech.
     """
+    place: Any = device_named(device)
     student, trained = load_trained(model), load_trained(teacher)
+    for loaded in (student, trained):
+        loaded.model.to(place)
     if not utterances:
         raise ValueError("there is no speech to measure on")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     chosen = utterances[: config.utterances] if config.utterances else utterances
     if trained.is_whisper and config.texts_only:
-        chosen = [it for it in chosen if it.text]
-    words = _word_comparisons(student, trained, chosen, out, config, progress) if trained.is_whisper else []
-    error = _relative_error(student, trained, chosen, config)
-    times = encoder_times(student, trained, rounds=config.rounds, threads=config.threads) if config.rounds else []
-    record = {
-        "model": {"name": model, "digest": weights_digest(student.folder)},
-        "teacher": {"name": teacher, "digest": weights_digest(trained.folder)},
+        chosen = [it for it in chosen if it.text] or chosen
+    record = _record(student, trained, config, {**(speech or {}), "utterances": len(chosen)})
+    with saving(out):
+        words = []
+        if trained.is_whisper:
+            key = (speech or {}).get("key", "")
+            words = word_comparisons(student, trained, chosen, out, config, speech_key=key, progress=progress)
+        error = _relative_error(student, trained, chosen, config)
+        probes, notes = _probes(student, trained, corpus, config, progress)
+        times = encoder_times(student, trained, rounds=config.rounds, threads=config.threads) if config.rounds else []
+        found = Measurements(words, error.layers, config.examples, times, probes, notes, record)
+        differing = most_different(words[0], chosen) if words else []
+        write_json(out / DIFFERING, {"digest": record["model"]["digest"], "utterances": differing})
+        write_json(out / RECORD, found.to_dict())
+        if (student.folder / CONVERSION).is_file():
+            write_page(student.folder, out)
+    return found
+
+
+def _record(
+    student: TrainedModel, teacher: TrainedModel, config: MeasureConfig, speech: dict[str, Any]
+) -> dict[str, Any]:
+    """Return names, digests, settings and versions."""
+    models = {"model": student, "teacher": teacher}
+    return {
+        **{key: {"name": it.name, "digest": weights_digest(it.folder)} for key, it in models.items()},
+        "speech": speech,
         "config": asdict(config),
+        "probe_config": SETTINGS if config.probes else None,
+        "device": student.model.device.type,
         "provenance": provenance(),
     }
-    found = Measurements(words, error.layers, config.examples, times, record)
-    write_json(out / RECORD, found.to_dict())
-    return found
 
 
-def _word_comparisons(
-    student: TrainedModel,
-    teacher: TrainedModel,
-    utterances: list[Utterance],
-    out: Path,
-    config: MeasureConfig,
-    progress: bool,
-) -> list[WordComparison]:
-    """Transcribe with both models; the teacher hears 30 s, as it was trained."""
-
-    def transcribed(loaded: TrainedModel, length: Length, who: str) -> Any:
-        digest = weights_digest(loaded.folder)[:12]
-        path = out / f"transcripts-{who}-{length}-{digest}.jsonl"
-        title = f"{who}, {'30 s' if length == '30' else 'own length'}"
-        return transcripts(loaded, utterances, length, path, title=title, language=config.language, progress=progress)
-
-    wanted = transcribed(teacher, "30", "teacher")
-    texts = {it.id: it.text or "" for it in utterances}
-    heard = {it.utterance: it.text for it in wanted}
-    found = []
-    for length in ("own", "30") if config.lengths == "both" else (config.lengths,):
-        got = transcribed(student, length, "student")
-        mine, its = (word_errors(it, texts, config.language) for it in (got, wanted))
-        changed = word_errors(got, heard, config.language)
-        found.append(WordComparison(length, mine, its, rate_difference(mine, its), changed.rate))
-    return found
+def _probes(
+    student: TrainedModel, teacher: TrainedModel, corpus: Corpus | None, config: MeasureConfig, progress: bool
+) -> tuple[list[LayerProbe], list[str]]:
+    """Return the probes, or why there are none."""
+    if not config.probes:
+        return [], []
+    if corpus is None:
+        return [], ["no probes: recordings have no speakers and phones, a prepared corpus may have"]
+    try:
+        return encoder_probes(student, teacher, corpus, config, progress=progress), []
+    except ProbeError as error:
+        return [], [f"no probes: {error}"]
 
 
 @torch.inference_mode()
@@ -186,5 +190,5 @@ def _relative_error(
     for index in range(config.examples):
         example = examples[index]
         outputs = task.teacher_outputs(example)
-        error.add(task.hidden(student.model, example, outputs.frames), outputs.hidden)
+        error.add(task.hidden(student.model, example, outputs.frames).cpu(), outputs.hidden)
     return error

@@ -72,7 +72,7 @@ def encoder_times(
             fed,
             quartiles(rounds_of[model, speech, fed]).median,
             time_ratio(rounds_of[model, speech, fed], rounds_of[reference[speech]]),
-            peak_bytes(tasks[model, speech, fed]),
+            peak_bytes(tasks[model, speech, fed], student.model.device.type),
         )
         for model, speech, fed in tasks
     ]
@@ -84,7 +84,7 @@ def _task(loaded: TrainedModel, seconds: int) -> Callable[[], object]:
     model: Any = loaded.model
     if loaded.is_whisper:
         frames = min(2 * FRAMES_PER_SECOND * seconds, 2 * len(model.model.encoder.embed_positions.weight))
-        mel = torch.randn(1, model.config.num_mel_bins, frames, generator=generator)
+        mel = torch.randn(1, model.config.num_mel_bins, frames, generator=generator).to(model.device)
         return lambda: encode(model, mel)
-    wave = torch.randn(1, seconds * SAMPLING_RATE, generator=generator)
+    wave = torch.randn(1, seconds * SAMPLING_RATE, generator=generator).to(model.device)
     return lambda: model(wave)

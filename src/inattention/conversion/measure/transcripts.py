@@ -17,6 +17,10 @@ from inattention.progress import bar as progress_bar
 
 Length = Literal["own", "30"]
 SILENCE_FRAMES = 25  # behind the speech, of 20 ms
+DECODING = (
+    "greedy, utterance by utterance, without timestamps, at most 7 tokens per second of speech and 10 more; a "
+    "transcript that has not ended by then is counted as a loop"
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def transcripts(
     found: list[Transcript] = []
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        for utterance in progress_bar(utterances, desc=title, unit="line", show=progress):
+        for utterance in progress_bar(utterances, desc=title, unit="utterance", show=progress):
             if utterance.id not in known:
                 try:
                     waveform = utterance.read()[: 30 * SAMPLING_RATE]

@@ -1,6 +1,6 @@
 """Word errors of transcripts, utterance by utterance, and their comparison by the paired test."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from inattention.comparison import Difference, PairedBootstrap, UtteranceCounts
@@ -29,18 +29,33 @@ class WordErrors:
         utterances: ids.
         errors: substitutions, deletions and insertions of each.
         words: words of each reference.
-        loops: number of transcripts that did not end.
+        looped: whether the transcript of each did not end.
     """
 
     utterances: tuple[str, ...]
     errors: tuple[int, ...]
     words: tuple[int, ...]
-    loops: int
+    looped: tuple[bool, ...]
+
+    @property
+    def loops(self) -> int:
+        """Number of transcripts that did not end."""
+        return sum(self.looped)
 
     @property
     def rate(self) -> float:
         """Word error rate."""
         return sum(self.errors) / max(1, sum(self.words))
+
+    def only(self, utterances: Collection[str]) -> "WordErrors":
+        """Return the word errors of some of the utterances."""
+        kept = [place for place, it in enumerate(self.utterances) if it in utterances]
+        return WordErrors(
+            tuple(self.utterances[it] for it in kept),
+            tuple(self.errors[it] for it in kept),
+            tuple(self.words[it] for it in kept),
+            tuple(self.looped[it] for it in kept),
+        )
 
     @property
     def counts(self) -> WordCounts:
@@ -69,7 +84,7 @@ def word_errors(found: Sequence[Transcript], references: Mapping[str, str], lang
     import jiwer
 
     normal = normaliser(language)
-    kept, errors, words, loops = [], [], [], 0
+    kept, errors, words, looped = [], [], [], []
     for transcript in found:
         reference = normal(references.get(transcript.utterance, ""))
         if not reference:
@@ -78,12 +93,17 @@ def word_errors(found: Sequence[Transcript], references: Mapping[str, str], lang
         kept.append(transcript.utterance)
         errors.append(output.substitutions + output.deletions + output.insertions)
         words.append(len(reference.split()))
-        loops += transcript.loop
-    return WordErrors(tuple(kept), tuple(errors), tuple(words), loops)
+        looped.append(transcript.loop)
+    return WordErrors(tuple(kept), tuple(errors), tuple(words), tuple(looped))
 
 
 def rate_difference(student: WordErrors, teacher: WordErrors) -> Difference | None:
-    """Return the student's word error rate less the teacher's, with a 95 % interval paired over utterances."""
+    """Return the student's word error rate less the teacher's, with a 95 % interval paired over utterances.
+
+    None without words.
+    """
+    if not student.utterances or student.utterances != teacher.utterances:
+        return None
     counts = {("student", 0): {WORDS: teacher.counts}, ("teacher", 0): {WORDS: student.counts}}
     # Accuracies have the opposite sign of error rates, so the two sides change places.
     return PairedBootstrap(counts, deterministic=("student", "teacher")).difference(["student"], ["teacher"], [WORDS])

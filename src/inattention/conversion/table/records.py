@@ -56,8 +56,9 @@ class ConversionRecord:
         return WordCounts(tuple(counts["utterances"]), correct, tuple(counts["words"]))
 
     def words(self, length: str) -> Mapping[str, Any] | None:
-        """Return what was measured of words at a length."""
-        return next((it for it in (self.measurements or {}).get("words", ()) if it["length"] == length), None)
+        """Return what was measured of words at a length; None without texts."""
+        found = (self.measurements or {}).get("words", ())
+        return next((it for it in found if it["length"] == length and it["words"]), None)
 
     def time_ratio(self, speech_seconds: int) -> tuple[float, float, float] | None:
         """Return the encoder's time on some seconds of speech, relative to the teacher as it is used, with interval."""

@@ -4,12 +4,11 @@ The order of examples and the learning rate follow from the step alone; a checkp
 optimizer and the step.
 """
 
-import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +17,13 @@ from torch.optim import AdamW
 
 from inattention.attention import AttentionMechanism
 from inattention.conversion.trained.config import TrainedConversionConfig
+from inattention.conversion.trained.saving import save_state
 from inattention.conversion.trained.speech import Example
 from inattention.conversion.trained.task import RelativeError, Task
 from inattention.conversion.trained.teacher import TeacherOutputs
 from inattention.files import write_json, write_lines
 from inattention.pretraining.stopping import RunDiverged, RunStopped, StopRequests
+from inattention.progress import bar as progress_bar
 from inattention.seeding import derive_seed
 
 CHECKPOINT, PLAN, CURVE = "checkpoint.pt", "plan.json", "curve.jsonl"
@@ -103,12 +104,15 @@ class Distillation:
         self.student.zero_grad(set_to_none=True)
         return float(np.mean(teacher[1:])), float(np.mean(student[1:]))
 
-    def run(self, plan: Plan, *, bar: Any) -> None:
+    def run(self, plan: Plan, *, progress: bool = True) -> list[dict[str, float]]:
         """Train until the plan's last step, from the last checkpoint if there is one.
 
         Args:
             plan: number of steps and examples.
-            bar: progress bar over steps (`tqdm`).
+            progress: show a progress bar.
+
+        Returns:
+            The curve: at some steps the held-out error, the parts of the loss, and the seconds of training so far.
 
         Raises:
             RunStopped: after SIGTERM or SIGINT, once a checkpoint is written.
@@ -116,30 +120,35 @@ class Distillation:
         """
         optimizer, parameters = self._optimizer()
         state = _State(self.folder, self.student, parameters, optimizer)
-        step, curve = state.load()
-        bar.update(step)
-        stop = StopRequests()
-        saved = time.monotonic()
+        step, curve, seconds = state.load()
         every = max(1, plan.steps // _MEASUREMENTS)
         order = _order(plan.examples, self.config.seed, step * self.config.accumulate)
         _mechanisms_in_training(self.student)
-        with stop.noted():
+        stop = StopRequests()
+        began = saved = time.monotonic()
+        began -= seconds
+        bar = progress_bar(total=plan.steps, desc="distilling", unit="step", initial=step, show=progress)
+        with bar, stop.noted():
             while step < plan.steps:
                 torch.manual_seed(derive_seed(self.config.seed, "step", step))  # mechanisms may draw random numbers
                 parts = self._step(optimizer, parameters, order, rate_at(step, plan.steps))
                 step += 1
-                bar.update(1)
                 if step % every == 0 or step == plan.steps:
-                    curve.append({"step": step, "held_out": self.error().output, **parts})
+                    now = {"step": step, "seconds": time.monotonic() - began}
+                    curve.append({**now, "held_out": self.error().output, **parts})
                     write_lines(self.folder / CURVE, curve)
-                bar.set_postfix({k: f"{v:.3f}" for k, v in (curve[-1] if curve else parts).items() if k != "step"})
+                bar.set_postfix_str(_remark(parts, curve), refresh=False)
+                bar.update(1)
                 late = time.monotonic() - saved > CHECKPOINT_SECONDS
                 if late or stop.received or step == plan.steps:
-                    state.save(step, curve)
+                    state.save(step, curve, time.monotonic() - began)
                     saved = time.monotonic()
                 if stop.received and step < plan.steps:
-                    raise RunStopped(f"stopped by {stop.received} after step {step}; the same command resumes it")
+                    stopped = RunStopped(f"stopped by {stop.received} after step {step}; the same command resumes it")
+                    stopped.signal = signal.Signals[stop.received]
+                    raise stopped
         self.student.eval()
+        return curve
 
     def _step(
         self, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], order: Iterator[int], rate: float
@@ -189,6 +198,16 @@ class Distillation:
         return AdamW(groups, weight_decay=0.0), [p for parameters in kinds.values() for p in parameters]
 
 
+def _remark(parts: dict[str, float], curve: list[dict[str, float]]) -> str:
+    """Return what the progress bar shows behind the numbers.
+
+    >>> _remark({"hidden": 0.25, "tokens": 0.5}, [{"step": 10, "held_out": 0.125}])
+    'held-out error 0.125, loss 0.750'
+    """
+    held_out = f"held-out error {curve[-1]['held_out']:.3f}, " if curve else ""
+    return f"{held_out}loss {sum(parts.values()):.3f}"
+
+
 def _mechanisms_in_training(student: nn.Module) -> None:
     """Switch mechanisms to training mode and all else, such as dropout, to evaluation."""
     student.eval()
@@ -226,11 +245,11 @@ class _State:
     parameters: list[nn.Parameter]
     optimizer: AdamW
 
-    def load(self) -> tuple[int, list[dict[str, float]]]:
-        """Restore the checkpoint, if there is one; return its step and curve."""
+    def load(self) -> tuple[int, list[dict[str, float]], float]:
+        """Restore the checkpoint, if there is one; return its step, its curve and the seconds of training."""
         path = self.folder / CHECKPOINT
         if not path.exists():
-            return 0, []
+            return 0, [], 0.0
         saved = torch.load(path, map_location="cpu", weights_only=True)
         with torch.no_grad():
             for parameter, value in zip(self.parameters, saved["parameters"], strict=True):
@@ -239,23 +258,18 @@ class _State:
         self.optimizer.load_state_dict(saved["optimizer"])
         for group, peak in zip(self.optimizer.param_groups, peaks, strict=True):
             group["peak"] = peak
-        return saved["step"], saved["curve"]
+        return saved["step"], saved["curve"], saved.get("seconds", 0.0)
 
-    def save(self, step: int, curve: list[dict[str, float]]) -> None:
-        """Write a checkpoint under a temporary name, then rename it."""
-        temporary = self.folder / f".{CHECKPOINT}.writing"
+    def save(self, step: int, curve: list[dict[str, float]], seconds: float) -> None:
+        """Write a checkpoint, all or nothing."""
         state = {
             "step": step,
             "curve": curve,
+            "seconds": seconds,
             "parameters": [parameter.detach().cpu() for parameter in self.parameters],
             "optimizer": self.optimizer.state_dict(),
         }
-        try:
-            torch.save(state, temporary)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        os.replace(temporary, self.folder / CHECKPOINT)
+        save_state(self.folder / CHECKPOINT, state)
 
 
 def planned(path: Path, make: Callable[[], Plan]) -> Plan:

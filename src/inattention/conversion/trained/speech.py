@@ -85,17 +85,21 @@ def folder_utterances(folder: Path, split: str) -> list[Utterance]:
     Raises:
         ValueError: if there are no recordings.
     """
-    files = audio_files(folder)
-    if len(files) < 2:
-        raise ValueError(f"{folder}: a conversion needs at least two recordings, found {len(files)}")
-    names = [str(path.relative_to(folder)) for path in files]
+    found = recordings(folder)
+    if len(found) < 2:
+        raise ValueError(f"{folder}: a conversion needs at least two recordings, found {len(found)}")
+    names = [it.id for it in found]
     marks = [int(hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest(), 16) for name in names]
     held_out = {name for name, mark in zip(names, marks, strict=True) if mark % _HELD_OUT_SHARE == 0}
     held_out = held_out or {names[int(np.argmin([mark % 2**32 for mark in marks]))]}
+    return [it for it in found if (it.id in held_out) == (split == "dev")]
+
+
+def recordings(folder: Path) -> list[Utterance]:
+    """Return all recordings below a folder, with the texts beside them."""
     return [
-        Utterance(name, lambda path=path: load_audio(path, SAMPLING_RATE), _text_beside(path))
-        for name, path in zip(names, files, strict=True)
-        if (name in held_out) == (split == "dev")
+        Utterance(str(path.relative_to(folder)), lambda path=path: load_audio(path, SAMPLING_RATE), _text_beside(path))
+        for path in audio_files(folder)
     ]
 
 

@@ -10,12 +10,11 @@ from markupsafe import Markup
 
 from inattention.analysis.map_images import CLOSE_UP, colour_stops
 from inattention.analysis.run import ATLAS, DEFAULT_FOLDER
-from inattention.plotting import GRID, HALO, INK, MUTED, PAPER
+from inattention.plotting import GRID, HALO, INK, MUTED, PAPER, inline
 from inattention.study.planning.rows import file_name
 from inattention.study.reporting import text_formatting
 from inattention.study.reporting.claims.claim import LEGEND, Claim
 from inattention.study.reporting.figures.drawing import marker_path
-from inattention.study.reporting.figures.inline_svg import inline
 from inattention.study.reporting.figures.study_figures import description
 from inattention.study.reporting.findings import opening
 from inattention.study.reporting.learned_maps import LearnedMaps

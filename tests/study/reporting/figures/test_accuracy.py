@@ -8,13 +8,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from inattention.plotting import inline
 from inattention.study import store
 from inattention.study.comparison import Estimate, RowComparison, measured_rows
 from inattention.study.reporting.families import CONTROL, FAMILIES
 from inattention.study.reporting.figures.accuracy import AccuracyPoint, accuracy_svg
 from inattention.study.reporting.figures.accuracy_time import accuracy_time_svg
 from inattention.study.reporting.figures.drawing import marker_path
-from inattention.study.reporting.figures.inline_svg import inline
 from inattention.study.reporting.figures.loss import LossCurves, loss_svg
 from inattention.study.reporting.tables import Tables, build_tables
 from inattention.study.results import StudyResults

@@ -1,0 +1,106 @@
+"""Attention maps of a teacher and its student on one example, small enough to be shown on a page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors.numpy import save
+from torch import Tensor, nn
+
+from inattention.analysis.map_images import shrink
+from inattention.conversion.trained.speech import Example
+from inattention.conversion.trained.starts import teacher_maps
+from inattention.conversion.trained.task import Task
+from inattention.conversion.trained.teacher import TeacherOutputs
+from inattention.encoders.converted import attention_places
+from inattention.encoders.converted_attention import ConvertedAttention
+from inattention.files import write_bytes
+
+MAPS = "maps.safetensors"
+SIDE = 96  # pixels
+MOST_MAPS = 96  # heads that are kept of each model
+_FRAMES = 250  # of the example that is preferred
+
+Maps = dict[int, Float[np.ndarray, "heads side side"]]
+
+
+def save_maps(
+    path: Path,
+    task: Task,
+    models: Mapping[str, nn.Module],
+    held_out: Sequence[tuple[Example, TeacherOutputs]],
+    layers: Sequence[int],
+    longest: int,
+) -> None:
+    """Write the maps of some layers on one held-out example.
+
+    Args:
+        path: the file, with one tensor ``NAME.LAYER`` of (heads, side, side) for each model and layer.
+        task: runs the models.
+        models: teacher and student, by name.
+        held_out: examples to choose from; the one whose length suits an image best is used.
+        layers: layers to keep; evenly spaced ones if these are too many.
+        longest: greatest number of frames of the teacher's input.
+    """
+    example, outputs = min(held_out, key=lambda it: (abs(it[1].frames - _FRAMES), it[0].index))
+    first: Any = attention_places(models["teacher"])[0][2]
+    heads = first.heads if isinstance(first, ConvertedAttention) else int(first.num_heads)
+    kept = spaced(layers, max(1, MOST_MAPS // heads))
+    tensors: dict[str, np.ndarray] = {"frames": np.array([outputs.frames])}
+    for name, model in models.items():
+        frames = longest if name == "teacher" else outputs.frames
+        found = _maps(model, lambda model=model, frames=frames: task.hidden(model, example, frames), kept)
+        for layer, maps in found.items():
+            cropped = maps[:, : outputs.frames, : outputs.frames]
+            tensors[f"{name}.{layer}"] = np.stack([shrink(it, SIDE) for it in cropped]).astype(np.float16)
+    write_bytes(path, save(tensors))
+
+
+def spaced(items: Sequence[int], most: int) -> tuple[int, ...]:
+    """Return at most so many items, evenly spaced, the first and the last among them.
+
+    >>> spaced(range(12), 4), spaced(range(3), 4)
+    ((0, 4, 7, 11), (0, 1, 2))
+    """
+    if len(items) <= most:
+        return tuple(items)
+    return tuple(items[round(place)] for place in np.linspace(0, len(items) - 1, most))
+
+
+@torch.no_grad()
+def _maps(model: nn.Module, run: Callable[[], object], layers: Sequence[int]) -> Maps:
+    """Return the maps of layers in one run; none of a mechanism without any."""
+    places = [module for _, _, module in attention_places(model)]
+    found: Maps = {}
+
+    def hook(layer: int) -> Callable[..., None]:
+        def record(module: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+            maps = _weights(module, args[0] if args else kwargs["hidden_states"])
+            if maps is not None:
+                found[layer] = maps[0].float().cpu().numpy()
+
+        return record
+
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    handles = [places[layer].register_forward_pre_hook(hook(layer), with_kwargs=True) for layer in layers]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    return found
+
+
+def _weights(module: nn.Module, hidden: Float[Tensor, "1 time width"]) -> Float[Tensor, "1 heads time time"] | None:
+    if not isinstance(module, ConvertedAttention):
+        return teacher_maps(module, hidden)
+    try:
+        return module.weights(hidden)
+    except (ValueError, NotImplementedError):
+        return None
