@@ -113,6 +113,7 @@ class ConvertedAttention(nn.Module):
         assert isinstance(value, nn.Linear)
         assert isinstance(output, nn.Linear)
         self.v_proj, self.out_proj, self.heads = value, output, heads
+        self.num_heads = heads  # the name in `transformers`
         self.width = value.out_features
         self.head_dim = self.width // heads
         replaced = tuple(range(heads)) if replacement.heads is None else replacement.heads
@@ -130,6 +131,8 @@ class ConvertedAttention(nn.Module):
             **without_files(row.mechanism, row.options),
         )
         if self.kept:
+            if not hasattr(module, "q_proj") or module.q_proj.out_features != self.width:
+                raise ValueError(f"layer {layer[0]} is converted already: its heads can only be replaced all together")
             self.q_proj = self._kept_rows(module.q_proj, float(getattr(module, "scaling", self.head_dim**-0.5)))
             self.k_proj = self._kept_rows(module.k_proj, 1.0)
         self.to(value.weight)

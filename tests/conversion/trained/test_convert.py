@@ -204,3 +204,12 @@ def test_impossible_settings_are_refused_before_anything_is_written(
     with pytest.raises(ValueError, match=message):
         convert_trained(str(whisper_folder), speech, tmp_path / "out", config(**settings), progress=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_converted_folder_is_converted_further(whisper_folder: Path, speech: Speech, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    convert_trained(str(whisper_folder), speech, first, config(layers="1", steps=1), progress=False)
+    report = convert_trained(str(first), speech, second, config(to="toeplitz", layers="0", steps=1), progress=False)
+    rows = [layer["row"] for layer in load_trained(str(second)).model.config.inattention["layers"]]
+    assert rows == ["toeplitz", "toeplitz@table"]
+    assert report.record["relative_error"]["start"] > 0

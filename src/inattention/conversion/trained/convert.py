@@ -232,8 +232,8 @@ class _Conversion:
 
             runs = [lambda index=index: run(index) for index in range(self.config.start_windows)]
             maps = capture(self.loaded.model, runs, longest=self.conversion.max_length, dense=dense)
-        for new, old, mean in zip(news, olds, maps, strict=True):
-            if isinstance(new, ConvertedAttention) and not isinstance(old, ConvertedAttention):
+        for new, old, mean, replacement in zip(news, olds, maps, self.conversion.layers, strict=True):
+            if isinstance(new, ConvertedAttention) and replacement is not None:
                 start(new, old, mean)
         return student
 

@@ -94,7 +94,7 @@ def capture(model: nn.Module, runs: Iterable[Callable[[], object]], *, longest: 
     """Return the mean maps of all layers of a trained encoder.
 
     Args:
-        model: an encoder of `transformers`, not converted.
+        model: an encoder of `transformers`.
         runs: each call runs the encoder on one utterance.
         longest: greatest number of frames.
         dense: keep whole maps too.
@@ -122,7 +122,9 @@ def capture(model: nn.Module, runs: Iterable[Callable[[], object]], *, longest: 
 
 
 def teacher_maps(module: Any, hidden: Float[Tensor, "batch time width"]) -> Float[Tensor, "batch heads time time"]:
-    """Return the weights of a self-attention module of `transformers` without padding."""
+    """Return the weights of a self-attention module of `transformers`, converted or not, without padding."""
+    if isinstance(module, ConvertedAttention):
+        return module.weights(hidden)
     heads = module.num_heads
     query, key = (
         projection(hidden).unflatten(-1, (heads, -1)).transpose(1, 2) for projection in (module.q_proj, module.k_proj)
@@ -151,8 +153,8 @@ def _start(mechanism: AttentionMechanism, teacher: Any, maps: HeadMaps, heads: l
     """Copy the teacher's queries and keys into projections of the same names and shapes."""
     copied = False
     for name in ("query", "key"):
-        mine, its = getattr(mechanism, name, None), getattr(teacher, f"{name[0]}_proj")
-        if isinstance(mine, nn.Linear) and mine.weight.shape == its.weight.shape:
+        mine, its = getattr(mechanism, name, None), getattr(teacher, f"{name[0]}_proj", None)
+        if isinstance(mine, nn.Linear) and its is not None and mine.weight.shape == its.weight.shape:
             mine.weight.copy_(its.weight)
             if mine.bias is not None:
                 mine.bias.zero_() if its.bias is None else mine.bias.copy_(its.bias)
