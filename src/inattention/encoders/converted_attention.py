@@ -131,9 +131,10 @@ class ConvertedAttention(nn.Module):
             **without_files(row.mechanism, row.options),
         )
         if self.kept:
-            if not hasattr(module, "q_proj") or module.q_proj.out_features != self.width:
+            query = getattr(module, "q_proj", None)
+            if not isinstance(query, nn.Linear) or query.out_features != self.width:
                 raise ValueError(f"layer {layer[0]} is converted already: its heads can only be replaced all together")
-            self.q_proj = self._kept_rows(module.q_proj, float(getattr(module, "scaling", self.head_dim**-0.5)))
+            self.q_proj = self._kept_rows(query, float(getattr(module, "scaling", self.head_dim**-0.5)))
             self.k_proj = self._kept_rows(module.k_proj, 1.0)
         self.to(value.weight)
         self.train(module.training)
