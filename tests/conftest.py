@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.pop("COLUMNS", None)  # which pytest-xdist sets, and which narrows tables
 
 import pytest
 import torch

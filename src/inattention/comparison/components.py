@@ -21,7 +21,7 @@ from scipy.special import stdtrit
 MOST_UTTERANCES = 1_000_000
 MOST_SEEDS = 1_000
 # Degrees of freedom below which a pool is too small to pool them with those of the test utterances.
-SMALL_POOL = 8
+SMALL_POOL = 6
 
 
 @dataclass(frozen=True)
