@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from inattention.cli import main
+
 
 def inattention(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "inattention.cli", *words]
@@ -54,13 +56,22 @@ def test_help_is_there_at_once_and_loads_nothing_heavy(command: str) -> None:
         (["probe", "nowhere", "--corpus", "nowhere"], "no prepared corpus"),
     ],
 )
-def test_a_mistake_gets_one_clear_line(words: list[str], says: str, tmp_path: Path) -> None:
-    done = inattention(*words, cwd=tmp_path)
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) <= 3
+def test_a_mistake_gets_one_clear_line(
+    words: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    complaint = capsys.readouterr().err
+    assert says in complaint
+    assert len(complaint.strip().splitlines()) <= 3
     assert not list(tmp_path.iterdir())  # a refused command leaves nothing
+
+
+def test_a_process_that_made_a_mistake_ends_with_its_status_and_without_a_traceback() -> None:
+    done = inattention("studdy")
+    assert done.returncode == 2
+    assert "perhaps 'study'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_mistyped_flag_is_answered_with_the_nearest() -> None:

@@ -139,16 +139,16 @@ def test_names_that_are_not_text_do_not_break_the_file(tmp_path: Path) -> None:
     assert r"line\nbreak" in text
 
 
-def test_a_million_names_need_no_memory(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_number_of_names(tmp_path: Path) -> None:
     tracemalloc.start()
     ledger = Ledger()
-    for number in range(50_000):
+    for number in range(15_000):
         ledger.skip(f"speaker/chapter/recording-{number}.wav", "is silent", category="silent")
     ledger.write(tmp_path)
     read_preparation(tmp_path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 8 * 2**20
+    assert peak < 3 * 2**20  # the names alone are half a megabyte, the records of all of them several
 
 
 def test_thousands_of_reasons_stay_a_page(tmp_path: Path) -> None:
