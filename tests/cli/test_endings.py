@@ -69,6 +69,8 @@ def test_an_existing_path_is_suggested_for_a_misspelt_one(tmp_path: Path) -> Non
     assert nearest_path(f"no corpus in {wrong}", ["mel", "--corpus", wrong]) == f"\nperhaps {tmp_path / 'corpora'}?"
     assert nearest_path(f"no corpus in {wrong}", [f"--corpus={wrong}"]) == f"\nperhaps {tmp_path / 'corpora'}?"
     assert nearest_path("something else", ["--corpus", wrong]) == ""
+    assert nearest_path(f"nothing to put into {wrong}", ["--out", wrong]) == ""  # an output need not exist
+    assert nearest_path(f"nothing to put into {wrong}", [f"--out={wrong}"]) == ""
 
 
 PRINTING = ("mechanisms", "mechanisms --json", "study --help", "pretrain --help", "corpus prepare folder --help")

@@ -92,6 +92,7 @@ def test_equal_reasons_are_grouped_whatever_their_names_and_numbers() -> None:
         ("skipped", "recording", "truncated"): 1,
     }
     assert len(category_of("x" * 5000)) <= 100
+    assert category_of("cannot be read (no file (a pipe?) there)") == "cannot be read"
 
 
 def test_the_file_has_all_names_and_the_screen_the_first_of_each_reason(tmp_path: Path) -> None:

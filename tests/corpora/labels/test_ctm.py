@@ -85,8 +85,8 @@ def test_a_damaged_line_costs_the_recording_that_it_names() -> None:
         ctm.labels("b")
 
 
-@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_a_file_is_read_in_any_coding_with_a_mark_and_any_line_break(tmp_path: Path, coding: str) -> None:
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_file_is_read_in_any_unicode_coding_and_with_any_line_break(tmp_path: Path, coding: str) -> None:
     for end in ("\n", "\r\n", "\r"):
         (tmp_path / "a.ctm").write_bytes(f"é 1 0 1 ah{end}é 1 1 1 b{end}".encode(coding))
         assert len(read_ctm(tmp_path / "a.ctm").labels("é").intervals) == 2

@@ -25,7 +25,10 @@ def plain(labels: Labels) -> list[tuple[str, float, float]]:
 
 @QUICK
 @given(
-    intervals(), st.booleans(), st.sampled_from(["utf-8", "utf-16", "utf-8-sig", "BE"]), st.sampled_from("\n \r\n \r")
+    intervals(),
+    st.booleans(),
+    st.sampled_from(["utf-8", "utf-16", "utf-8-sig", "utf-16-le", "utf-16-be", "BE"]),
+    st.sampled_from("\n \r\n \r"),
 )
 def test_what_praat_writes_is_read(phones: list, short: bool, coding: str, end: str) -> None:
     quoted = [(s.replace('"', '""'), a, b) for s, a, b in phones]

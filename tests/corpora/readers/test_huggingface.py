@@ -82,7 +82,9 @@ def test_a_local_folder_of_files_is_loaded_by_the_library(tmp_path: Path) -> Non
 
 def test_a_missing_column_or_set_is_said(tmp_path: Path) -> None:
     path = saved(tmp_path / "set", table())
-    with pytest.raises(CorpusError, match=r"has no column 'who' \(it has: audio, speaker_id, text\)"):
+    with pytest.raises(
+        CorpusError, match=r"has no column 'who' \(it has: audio, speaker_id, text\): --speaker COL.* none"
+    ):
         make(path, tmp_path / "out", speaker="who")
     with pytest.raises(CorpusError, match=r"has no split 'no-such-split'.* Known: train"):
         make(path, tmp_path / "out", train="no-such-split")

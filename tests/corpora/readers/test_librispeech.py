@@ -174,7 +174,7 @@ def test_what_is_broken_is_left_out_and_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"subsets": ("train-clean",)}, "LibriSpeech has no subset 'train-clean'"),
+        ({"subsets": ("train-clean",)}, "LibriSpeech has no subset 'train-clean', perhaps 'train-clean-"),
         ({"phones": "cpc"}, "--labels is needed"),
         ({"split": "cpc"}, "--labels is needed"),
     ],

@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from inattention import progress
@@ -54,6 +55,8 @@ def nearest_path(message: str, words: Sequence[str]) -> str:
         message: the message.
         words: the words of the command.
     """
+    outputs = {second for first, second in pairwise(words) if first == "--out"}  # need not exist
+    words = [word for word in words if word not in outputs and not word.startswith("--out=")]
     named = (word.partition("=")[2] if word.startswith("--") else word for word in words)
     for path in map(Path, filter(None, named)):
         if os.path.lexists(path) or not (str(path) in message or str(path.absolute()) in message):

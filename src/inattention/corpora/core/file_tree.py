@@ -196,11 +196,11 @@ def read_bytes(path: str | Path, most: int) -> bytes:
 
 
 def decode_text(data: bytes, encoding: str | None = None) -> str:
-    r"""Decode UTF-16 with its mark, UTF-8, or else another encoding; all line breaks become `\n`.
+    r"""Decode UTF-16, UTF-8, or else another encoding; all line breaks become `\n`.
 
     Args:
         data: The content of a file.
-        encoding: Of text that is neither UTF-8 nor UTF-16 with its mark; None if the user cannot choose one.
+        encoding: Of text that is neither UTF-8 nor UTF-16; None if the user cannot choose one.
 
     Raises:
         CorpusError: It is none of them.
@@ -220,8 +220,16 @@ def decode_text(data: bytes, encoding: str | None = None) -> str:
 
 
 def coding_of(data: bytes) -> str:
-    """Return UTF-16 if data begins with its mark, else UTF-8."""
-    return "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    r"""Return UTF-16 if data begins with its mark, or with a Latin letter in two bytes; else UTF-8.
+
+    >>> coding_of("a".encode("utf-16-be"))
+    'utf-16-be'
+    """
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    if len(data) > 1 and (data[0] == 0) != (data[1] == 0):
+        return "utf-16-be" if data[0] == 0 else "utf-16-le"
+    return "utf-8-sig"
 
 
 def not_text(coding: str, line: int, *, hint: bool) -> str:

@@ -23,7 +23,7 @@ KINDS = ("recording", "label", "text", "speaker", "file")
 MOST_CATEGORIES = 200
 _LONGEST_CATEGORY = 100
 _BATCH = 10_000
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\([^()]*\)")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\((?:[^()]|\([^()]*\))*\)")
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,:]\d+)*(?:e[-+]?\d+)?")
 
 

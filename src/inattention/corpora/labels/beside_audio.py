@@ -40,7 +40,7 @@ class LabelReader:
         symbols: How labels are mapped to phones.
         tiers: The tier of a TextGrid with the phones.
         apart: All files of the folder of labels, if there is one.
-        encoding: Of label and text files that are neither UTF-8 nor UTF-16 with its mark.
+        encoding: Of label and text files that are neither UTF-8 nor UTF-16.
     """
 
     def __init__(

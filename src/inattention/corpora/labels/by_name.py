@@ -21,7 +21,7 @@ class NamedLabels:
 
     Args:
         folder: Where they are, with folders in it.
-        encoding: Of files that are neither UTF-8 nor UTF-16 with its mark.
+        encoding: Of files that are neither UTF-8 nor UTF-16.
 
     Attributes:
         key: 16 hex digits that distinguish these labels from others.

@@ -108,7 +108,7 @@ def read_ctm(path: str | Path, encoding: str | None = None) -> Ctm:
 
     Args:
         path: The file.
-        encoding: Of text that is neither UTF-8 nor UTF-16 with its mark; None if the user cannot choose one.
+        encoding: Of text that is neither UTF-8 nor UTF-16; None if the user cannot choose one.
 
     Raises:
         CorpusError: It cannot be read, is too large, is no text, or every line of it is damaged.
@@ -124,7 +124,7 @@ def read_ctm(path: str | Path, encoding: str | None = None) -> Ctm:
         try:
             return Ctm(_lines(path, coding))
         except UnicodeError:
-            if encoding is None or coding == "utf-16":
+            if encoding is None or coding.startswith("utf-16"):
                 raise _no_text(path, coding, hint=encoding is not None) from None
         try:
             return Ctm(_lines(path, encoding))

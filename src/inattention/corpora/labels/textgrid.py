@@ -118,7 +118,7 @@ def parse_textgrid(data: bytes | str, encoding: str | None = None) -> TextGrid:
 
     Args:
         data: The content of the file.
-        encoding: Of text that is neither UTF-8 nor UTF-16 with its mark; see `decode_text`.
+        encoding: Of text that is neither UTF-8 nor UTF-16; see `decode_text`.
 
     Raises:
         TextGridError: The data is not a TextGrid, or its beginning is damaged.

@@ -70,7 +70,7 @@ class FolderConfig:
         silence: More labels of silence, besides `sil`, `sp`, `spn`, `<eps>`, the empty label and other usual ones.
         labels: Folder of the labels and texts, if they are not beside the audio: with the same folders as the
             recordings, or with names that are unique.
-        encoding: Of labels and texts that are neither UTF-8 nor UTF-16 with its mark, such as latin-1.
+        encoding: Of labels and texts that are neither UTF-8 nor UTF-16, such as latin-1.
         align: Find phones by forced alignment where there is only a text.
         longest_seconds: Longer recordings are divided.
         shortest_seconds: Shorter ones are skipped.

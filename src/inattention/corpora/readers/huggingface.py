@@ -214,9 +214,7 @@ def _rows(config: HuggingFaceConfig, writer: CorpusWriter, split: str, name: str
     """Stream a split, store each row's audio, and yield the rest of it; bad rows are counted."""
     stream = _open(config, name)
     columns = stream.column_names or []
-    for column in filter(None, (config.audio, config.speaker, config.text)):
-        if column not in columns:
-            raise CorpusError(f"{config.dataset} has no column {column!r} (it has: {', '.join(columns)})")
+    Columns(config.audio, config.speaker, config.text).check_names(columns, config.dataset)
     # A speaker column of classes contains numbers, whose names are in the dataset's features.
     named = getattr((stream.features or {}).get(config.speaker), "int2str", str)
     local = Path(config.dataset).expanduser()

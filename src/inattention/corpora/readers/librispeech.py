@@ -49,7 +49,7 @@ from inattention.corpora.labels.by_name import NamedLabels
 from inattention.corpora.labels.cpc import CPC_PHONES, LABELS_FILE, TEST_FILE, TRAIN_FILE, CpcLabels, read_cpc_split
 from inattention.corpora.labels.intervals import skip_labels, use_labels
 from inattention.corpora.readers.speech_tree import audio_of, inspect_formats, read_speech_tree
-from inattention.text import printable
+from inattention.text import closest, printable
 
 NAME = "librispeech"
 GENERATOR = 1
@@ -80,7 +80,7 @@ class LibriSpeechConfig:
         phones: The source of the phones.
         labels: The folder of CPC's files, or of the TextGrids or CTMs, which are found by name.
         silence: With `phones mfa`, more labels of silence, besides `sil`, `sp`, `spn`, `<eps>` and other usual ones.
-        encoding: Of labels that are neither UTF-8 nor UTF-16 with its mark, such as latin-1.
+        encoding: Of labels that are neither UTF-8 nor UTF-16, such as latin-1.
         split: How to split the utterances.
         dev: Fraction for tuning.
         test: Fraction for testing.
@@ -107,7 +107,7 @@ class LibriSpeechConfig:
         check_encoding(self.encoding)
         unknown = sorted(set(self.subsets) - set(SUBSETS))
         if unknown:
-            raise CorpusError(f"LibriSpeech has no subset {unknown[0]!r}: choose from {', '.join(SUBSETS)}")
+            raise CorpusError(f"LibriSpeech has no subset {unknown[0]!r}{closest(unknown[0], SUBSETS)}")
         if (self.phones != "none" or self.split == "cpc") and self.labels is None:
             raise CorpusError("--labels is needed: the folder of CPC's files, or of the TextGrids or CTMs")
 

@@ -20,7 +20,7 @@ class PhoneTimes:
 
     Args:
         path: The file.
-        encoding: Of text that is neither UTF-8 nor UTF-16 with its mark.
+        encoding: Of text that is neither UTF-8 nor UTF-16.
 
     Attributes:
         names: The utterances or recordings that the file has.

@@ -1,6 +1,6 @@
 """The rows of a split of a local dataset, read by worker processes shard by shard."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,15 +32,28 @@ class Columns:
     speaker: str
     text: str
 
+    def check_names(self, there: Iterable[str], name: str) -> None:
+        """Raise if the dataset or file of that name lacks a column.
+
+        Raises:
+            CorpusError: The message lists the columns and names the option.
+        """
+        names = list(there)
+        for option, column in asdict(self).items():
+            if column and column not in names:
+                none = "" if option == "audio" else f", --{option} '' reads none"
+                raise CorpusError(
+                    f"{name} has no column {column!r} (it has: {', '.join(names)}): --{option} COLUMN selects "
+                    f"another{none}"
+                )
+
     def check(self, there: dict[str, str], path: Path) -> None:
         """Raise if a column is missing or its audio is of another type.
 
         Raises:
             CorpusError: The message lists the columns.
         """
-        for column in filter(None, (self.audio, self.speaker, self.text)):
-            if column not in there:
-                raise CorpusError(f"{path.name} has no column {column!r} (it has: {', '.join(there)})")
+        self.check_names(there, path.name)
         if there[self.audio] not in ("bytes", "path", "struct"):
             raise CorpusError(
                 f"the column {self.audio!r} of {path.name} holds {there[self.audio]}: it must hold encoded audio "
