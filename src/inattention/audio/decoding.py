@@ -93,6 +93,8 @@ class Audio:
         elif self.frames < self._promised < _ABSURD and (self._seeks or not self._layout.streamed):
             promised = self._promised / self.samplerate
             reason = reason or "samples are missing"
+        elif promised is not None and promised - seconds > 0.5 / self.samplerate:
+            reason = reason or "samples are missing"
         if not reason:
             return ""
         of = f" of {promised:.3f} s" if promised is not None else ""
@@ -239,6 +241,8 @@ def _audio(source: Any, file: File, size: int) -> Audio:
     if not size:
         raise AudioError("cannot be read as audio (it is an empty file)")
     layout = layout_of(file, size)
+    if layout.refusal:
+        raise AudioError(layout.refusal)
     try:
         audio = Audio(source, file, size, layout)
         if layout.streamed or not audio.is_stream:

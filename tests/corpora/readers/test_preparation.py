@@ -94,3 +94,13 @@ def test_a_damaged_ledger_does_not_hide_the_corpus(some_bad: Path, tmp_path: Pat
     text = capsys.readouterr().out
     assert "is damaged" in text
     assert "5 bad items skipped" in text
+
+
+def test_the_seconds_of_skipped_recordings_are_counted_where_they_are_known(tmp_path: Path) -> None:
+    root = people(tmp_path / "in", ("ann", "bob"), each=4)
+    write(root / "ann/silent.wav", np.zeros(2 * RATE))
+    write(root / "ann/cut.wav", noise(2.0))
+    data = (root / "ann/cut.wav").read_bytes()
+    (root / "ann/cut.wav").write_bytes(data[: len(data) // 2])
+    corpus = prepare(FolderConfig(path=root), tmp_path / "out", workers=1, progress=False)
+    assert read_preparation(corpus.folder).seconds_skipped == pytest.approx(3.0, abs=0.01)

@@ -81,11 +81,13 @@ def inspect_files(
         item = known[name]
         if isinstance(item, Bad):
             reason = f"{printable(name)}: {item.reason}" if items else item.reason
-            for lost in items[name] if items else (name,):
+            all_lost = items[name] if items else (name,)
+            for lost in all_lost:
                 writer.skip(
                     printable(lost),
                     reason,
                     category=(truncated == "skip" and item.category) or category_of(item.reason),
+                    seconds=item.seconds / len(all_lost),
                 )
             continue
         if item.damage:
