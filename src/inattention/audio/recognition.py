@@ -152,7 +152,8 @@ def recognise(path: str | Path, size: int) -> Recognised:
     if litter:
         return Recognised("litter", litter)
     if suffix in _OTHER_SUFFIXES:
-        return Recognised("other")
+        known = _by_content(path, size) if name.startswith("._") and size else Recognised("other")
+        return known if known.kind == "litter" else Recognised("other")
     if not size:
         return Recognised("litter" if not suffix or _by_suffix(suffix).kind != "other" else "other", "empty file")
     known = _by_content(path, size)

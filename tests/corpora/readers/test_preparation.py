@@ -40,7 +40,8 @@ def test_every_recording_and_label_is_accounted_for(some_bad: Path, tmp_path: Pa
     assert counts(out, "label") == {"found": 8, "used": 7, "repaired": 0, "skipped": 1, "ignored": 0}
     saved = json.loads((out / FILE).read_text())
     outcome = Counter((item["outcome"], item["kind"]) for item in saved["items"])
-    assert outcome == {("skipped", "recording"): 4, ("skipped", "label"): 1, ("ignored", "file"): 4}  # without labels
+    assert outcome == {("skipped", "recording"): 4, ("skipped", "label"): 1, ("used", "recording"): 4}
+    assert "used without labels: 4\n    ann/4.wav\n" in text
     assert {item["item"] for item in saved["items"]} >= {"ann/silent-2.wav", "bob/short.wav", "ann/0.TextGrid"}
     assert "WARNING: more than a tenth of the recordings was dropped: 4 of 16 (25 %); --shortest-seconds" in text
     assert "more than a tenth of the labels of 1 speakers was dropped: ann (1 of 4)" in text

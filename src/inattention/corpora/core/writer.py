@@ -231,6 +231,10 @@ class CorpusWriter:
         """Record an item that is left out on purpose; see `Ledger.ignore`."""
         self.ledger.ignore(item, category, kind=kind, seconds=seconds)
 
+    def lack(self, item: str, what: str) -> None:
+        """Record a recording that is used although it has no labels or text; see `Ledger.lack`."""
+        self.ledger.lack(item, what)
+
     def report(self, name: str, facts: dict[str, Any]) -> None:
         """Add facts (JSON) about the outcome to `corpus.json`, under a name that is not used there."""
         self._reports[name] = facts
