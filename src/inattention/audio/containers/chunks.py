@@ -91,6 +91,26 @@ def chunked_layout(file: File, size: int, magic: bytes) -> Layout:
     return Layout(_patched(size, field, kind, rest))
 
 
+def sample_chunk_is_cut_off(file: File, size: int, magic: bytes) -> bool:
+    """Return whether a container of chunks ends before its chunk of samples begins.
+
+    Args:
+        file: The file.
+        size: Its length in bytes.
+        magic: Its first four bytes, one of `FORMS`.
+    """
+    form = FORMS[magic]
+    end, last = form.first, None
+    for last in _chunks(file, size, form, form.first):
+        if last.name in form.wanted:
+            return False
+        end = last.start + last.size
+    if last is not None and last.size < 0:
+        return False  # damaged, not cut off
+    promised = 8 + _number(file, 4, form.size) if form.size.endswith("I") else 0
+    return end != size or magic == b"caff" or promised > size + 1
+
+
 _OF_INTEREST = (b"data", b"SSND", b"BODY", b"ds64")
 # Beginnings of files, which are names of no chunks.
 _STARTS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b".snd", b"dns.", b"fLaC", b"OggS", b"NIST", b"Crea")
