@@ -10,6 +10,7 @@ import pytest
 
 from inattention.cli import main
 from inattention.corpora.core.preparation import FILE, read_preparation
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers import folder
 from inattention.corpora.readers.folder import FolderConfig, prepare
 from recordings import RATE, noise, people, textgrid, write
@@ -105,3 +106,26 @@ def test_the_seconds_of_skipped_recordings_are_counted_where_they_are_known(tmp_
     (root / "ann/cut.wav").write_bytes(data[: len(data) // 2])
     corpus = prepare(FolderConfig(path=root), tmp_path / "out", workers=1, progress=False)
     assert read_preparation(corpus.folder).seconds_skipped == pytest.approx(3.0, abs=0.01)
+
+
+def test_two_names_of_one_file_are_one_recording(tmp_path: Path) -> None:
+    root = people(tmp_path / "in", ("ann", "bob"), each=4)
+    (root / "ann/again.wav").symlink_to(root / "ann/0.wav")
+    os.link(root / "ann/1.wav", root / "bob/linked.wav")
+    prepare(FolderConfig(path=root), tmp_path / "out", workers=1, progress=False)
+    summary = read_preparation(tmp_path / "out")
+    assert counts(tmp_path / "out", "recording")["used"] == 8
+    assert {g.category: g.count for g in summary.groups} == {"another name of a recording that is used": 2}
+
+
+def test_too_few_recordings_are_an_error_with_a_way_out_after_the_ledger(tmp_path: Path, capsys) -> None:
+    root = people(tmp_path / "in", ("ann",), each=2)
+    write(root / "ann/silent.wav", np.zeros(RATE))
+    with pytest.raises(CorpusError, match=r"2 recordings are too few for train, dev and test: add some"):
+        prepare(FolderConfig(path=root), tmp_path / "out", workers=1, progress=False)
+    assert "3 recordings: 2 used, 1 skipped" in capsys.readouterr().err
+    for path in root.rglob("[01].wav"):
+        path.unlink()
+    with pytest.raises(CorpusError, match="no recording can be used; the reasons are above") as error:
+        prepare(FolderConfig(path=root), tmp_path / "none", workers=1, progress=False)
+    assert len(str(error.value)) < 500

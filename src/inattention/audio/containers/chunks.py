@@ -188,7 +188,7 @@ def voc_layout(file: File, size: int, magic: bytes) -> Layout:
         head = read_at(file, place, 4)
         if len(head) < 4 or head[0] == 0:
             return _whole(file, size, place, 1) if head else Layout()
-        if head in _STARTS:
+        if place and head in _STARTS:
             return Layout(refusal=APPENDED)
         length = int.from_bytes(head[1:], "little")
         if head[0] in (1, 2, 9) and length not in (0, 0xFFFFFF) and place + 4 + length > size:
