@@ -242,6 +242,8 @@ def as_lines(preparation: Preparation) -> Iterator[str]:
     outcomes = ("skipped", "repaired", "used", "ignored")
     for outcome in outcomes:
         groups = [group for group in preparation.groups if group.outcome == outcome]
+        # What a command would make usable comes first, so that no litter hides it.
+        groups.sort(key=lambda group: "convert with" not in group.category)
         for group in groups[:REASONS_SHOWN]:
             yield from _group_lines(group)
         if len(groups) > REASONS_SHOWN:
