@@ -47,6 +47,26 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
+def placeholder(head: bytes, size: int) -> str:
+    """Return what stands in the place of a file that was not fetched; an empty text if it is none of those known.
+
+    Args:
+        head: The first bytes.
+        size: Length of the file in bytes.
+
+    >>> placeholder(b"version https://git-lfs.github.com/spec/v1", 130)
+    'is a Git LFS pointer (130 bytes of text); fetch the file with `git lfs pull`'
+    """
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"version https://git-lfs"):
+        return f"is a Git LFS pointer ({size} bytes of text); fetch the file with `git lfs pull`"
+    if start.startswith((b"/annex/objects/", b"../.git/annex/", b".git/annex/")):
+        return f"is a git-annex pointer ({size} bytes of text); fetch the file with `git annex get`"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return f"is a web page ({size} bytes of HTML) in place of the file; download it again"
+    return ""
+
+
 def aligned(rows: Sequence[Sequence[str]], width: int | None = None) -> str:
     """Return rows of cells as columns, the first aligned to the left and all others to the right.
 

@@ -18,7 +18,7 @@ from containers import (
     pages,
     patched,
 )
-from inattention.audio.decoding import open_audio, read_samples
+from inattention.audio.decoding import AudioError, open_audio, read_samples
 from inattention.audio.reader import load_audio
 from inattention.corpora.core.audio_facts import AudioJob
 from inattention.corpora.core.audio_worker import read
@@ -178,3 +178,27 @@ def test_a_piece_of_any_codec_is_that_part_of_the_whole(tmp_path: Path):
         ("MP3", "MPEG_LAYER_III"),
     ):
         everything_agrees(encode(sound, kind, subtype), tmp_path)
+
+
+def test_flac_streams_that_were_joined_are_read_to_the_end(tmp_path: Path):
+    short = encode(noise(0.5), "FLAC")
+    both = np.concatenate([decoded(FLAC), decoded(short)])
+    tag = b"ID3\x04\0\0\0\0\x07\x68" + bytes(1000)
+    for between in (b"", tag, b"TAG" + bytes(125)):
+        np.testing.assert_array_equal(everything_agrees(FLAC + between + short, tmp_path), both)
+
+
+def test_a_second_flac_stream_that_is_truncated_is_reported():
+    with open_audio(io.BytesIO(FLAC + FLAC[: -len(FLAC) // 4])) as audio:
+        assert len(SOUND) < audio.frames < 2 * len(SOUND)
+        assert audio.damage.startswith("is truncated")
+        assert f"of {2 * len(SOUND) / 16_000:.3f} s" in audio.damage
+
+
+@pytest.mark.parametrize("kind", ["WAV", "RF64", "AIFF", "AU", "CAF", "W64", "NIST", "VOC"])
+def test_other_files_that_were_joined_are_refused_with_the_reason(kind: str):
+    data = encode(SOUND, kind)
+    with pytest.raises(AudioError, match="another file was appended"), open_audio(io.BytesIO(data + data)):
+        pass
+    with pytest.raises(AudioError, match="another file was appended"), open_audio(io.BytesIO(FLAC + WAV)):
+        pass

@@ -30,6 +30,18 @@ def test_the_audio_files_below_a_folder_are_listed_in_order(tmp_path: Path):
     names = [path.relative_to(tmp_path / "in").as_posix() for path in found.files]
     assert names == ["a.flac", "b.WAV", "deep/d.ogg", "deep/er/c.mp3", "link.wav", "no suffix"]
     assert not found.ignored
+    assert {path.name: reason for path, reason in found.bad.items()} == {
+        "broken.wav": f"is a link to {tmp_path / 'nowhere.wav'}, which does not exist",
+        "pipe.wav": "is no plain file",
+    }
+
+
+def test_a_single_pipe_or_lost_link_is_described(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "lost").symlink_to("nowhere")
+    for name, reason in {"pipe": "is no plain file", "lost": "is a link to nowhere, which does not exist"}.items():
+        with pytest.raises(AudioError, match=reason):
+            list_audio(tmp_path / name)
 
 
 def test_litter_and_other_formats_are_counted(tmp_path: Path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from containers import (
@@ -162,3 +163,52 @@ def test_two_codecs_in_one_chain_are_joined():
     data = encode(FIRST, "OGG", "VORBIS") + encode(SECOND, "OGG", "OPUS")
     assert len(read_samples(io.BytesIO(data))[0]) == len(FIRST) + len(SECOND)
     assert len(decoded(data)) == len(FIRST)  # what libsndfile makes of it
+
+
+PLAIN = ["FLAC", "MP3", "OGG", "AU", "CAF", "W64", "RF64", "NIST", "VOC", "SVX", "PAF", "WAVEX"]
+HEADERS = [
+    *(("WAV", kind) for kind in ("PCM_16", "IMA_ADPCM", "GSM610")),
+    *(("AIFF", kind) for kind in ("PCM_16", "IMA_ADPCM")),
+    *((kind, None) for kind in PLAIN),
+]
+
+
+@pytest.mark.parametrize(("kind", "subtype"), HEADERS)
+@pytest.mark.parametrize("size", [4, 10, 20])
+def test_a_file_that_ends_within_its_headers_is_truncated(kind: str, subtype: str | None, size: int):
+    file = io.BytesIO()
+    soundfile.write(file, noise(0.5), 16_000, format=kind, subtype=subtype)
+    start = io.BytesIO(file.getvalue()[:size])
+    with pytest.raises(AudioError, match="is truncated: nothing of it can be read"), open_audio(start):
+        pass
+
+
+@pytest.mark.parametrize("size", [4, 30, 100, 143])
+def test_mp3_that_ends_within_its_first_frame_leaves_no_warning_of_the_decoder(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], size: int
+):
+    file = io.BytesIO()
+    soundfile.write(file, noise(0.5), 16_000, format="MP3")
+    tag = b"ID3\x03\0\0\0\0\0\x0a" + bytes(10)
+    for data in (file.getvalue()[:size], tag + file.getvalue()[:size], tag[:15]):
+        (tmp_path / "a.mp3").write_bytes(data)
+        with pytest.raises(AudioError, match="it ends within its headers"), open_audio(tmp_path / "a.mp3"):
+            pass
+    assert not capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\0\x05\x16\x07" + bytes(200), "is a macOS AppleDouble file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"<!DOCTYPE html><html>404</html>", "is a web page"),
+        ("texts".encode("utf-16"), "is text in UTF-16"),
+        (b"RIFF\x04\0\0\0WAVE", "is truncated"),
+        (b"RIFF\x2c\0\0\0WAVEJUNK\x20\0\0\0" + bytes(32), "cannot be read as audio"),
+    ],
+)
+def test_what_stands_in_the_place_of_audio_is_named(tmp_path: Path, data: bytes, words: str):
+    (tmp_path / "a.wav").write_bytes(data)
+    with pytest.raises(AudioError, match=words), open_audio(tmp_path / "a.wav"):
+        pass

@@ -29,6 +29,17 @@ def test_a_hugging_face_encoder_is_opened_by_its_folder(tmp_path: Path) -> None:
     assert (opened.name, opened.layers, opened.heads) == ("saved", 2, 3)
 
 
+def test_weights_of_a_hugging_face_encoder_that_were_not_fetched_are_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "wav2vec2"}')
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(ValueError, match=r"model\.safetensors: is a Git LFS pointer"):
+        open_source(str(tmp_path))
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "model.safetensors").symlink_to("nowhere")
+    with pytest.raises(ValueError, match=r"model\.safetensors: is a link to nowhere"):
+        open_source(str(tmp_path))
+
+
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no such folder"):
         open_source(str(tmp_path / "none"))

@@ -273,6 +273,31 @@ def test_a_folder_that_lacks_a_file_is_refused(tmp_path: Path, missing: str):
     refuses(lambda: AudioTransformer.from_pretrained(tmp_path), f"holds no {missing}", ModelFolderError)
 
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("model.safetensors", POINTER, "is a Git LFS pointer .* `git lfs pull`"),
+        ("config.json", POINTER, "is a Git LFS pointer .* `git lfs pull`"),
+        ("model.safetensors", "Entry not found", "is no safetensors file but 15 bytes of text"),
+        ("model.safetensors", "<html>no</html>", "is a web page"),
+    ],
+)
+def test_a_text_in_the_place_of_a_file_is_named(tmp_path: Path, file: str, content: str, words: str):
+    (folder_with(tmp_path) / file).write_text(content)
+    refuses(lambda: AudioTransformer.from_pretrained(tmp_path), words, ModelFolderError)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, file: str):
+    (folder_with(tmp_path) / file).unlink()
+    (tmp_path / file).symlink_to("../blobs/1234")
+    words = f"{file}: is a link to ../blobs/1234, which does not exist"
+    refuses(lambda: AudioTransformer.from_pretrained(tmp_path), words, ModelFolderError)
+
+
 def test_pickled_weights_are_never_read(tmp_path: Path):
     (folder_with(tmp_path) / "model.safetensors").unlink()
     torch.save(small_model().state_dict(), tmp_path / "pytorch_model.bin")

@@ -18,9 +18,10 @@ import soundfile
 from jaxtyping import Float
 
 from inattention.audio.containers.detection import layout_behind_junk, layout_of
+from inattention.audio.containers.headers import WITHIN_HEADERS, ends_early, mpeg_ends_early
 from inattention.audio.containers.layout import File, Layout, Spliced, read_at
 from inattention.audio.limits import HIGHEST_RATE, LOWEST_RATE, TRUNCATED
-from inattention.audio.recognition import HEAD_BYTES, conversion, unsupported_format
+from inattention.audio.recognition import HEAD_BYTES, conversion, no_audio, unsupported_format
 
 # Samples that are decoded at once, over all channels, so that memory does not grow with a file.
 BLOCK = 2**18
@@ -29,6 +30,8 @@ SMALL_BLOCKS = (2**8, 1)
 STREAMS = ("OGG", "MP3")
 # More samples than a file can hold; libsndfile says such numbers where the length is not known.
 _ABSURD = 2**40
+# How errors of libsndfile begin that name its own functions.
+_INTERNAL = ("Internal ", "Unspecified internal error")
 
 _DECODER_ERRORS = (
     soundfile.SoundFileError, RuntimeError, ValueError, TypeError, IndexError, OSError, MemoryError,
@@ -93,6 +96,8 @@ class Audio:
         elif self.frames < self._promised < _ABSURD and (self._seeks or not self._layout.streamed):
             promised = self._promised / self.samplerate
             reason = reason or "samples are missing"
+        elif promised is not None and promised - seconds > 0.5 / self.samplerate:
+            reason = reason or "samples are missing"
         if not reason:
             return ""
         of = f" of {promised:.3f} s" if promised is not None else ""
@@ -141,7 +146,8 @@ class Audio:
             except AudioError:
                 raise
             except _DECODER_ERRORS as error:
-                self._failure = _reason(error)
+                reason = _reason(error)
+                self._failure = "samples are missing" if reason.startswith(_INTERNAL) else reason
                 for block in self._salvaged(number, done):
                     done += len(block)
                     yield block
@@ -238,7 +244,14 @@ def open_audio(file: str | Path | BufferedIOBase) -> Generator[Audio]:
 def _audio(source: Any, file: File, size: int) -> Audio:
     if not size:
         raise AudioError("cannot be read as audio (it is an empty file)")
+    head = read_at(file, 0, HEAD_BYTES)
+    if what := no_audio(head, size):
+        raise AudioError(what)
+    if mpeg_ends_early(file, size):
+        raise AudioError(f"{TRUNCATED}: nothing of it can be read ({WITHIN_HEADERS})")
     layout = layout_of(file, size)
+    if layout.refusal:
+        raise AudioError(layout.refusal)
     try:
         audio = Audio(source, file, size, layout)
         if layout.streamed or not audio.is_stream:
@@ -248,10 +261,10 @@ def _audio(source: Any, file: File, size: int) -> Audio:
     except _DECODER_ERRORS as error:
         if not layout.streamed and (found := layout_behind_junk(file, size)).streamed:
             return Audio(source, file, size, found)
-        if format_name := unsupported_format(read_at(file, 0, HEAD_BYTES)):
+        if format_name := unsupported_format(head):
             raise AudioError(f"is {format_name}, which is not decoded here: {conversion(format_name)}") from error
-        if layout.damage:
-            raise AudioError(f"{TRUNCATED}: nothing of it can be read ({layout.damage})") from error
+        if damage := layout.damage or (WITHIN_HEADERS if ends_early(file, size) else ""):
+            raise AudioError(f"{TRUNCATED}: nothing of it can be read ({damage})") from error
         raise
 
 

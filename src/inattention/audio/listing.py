@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inattention.audio.decoding import AudioError
+from inattention.audio.limits import SUFFIXES
 from inattention.audio.recognition import litter_folder, recognise
+from inattention.text import printable
+
+NO_PLAIN_FILE = "is no plain file"
 
 
 @dataclass
@@ -15,10 +19,12 @@ class Listing:
 
     Attributes:
         files: Audio, sorted.
+        bad: What is named like audio or a folder of it and cannot be read, with the reason, sorted.
         ignored: Number of the files that are audio of an unknown format or known litter, by a description of them.
     """
 
     files: list[Path] = field(default_factory=list)
+    bad: dict[Path, str] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
 
 
@@ -38,15 +44,19 @@ def list_audio(place: str | Path) -> Listing:
         place: A folder, or a single file, which is listed whatever it contains.
 
     Raises:
-        AudioError: There is no such folder or file.
+        AudioError: There is no such folder or file, or it is something else, such as a pipe.
     """
     place = Path(place)
     if place.is_file():
         return Listing([place])
     if not place.is_dir():
-        raise AudioError(f"{place}: there is no such folder or file")
+        raise AudioError(f"{place}: {_no_file(place) or 'there is no such folder or file'}")
     found = Listing()
-    for folder, folders, names in os.walk(place):
+
+    def unreadable(error: OSError) -> None:
+        found.bad[Path(os.fsdecode(error.filename))] = f"the folder cannot be read ({error.strerror})"
+
+    for folder, folders, names in os.walk(place, onerror=unreadable):
         for name in list(folders):
             if what := litter_folder(name):
                 folders.remove(name)
@@ -54,12 +64,22 @@ def list_audio(place: str | Path) -> Listing:
         for name in names:
             _sort(found, Path(folder, name))
     found.files.sort()
+    found.bad = dict(sorted(found.bad.items()))
     return found
+
+
+def _no_file(path: Path) -> str:
+    """Return why something that exists is no file; an empty text if nothing is there."""
+    if path.exists():
+        return NO_PLAIN_FILE
+    return f"is a link to {printable(os.readlink(path))}, which does not exist" if path.is_symlink() else ""
 
 
 def _sort(found: Listing, path: Path) -> None:
     try:
         if not path.is_file():
+            if path.suffix.lower() in SUFFIXES and (reason := _no_file(path)):
+                found.bad[path] = reason
             return
         known = recognise(path, path.stat().st_size)
     except OSError:  # deleted since the folder was listed

@@ -9,6 +9,7 @@ from typing import Literal
 from inattention.audio.containers import mpeg
 from inattention.audio.containers.layout import read_at
 from inattention.audio.limits import SUFFIXES
+from inattention.text import placeholder
 
 Kind = Literal["audio", "unsupported", "litter", "other"]
 
@@ -152,7 +153,8 @@ def recognise(path: str | Path, size: int) -> Recognised:
     if litter:
         return Recognised("litter", litter)
     if suffix in _OTHER_SUFFIXES:
-        return Recognised("other")
+        known = _by_content(path, size) if name.startswith("._") and size else Recognised("other")
+        return known if known.kind == "litter" else Recognised("other")
     if not size:
         return Recognised("litter" if not suffix or _by_suffix(suffix).kind != "other" else "other", "empty file")
     known = _by_content(path, size)
@@ -181,6 +183,20 @@ def unsupported_format(head: bytes) -> str:
     if head.startswith(b"NIST_1A") and b"embedded-shorten" in head:
         return "Shorten in SPHERE"
     return next((name for magic, place, name in _UNSUPPORTED if head[place : place + len(magic)] == magic), "")
+
+
+def no_audio(head: bytes, size: int) -> str:
+    """Return what a file is that stands in the place of audio, by its beginning; an empty text for all others.
+
+    Args:
+        head: The first bytes.
+        size: Length of the file in bytes.
+    """
+    if head.startswith(_APPLE_DOUBLE):
+        return "is a macOS AppleDouble file, which holds attributes of another file and no audio"
+    if head.startswith(b"\xff\xfe") and not any(head[3:40:2]):  # such a byte order mark looks like a frame of MPEG
+        return "is text in UTF-16, not audio"
+    return placeholder(head, size)
 
 
 def is_known_audio(head: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""``inattention extract``: the features of every recording in a folder."""
+"""``inattention extract``: the features of a recording, or of every one in a folder."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +15,9 @@ def run(arguments: list[str]) -> int:
 
     @dataclass(frozen=True, kw_only=True)
     class Extract(Quiet):
-        """Extract the features of every recording in a folder, at any sampling rate and length. Run again, it resumes.
+        """Extract the features of a recording, or of every one in a folder, at any sampling rate and length.
+
+        Run again, it resumes.
 
         Attributes:
             model: folder or hub name of a model, ours or a Hugging Face encoder.
@@ -35,11 +37,13 @@ def run(arguments: list[str]) -> int:
     settings = asdict(options.settings)
     done = extract_folder(options.model, options.folder, options.out, **settings, progress=not options.quiet)
     if not options.quiet:
+        speed = f"{done.audio_hours:.2f} hours of audio at {done.audio_seconds_per_second:.0f} times real time"
         print(
             f"{done.extracted} of {done.files} files extracted, {done.done_before} were done before, "
-            f"{done.bad} could not be used; {done.audio_hours:.2f} hours of audio at "
-            f"{done.audio_seconds_per_second:.0f} times real time\nfeatures: {done.out}"
+            f"{done.bad} could not be used{f'; {speed}' if done.extracted else ''}"
         )
+        if done.extracted or done.done_before:
+            print(f"features: {done.out}")
         for what, count in sorted(done.ignored.items()):
             print(f"not read: {count} x {what}")
     return 1 if done.bad else 0

@@ -17,9 +17,11 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError, safe_open
 
 from inattention.model.config import AudioTransformerConfig
+from inattention.text import placeholder, printable
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 LARGEST_CONFIG_BYTES = 2**20
+_LONGEST_POINTER = 1024  # bytes
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -45,6 +47,7 @@ def find_files(name: str, **hub_options: Any) -> tuple[Path, Path]:
 def _find(name: str, file: str, hub_options: dict[str, Any]) -> Path:
     if os.path.isdir(name):
         path = Path(name, file)
+        check_link(path)
         if not path.is_file():
             raise ModelFolderError(
                 f"{name}: holds no {file}; a model's folder has {CONFIG_FILE} and {WEIGHTS_FILE}, "
@@ -68,6 +71,35 @@ def _find(name: str, file: str, hub_options: dict[str, Any]) -> Path:
         ) from error
 
 
+def check_link(path: Path) -> None:
+    """Raise if a file is a link that leads nowhere.
+
+    Raises:
+        ModelFolderError: with the place that it leads to.
+    """
+    if path.is_symlink() and not path.exists():
+        raise ModelFolderError(f"{path}: is a link to {printable(os.readlink(path))}, which does not exist")
+
+
+def check_weights(file: Path) -> None:
+    """Raise if a file of weights is a link that leads nowhere, or a text: a pointer to the weights, or a web page.
+
+    Raises:
+        ModelFolderError: with what the file is.
+    """
+    check_link(file)
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as content:
+            head = content.read(_LONGEST_POINTER)
+    except OSError:  # its reader reports it
+        return
+    # A safetensors file begins with the length of its header, in 8 bytes whose last ones are zero.
+    if head and b"\0" not in head:
+        what = placeholder(head, size) or f"is damaged: it is no safetensors file but {size} bytes of text"
+        raise ModelFolderError(f"{file}: {what}")
+
+
 @contextmanager
 def _quiet_hub() -> Generator[None]:
     """Suppress the hub's warnings about each retry: the error reports the failure once."""
@@ -89,9 +121,14 @@ def read_config(file: Path) -> AudioTransformerConfig:
     try:
         if file.stat().st_size > LARGEST_CONFIG_BYTES:
             raise ValueError(f"has {file.stat().st_size} bytes, which no settings have")
-        settings = json.loads(file.read_text(encoding="utf-8"))
+        content = file.read_bytes()
+        if what := placeholder(content[:_LONGEST_POINTER], len(content)):
+            raise ModelFolderError(f"{file}: {what}")
+        settings = json.loads(content.decode())
         if not isinstance(settings, dict):
             raise ValueError(f"expected settings by name, found {type(settings).__name__}")
+    except ModelFolderError:
+        raise
     except (ValueError, RecursionError, OSError) as error:
         raise ModelFolderError(f"{file}: is not a model's settings in JSON ({error})") from error
     try:
@@ -104,8 +141,9 @@ def tensor_shapes(file: Path) -> Shapes:
     """Read the names and shapes of the tensors in a safetensors file.
 
     Raises:
-        ModelFolderError: if it is damaged or of another format.
+        ModelFolderError: if it is damaged or of another format, or a link that leads nowhere.
     """
+    check_weights(file)
     try:
         with safe_open(file, framework="pt") as tensors:
             return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118

@@ -175,3 +175,13 @@ def test_a_corpus_without_the_file_has_no_summary(tmp_path: Path) -> None:
 def test_a_kind_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(ValueError, match="not a kind"):
         Ledger().skip("a", "b", kind="lable")
+
+
+def test_formats_to_convert_are_shown_before_litter() -> None:
+    ledger = Ledger()
+    for number in range(30):
+        for _ in range(2):
+            ledger.ignore("x", f"litter of kind {number}")
+    ledger.ignore("a.m4a", "MP4 or M4A: convert with `ffmpeg -i FILE FILE.wav`")
+    shown = [line for line in as_lines(ledger.summary()) if line.startswith("ignored")]
+    assert "ffmpeg" in shown[0]

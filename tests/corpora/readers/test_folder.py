@@ -10,6 +10,7 @@ import pytest
 
 from inattention.audio.reader import cut_waveform
 from inattention.corpora.core.corpus import SPLITS, Corpus
+from inattention.corpora.core.preparation import read_preparation
 from inattention.corpora.errors import CorpusError
 from inattention.corpora.labels import alignment_jobs
 from inattention.corpora.readers.folder import FolderConfig, prepare
@@ -86,8 +87,8 @@ def test_a_sound_file_of_any_name_rate_and_form_is_taken(odd: Corpus, name: str)
         ("header-only.wav", "holds no samples"),
         ("one-sample.wav", "is silent"),
         ("silent.wav", "is silent"),
-        ("nan.wav", "NaN or infinite samples (the first at 0.250 s)"),
-        ("infinite.wav", "NaN or infinite samples (the first at 0.250 s)"),
+        ("nan.wav", "NaN or infinite samples (1.000 s of audio, the first at 0.250 s)"),
+        ("infinite.wav", "NaN or infinite samples (1.000 s of audio, the first at 0.250 s)"),
         ("text.wav", "cannot be read as audio"),
         ("bytes.mp3", "cannot be read as audio"),
         ("slow.wav", "its header says 10 Hz"),
@@ -194,10 +195,7 @@ def test_labels_are_repaired_and_counted_or_refused_by_file_tier_and_line(tmp_pa
     reasons = reasons_of(corpus)
     assert "tier 'phones', line 20: 'b' starts at 0.1 s, 'a' before it ends at 0.12 s" in reasons["ann/2.TextGrid"]
     assert ledger_of(corpus, "skipped")["ann/9.TextGrid"] == "label without audio"
-    unlabelled = [
-        item for item, category in ledger_of(corpus, "ignored").items() if category == "recording without labels"
-    ]
-    assert len(unlabelled) == 12 - 4
+    assert list(ledger_of(corpus, "used").values()) == ["without labels"] * (12 - 4)
 
 
 def test_labels_and_texts_in_another_folder_are_found(tmp_path: Path) -> None:
@@ -343,3 +341,21 @@ def test_corpus_json_can_be_read_and_names_no_path_in_its_config(tmp_path: Path)
     corpus = make(people(tmp_path / "in"), tmp_path / "out")
     text = (corpus.folder / "corpus.json").read_text()
     assert str(tmp_path) not in json.dumps(json.loads(text)["config"])
+
+
+def test_an_apple_double_file_among_the_labels_is_litter(tmp_path: Path) -> None:
+    root, labels = people(tmp_path / "in"), tmp_path / "labels"
+    grid_of(labels / "ann/0.TextGrid", [("a", 0.0, 0.3)])
+    for name in ("._0.TextGrid", "._1.ctm", "._2.txt"):
+        (labels / "ann" / name).write_bytes(b"\x00\x05\x16\x07" + bytes(100))
+    corpus = make(root, tmp_path / "out", labels=labels)
+    assert ledger_of(corpus, "skipped") == {}
+    assert list(ledger_of(corpus, "ignored").values()) == ["macOS AppleDouble file"] * 3
+
+
+def test_sounds_that_are_no_phone_are_counted_as_repairs(tmp_path: Path) -> None:
+    root = people(tmp_path / "in")
+    grid_of(root / "ann/0.TextGrid", [("AH0", 0.0, 0.1), ("<unk>", 0.1, 0.2), ("spn", 0.2, 0.3)])
+    corpus = make(root, tmp_path / "out", phone_set="english")
+    groups = {g.category: g.count for g in read_preparation(corpus.folder).groups if g.outcome == "repaired"}
+    assert groups == {"sound that is no phone left without a label": 1, "unknown word counted as silence": 1}

@@ -262,8 +262,8 @@ def test_a_part_of_it_without_transcripts_and_with_some_alignments_is_prepared(t
     assert sorted(cuts) == sorted(name for name in names if not name.startswith("27"))
     assert cuts["26-495-0000"][1].supervisions[0].text is None
     assert cuts["19-198-0000"][1].supervisions[0].alignment is not None
-    ignored = {g.category: g.count for g in read_preparation(corpus.folder).groups if g.outcome == "ignored"}
-    assert ignored == {"utterance without a transcript": 4, "recording without labels": 15}
+    used = {g.category: g.count for g in read_preparation(corpus.folder).groups if g.outcome == "used"}
+    assert used == {"without a transcript": 4, "without labels": 15}
     with pytest.raises(CorpusError, match="no utterances for dev and test: of the subsets, train-clean-100 can"):
         make(tmp_path, tmp_path / "none", split="official")
 

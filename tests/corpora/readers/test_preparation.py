@@ -10,6 +10,7 @@ import pytest
 
 from inattention.cli import main
 from inattention.corpora.core.preparation import FILE, read_preparation
+from inattention.corpora.errors import CorpusError
 from inattention.corpora.readers import folder
 from inattention.corpora.readers.folder import FolderConfig, prepare
 from recordings import RATE, noise, people, textgrid, write
@@ -40,7 +41,8 @@ def test_every_recording_and_label_is_accounted_for(some_bad: Path, tmp_path: Pa
     assert counts(out, "label") == {"found": 8, "used": 7, "repaired": 0, "skipped": 1, "ignored": 0}
     saved = json.loads((out / FILE).read_text())
     outcome = Counter((item["outcome"], item["kind"]) for item in saved["items"])
-    assert outcome == {("skipped", "recording"): 4, ("skipped", "label"): 1, ("ignored", "file"): 4}  # without labels
+    assert outcome == {("skipped", "recording"): 4, ("skipped", "label"): 1, ("used", "recording"): 4}
+    assert "used without labels: 4\n    ann/4.wav\n" in text
     assert {item["item"] for item in saved["items"]} >= {"ann/silent-2.wav", "bob/short.wav", "ann/0.TextGrid"}
     assert "WARNING: more than a tenth of the recordings was dropped: 4 of 16 (25 %); --shortest-seconds" in text
     assert "more than a tenth of the labels of 1 speakers was dropped: ann (1 of 4)" in text
@@ -94,3 +96,36 @@ def test_a_damaged_ledger_does_not_hide_the_corpus(some_bad: Path, tmp_path: Pat
     text = capsys.readouterr().out
     assert "is damaged" in text
     assert "5 bad items skipped" in text
+
+
+def test_the_seconds_of_skipped_recordings_are_counted_where_they_are_known(tmp_path: Path) -> None:
+    root = people(tmp_path / "in", ("ann", "bob"), each=4)
+    write(root / "ann/silent.wav", np.zeros(2 * RATE))
+    write(root / "ann/cut.wav", noise(2.0))
+    data = (root / "ann/cut.wav").read_bytes()
+    (root / "ann/cut.wav").write_bytes(data[: len(data) // 2])
+    corpus = prepare(FolderConfig(path=root), tmp_path / "out", workers=1, progress=False)
+    assert read_preparation(corpus.folder).seconds_skipped == pytest.approx(3.0, abs=0.01)
+
+
+def test_two_names_of_one_file_are_one_recording(tmp_path: Path) -> None:
+    root = people(tmp_path / "in", ("ann", "bob"), each=4)
+    (root / "ann/again.wav").symlink_to(root / "ann/0.wav")
+    os.link(root / "ann/1.wav", root / "bob/linked.wav")
+    prepare(FolderConfig(path=root), tmp_path / "out", workers=1, progress=False)
+    summary = read_preparation(tmp_path / "out")
+    assert counts(tmp_path / "out", "recording")["used"] == 8
+    assert {g.category: g.count for g in summary.groups} == {"another name of a recording that is used": 2}
+
+
+def test_too_few_recordings_are_an_error_with_a_way_out_after_the_ledger(tmp_path: Path, capsys) -> None:
+    root = people(tmp_path / "in", ("ann",), each=2)
+    write(root / "ann/silent.wav", np.zeros(RATE))
+    with pytest.raises(CorpusError, match=r"2 recordings are too few for train, dev and test: add some"):
+        prepare(FolderConfig(path=root), tmp_path / "out", workers=1, progress=False)
+    assert "3 recordings: 2 used, 1 skipped" in capsys.readouterr().err
+    for path in root.rglob("[01].wav"):
+        path.unlink()
+    with pytest.raises(CorpusError, match="no recording can be used; the reasons are above") as error:
+        prepare(FolderConfig(path=root), tmp_path / "none", workers=1, progress=False)
+    assert len(str(error.value)) < 500

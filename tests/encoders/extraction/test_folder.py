@@ -127,6 +127,26 @@ def test_an_index_that_cannot_be_read_is_refused(model: str, recordings: Path, t
     assert extract(model, recordings, tmp_path / "out", overwrite=True).extracted == 7
 
 
+@pytest.mark.parametrize("existing", [False, True])
+def test_an_extraction_of_nothing_usable_leaves_nothing(model: str, recordings: Path, tmp_path: Path, existing: bool):
+    bad, out = tmp_path / "bad" / "deep", tmp_path / "new" / "out"
+    bad.mkdir(parents=True)
+    (bad / "a.wav").write_bytes(b"RIFF, not")
+    (bad / f"{'n' * 250}.wav").write_bytes((recordings / "a.wav").read_bytes())
+    if existing:
+        out.mkdir(parents=True)
+    assert extract(model, bad.parent, out).bad == 2
+    assert out.exists() == out.parent.exists() == existing
+    assert extract(model, recordings / "a.wav", out).extracted == 1
+
+
+def test_an_extraction_without_new_features_keeps_the_earlier_ones(model: str, recordings: Path, tmp_path: Path):
+    extract(model, recordings / "a.wav", tmp_path / "out")
+    (recordings / "a.wav").write_bytes(b"RIFF, not")
+    assert extract(model, recordings / "a.wav", tmp_path / "out").bad == 1
+    assert files_in(tmp_path / "out") == ["a.wav.safetensors", INDEX_FILE]
+
+
 def test_two_processes_do_not_share_a_folder(model: str, recordings: Path, tmp_path: Path):
     (tmp_path / "out").mkdir()
     held = os.open(tmp_path / "out", os.O_RDONLY)

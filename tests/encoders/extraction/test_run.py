@@ -245,3 +245,17 @@ def test_truncated_files_are_skipped_or_kept_and_litter_is_counted(model: str, t
     kept = extract(model, tmp_path / "in", tmp_path / "out", truncated="keep")
     assert (kept.extracted, kept.bad) == (1, 0)
     assert kept.audio_seconds == pytest.approx(1.249, abs=0.05)
+
+
+def test_pipes_and_links_to_nowhere_are_reported(
+    model: str, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (recordings / "deep" / "lost.wav").symlink_to(tmp_path / "nowhere.wav")
+    os.mkfifo(recordings / "pipe.mp3")
+    for _ in range(2):  # extracted, then done before
+        summary = extract(model, recordings, tmp_path / "out")
+        assert (summary.files, summary.extracted + summary.done_before, summary.bad) == (9, 7, 2)
+        errors = capsys.readouterr().err
+        assert "pipe.mp3: is no plain file" in errors
+        assert "lost.wav: is a link to" in errors
+    assert set(summary.bad_files) == {"pipe.mp3", "deep/lost.wav"}

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from inattention.audio.containers.layout import File, Layout, read_at
+from inattention.audio.containers.layout import APPENDED, File, Layout, read_at
 
 # Some writers of WAV count the header as samples: so much may be missing.
 HEADER_BYTES = 44
@@ -65,7 +65,10 @@ def chunked_layout(file: File, size: int, magic: bytes) -> Layout:
         magic: Its first four bytes, one of `FORMS`.
     """
     form = FORMS[magic]
-    found = {chunk.name: chunk for chunk in _chunks(file, size, form, form.first) if chunk.name in _OF_INTEREST}
+    chunks = list(_chunks(file, size, form, form.first))
+    if any(chunk.name in _STARTS for chunk in chunks):
+        return Layout(refusal=APPENDED)
+    found = {chunk.name: chunk for chunk in chunks if chunk.name in _OF_INTEREST}
     data = next((found[name] for name in form.wanted if name in found), None)
     if data is None:
         return Layout()
@@ -74,6 +77,8 @@ def chunked_layout(file: File, size: int, magic: bytes) -> Layout:
     if magic == b"RF64" and long is not None and declared == 0xFFFFFFFF:
         field, kind = long.start + 8, "<q"
         declared = _number(file, field, kind)
+        if 0 < declared < rest:
+            return _whole(file, size, data.start, declared)
     if declared == 0 and _is_empty(file, size, form, data.start):
         return Layout()
     if not _is_unknown(declared, kind):
@@ -86,7 +91,29 @@ def chunked_layout(file: File, size: int, magic: bytes) -> Layout:
     return Layout(_patched(size, field, kind, rest))
 
 
+def sample_chunk_is_cut_off(file: File, size: int, magic: bytes) -> bool:
+    """Return whether a container of chunks ends before its chunk of samples begins.
+
+    Args:
+        file: The file.
+        size: Its length in bytes.
+        magic: Its first four bytes, one of `FORMS`.
+    """
+    form = FORMS[magic]
+    end, last = form.first, None
+    for last in _chunks(file, size, form, form.first):
+        if last.name in form.wanted:
+            return False
+        end = last.start + last.size
+    if last is not None and last.size < 0:
+        return False  # damaged, not cut off
+    promised = 8 + _number(file, 4, form.size) if form.size.endswith("I") else 0
+    return end != size or magic == b"caff" or promised > size + 1
+
+
 _OF_INTEREST = (b"data", b"SSND", b"BODY", b"ds64")
+# Beginnings of files, which are names of no chunks.
+_STARTS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b".snd", b"dns.", b"fLaC", b"OggS", b"NIST", b"Crea")
 
 
 def _chunks(file: File, size: int, form: Form, place: int) -> Iterator[Chunk]:
@@ -141,7 +168,7 @@ def au_layout(file: File, size: int, magic: bytes) -> Layout:
     start, declared = (_number(file, place, f"{order}I") for place in (4, 8))
     if _is_unknown(declared, "I"):
         return Layout(_patched(size, 8, f"{order}I", 0xFFFFFFFF)) if declared != 0xFFFFFFFF else Layout()
-    return _compared(size - start, declared)
+    return _whole(file, size, start, declared)
 
 
 def sphere_layout(file: File, size: int, magic: bytes) -> Layout:
@@ -151,7 +178,7 @@ def sphere_layout(file: File, size: int, magic: bytes) -> Layout:
     head = read_at(file, 0, min(start, LARGEST_SPHERE_HEADER))
     numbers = dict(re.findall(rb"(?m)^(sample_count|sample_n_bytes|channel_count) -i (\d{1,15})\b", head))
     samples, width = int(numbers.get(b"sample_count", 0)), int(numbers.get(b"sample_n_bytes", 0))
-    return _compared(size - start, samples * width * int(numbers.get(b"channel_count", 1)))
+    return _whole(file, size, start, samples * width * int(numbers.get(b"channel_count", 1)))
 
 
 def voc_layout(file: File, size: int, magic: bytes) -> Layout:
@@ -160,12 +187,21 @@ def voc_layout(file: File, size: int, magic: bytes) -> Layout:
     for _ in range(MOST_CHUNKS):
         head = read_at(file, place, 4)
         if len(head) < 4 or head[0] == 0:
-            break
+            return _whole(file, size, place, 1) if head else Layout()
+        if place and head in _STARTS:
+            return Layout(refusal=APPENDED)
         length = int.from_bytes(head[1:], "little")
         if head[0] in (1, 2, 9) and length not in (0, 0xFFFFFF) and place + 4 + length > size:
             return _compared(size - place - 4, length)
         place += 4 + length
     return Layout()
+
+
+def _whole(file: File, size: int, start: int, declared: int) -> Layout:
+    """Return the layout of samples behind a header, after which another file may begin."""
+    if declared > 0 and read_at(file, start + declared, 4) in _STARTS:
+        return Layout(refusal=APPENDED)
+    return _compared(size - start, declared)
 
 
 def _compared(present: int, declared: int) -> Layout:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from inattention.audio.containers import chunks, mpeg, ogg
+from inattention.audio.containers import chunks, flac, mpeg, ogg
 from inattention.audio.containers.layout import File, Layout, Segment, Spliced, read_at
 
 _READERS: dict[bytes, Callable[[File, int, bytes], Layout]] = {
@@ -25,11 +25,8 @@ def layout_of(file: File, size: int) -> Layout:
     """
     start = mpeg.tags_end(file, size)
     magic = read_at(file, start, 4)
-    if magic == b"fLaC":
-        end = (
-            size - 128 if size > 128 and read_at(file, size - 128, 3) == b"TAG" else size
-        )  # libFLAC would look for frames in it
-        return Layout((((start, end),),) if end < size else (), streamed=True)
+    if magic == flac.MAGIC:
+        return flac.flac_layout(file, size, start)
     if magic in _READERS:
         # libsndfile counts a tag before a WAV as samples.
         return _READERS[magic](file, size, magic) if not start else _behind_tag(file, size, magic, start)

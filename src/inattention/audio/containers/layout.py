@@ -13,6 +13,11 @@ Segment = bytes | tuple[int, int] | int
 """Bytes that stand for themselves; a stretch of the file, first byte and end; or the length of a hole, where reading
 ends as it does at the end of a file."""
 
+APPENDED = (
+    "another file was appended to it, which would be lost: split it into files, or join them with "
+    "`sox FIRST SECOND JOINED`"
+)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -24,6 +29,7 @@ class Layout:
         share: Fraction of the promised bytes of audio that the file holds.
         seconds: Duration that the headers promise, where `share` does not state it.
         damage: Why the file is not whole, if it is not.
+        refusal: Why the file is not decoded at all, if it is not.
     """
 
     parts: tuple[tuple[Segment, ...], ...] = ()
@@ -31,6 +37,7 @@ class Layout:
     share: float = 1.0
     seconds: float | None = None
     damage: str = ""
+    refusal: str = ""
 
 
 class Spliced(io.RawIOBase):

@@ -41,7 +41,10 @@ EXAMPLES = {
         "inattention probe runs/mine --corpus corpora/espeak --out runs/mine",
         "inattention probe mel --corpus corpora/espeak",
     ),
-    "extract": ("inattention extract runs/mine recordings/ --out features/",),
+    "extract": (
+        "inattention extract runs/mine recordings/ --out features/",
+        "inattention extract runs/mine speech.wav --out features/",
+    ),
     "time": ("inattention time --rows patterned none --lengths 500 1000",),
     "analyze": ("inattention analyze runs/mine --corpus corpora/espeak",),
     "encoders import": ("inattention encoders import faster-whisper-tiny.en --out models/whisper-tiny.en",),

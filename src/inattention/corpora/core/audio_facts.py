@@ -1,10 +1,13 @@
 """Rate, length and levels of many audio files, read in parallel by processes that may crash or hang."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from inattention.audio.limits import TRUNCATED, Truncated
 from inattention.corpora.workers.pool import Failure, ask_all
+
+_SECONDS = re.compile(rf"{TRUNCATED}: ([\d.]+) s\b|[^(]*\(([\d.]+) s of audio\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,16 @@ class Bad:
     def category(self) -> str | None:
         """The kind of reason, where it is one of those that have an option; see `Ledger.skip`."""
         return "truncated" if self.reason.startswith(TRUNCATED) else None
+
+    @property
+    def seconds(self) -> float:
+        """Duration of what can be decoded, where the reason states it; else 0.
+
+        >>> Bad("is truncated: 1.500 s of 2.000 s can be read").seconds, Bad("holds no samples").seconds
+        (1.5, 0.0)
+        """
+        found = _SECONDS.match(self.reason)
+        return float(found[1] or found[2]) if found else 0.0
 
 
 def inspect(

@@ -54,15 +54,21 @@ def _levels(audio: Audio, first: int, wanted: int | None, columns: list[int]) ->
         wave = samples[:, columns].mean(axis=1, dtype=np.float64)
         if not np.isfinite(wave).all():
             where = (first + sums.done + int(np.flatnonzero(~np.isfinite(wave))[0])) / rate
-            raise AudioError(f"holds NaN or infinite samples (the first at {where:.3f} s)")
+            raise AudioError(f"holds NaN or infinite samples ({_length(audio, wanted)}, the first at {where:.3f} s)")
         sums.add(wave, int((np.abs(samples[:, columns]) >= CLIPPED).any(axis=1).sum()))
     if wanted is not None and sums.done < wanted:
         raise AudioError(f"{TRUNCATED}: {sums.done / rate:.3f} s of {wanted / rate:.3f} s can be read")
     if not sums.done:
         return {}
     if sums.high - sums.low < SILENCE:
-        raise AudioError(f"is silent (its samples lie between {sums.low:g} and {sums.high:g})")
+        raise AudioError(
+            f"is silent ({_length(audio, wanted)}, its samples lie between {sums.low:g} and {sums.high:g})"
+        )
     return sums.levels()
+
+
+def _length(audio: Audio, wanted: int | None) -> str:
+    return f"{(audio.frames if wanted is None else wanted) / audio.samplerate:.3f} s of audio"
 
 
 @dataclass

@@ -12,6 +12,7 @@ from inattention.corpora.errors import CorpusError
 from inattention.text import printable
 
 DEEPEST = 100
+SAME_FILE = "another name of a recording that is used"
 
 
 @dataclass
@@ -65,7 +66,7 @@ def read_tree(place: str | Path, suffixes: tuple[str, ...], *, audio: bool = Fal
 
 @dataclass
 class _Scan:
-    """One reading of a tree; `seen` holds device and number of each folder that was read."""
+    """One reading of a tree; `seen` holds device and number of each folder and recording that was read."""
 
     tree: Tree
     suffixes: tuple[str, ...]
@@ -90,6 +91,10 @@ class _Scan:
         elif os.path.splitext(name)[1].lower() in self.suffixes:
             tree.files[name] = status.st_size
         elif self.audio and known.kind == "audio":
+            if (status.st_dev, status.st_ino) in self.seen:
+                tree.ignored.append((printable(name), SAME_FILE))
+                return
+            self.seen.add((status.st_dev, status.st_ino))
             tree.files[name] = status.st_size
             tree.recordings.append(name)
         elif self.audio and known.kind == "unsupported":

@@ -142,6 +142,10 @@ class Ledger:
         """Record an item that is left out on purpose, such as a system's hidden file."""
         self._add("ignored", kind, category, item, category, seconds)
 
+    def lack(self, item: str, what: str) -> None:
+        """Record a recording that is used although it has no labels or text, such as `without labels`."""
+        self._add("used", "recording", what, item, what, 0.0)
+
     def _add(self, outcome: str, kind: str, category: str | None, item: str, reason: str, seconds: float) -> None:
         item, reason = printable(item), printable(reason)
         category = category_of(reason) if category is None else printable(category)
@@ -194,7 +198,8 @@ class Ledger:
 
     def _count(self, kind: str) -> Count:
         counts = dict.fromkeys(("skipped", "repaired", "ignored"), 0)
-        sql = "SELECT outcome, count(*), count(DISTINCT item) FROM entries WHERE kind = ? GROUP BY outcome"
+        sql = "SELECT outcome, count(*), count(DISTINCT item) FROM entries WHERE kind = ? AND outcome != 'used' "
+        sql += "GROUP BY outcome"
         for outcome, entries, items in self._query(sql, kind):
             counts[outcome] = items if outcome == "repaired" else entries
         used = self._used[kind]

@@ -77,7 +77,7 @@ class Group:
     """Items with one outcome for one reason.
 
     Attributes:
-        outcome: `skipped`, `repaired` or `ignored`.
+        outcome: `skipped`, `repaired`, `ignored`, or `used` for recordings that lack labels or a text.
         kind: See `Count`.
         category: The reason without names and numbers.
         count: Number of items.
@@ -239,9 +239,11 @@ def as_lines(preparation: Preparation) -> Iterator[str]:
         if count.found and count.kind != "file":
             yield _count_line(count)
     yield _seconds_line(preparation)
-    outcomes = ("skipped", "repaired", "ignored")
+    outcomes = ("skipped", "repaired", "used", "ignored")
     for outcome in outcomes:
         groups = [group for group in preparation.groups if group.outcome == outcome]
+        # What a command would make usable comes first, so that no litter hides it.
+        groups.sort(key=lambda group: "convert with" not in group.category)
         for group in groups[:REASONS_SHOWN]:
             yield from _group_lines(group)
         if len(groups) > REASONS_SHOWN:
@@ -272,8 +274,8 @@ def _seconds_line(preparation: Preparation) -> str:
 
 def _group_lines(group: Group) -> Iterator[str]:
     option = f" ({group.option})" if group.option else ""
-    head = f"{group.outcome} {_plural(group.kind, group.count)}, {group.category}: {group.count}{option}"
-    yield head
+    what = "" if group.outcome == "used" else f" {_plural(group.kind, group.count)},"
+    yield f"{group.outcome}{what} {group.category}: {group.count}{option}"
     if group.outcome == "ignored":
         return
     for item, reason in group.first:

@@ -80,19 +80,22 @@ def inspect_files(
     for name in names:
         item = known[name]
         if isinstance(item, Bad):
-            reason = f"{printable(name)}: {item.reason}" if items else item.reason
-            for lost in items[name] if items else (name,):
-                writer.skip(
-                    printable(lost),
-                    reason,
-                    category=(truncated == "skip" and item.category) or category_of(item.reason),
-                )
+            _skip_bad(writer, name, item, items[name] if items else None, truncated)
             continue
         if item.damage:
             writer.repair(
                 printable(name), f"{item.damage}: used", kind="recording", category="truncated, used as it is"
             )
         yield name, item
+
+
+def _skip_bad(writer: CorpusWriter, name: str, bad: Bad, items: Sequence[str] | None, truncated: Truncated) -> None:
+    """Report a file that cannot be used, and the items in it, which share its seconds."""
+    reason = bad.reason if items is None else f"{printable(name)}: {bad.reason}"
+    category = (truncated == "skip" and bad.category) or category_of(bad.reason)
+    lost = (name,) if items is None else items
+    for item in lost:
+        writer.skip(printable(item), reason, category=category, seconds=bad.seconds / len(lost))
 
 
 def _job_name(root: Path, names: list[str], decode: bool, truncated: Truncated) -> str:

@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any
 from inattention.corpora.core.corpus import FORMAT, INFO_FILE, SPLITS, Corpus, corpus_key, open_corpus
 from inattention.corpora.core.cut_files import cuts_path
 from inattention.corpora.core.ledger import Ledger
+from inattention.corpora.core.preparation import as_lines
 from inattention.corpora.errors import CorpusError
 from inattention.files import folder_lock, remove_temporaries, replacing, write_text
+from inattention.text import printable
 
 if TYPE_CHECKING:
     import lhotse
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 _JOBS = "jobs"
 _LOCK = "lock"
 _WAITING = "lines"
+_LONGEST_EXAMPLE = 200
 _BAD_ITEMS_KEPT = 1000  # in corpus.json; preparation.json has all of them
 
 
@@ -231,6 +234,10 @@ class CorpusWriter:
         """Record an item that is left out on purpose; see `Ledger.ignore`."""
         self.ledger.ignore(item, category, kind=kind, seconds=seconds)
 
+    def lack(self, item: str, what: str) -> None:
+        """Record a recording that is used although it has no labels or text; see `Ledger.lack`."""
+        self.ledger.lack(item, what)
+
     def report(self, name: str, facts: dict[str, Any]) -> None:
         """Add facts (JSON) about the outcome to `corpus.json`, under a name that is not used there."""
         self._reports[name] = facts
@@ -244,17 +251,31 @@ class CorpusWriter:
         for split in SPLITS:
             if not self._lines[split]:
                 shutil.rmtree(self.folder)
-                count, first = self.ledger.skipped(3)
-                bad = "; ".join(f"{item}: {reason}" for item, reason in first)
-                raise CorpusError(
-                    f"nothing to put into the split {split!r} of {self._destination}"
-                    + (f" ({count} bad items, such as {bad})" if bad else "")
-                )
+                raise CorpusError(self._empty(split))
             self._write_lines(split)
         _write_info(self.folder, self._info())
         self.ledger.write(self.folder)
         self._move_into_place()
         return open_corpus(self._destination)
+
+    def _empty(self, split: str) -> str:
+        """Print the ledger on stderr, and return why a split is empty and what helps."""
+        summary = self.ledger.summary()
+        for line in as_lines(summary):
+            print(printable(line), file=sys.stderr)
+        used = next(count.used for count in summary.counts if count.kind == "recording")
+        skipped, first = self.ledger.skipped(1)
+        bad = f" ({skipped} bad items, such as {_short(*first[0])})" if first else ""
+        if not used:
+            advice = "no recording can be used; the reasons are above"
+        else:
+            advice = (
+                f"{used} recordings are too few for train, dev and test: add some (each speaker with three recordings "
+                "is in all splits)"
+            )
+            if self._spec.name == "folder":
+                advice += ", or set a lower --longest-seconds, which divides long ones into pieces"
+        return f"nothing to put into the split {split!r} of {self._destination}{bad}: {advice}"
 
     def _write_lines(self, split: str) -> None:
         """Write the shuffled lines of a split, without the name and the time that gzip would add."""
@@ -305,6 +326,11 @@ class CorpusWriter:
 
     def _job_path(self, job: str) -> Path:
         return self.folder / _JOBS / f"{job}.json"
+
+
+def _short(item: str, reason: str) -> str:
+    text = f"{item}: {reason}"
+    return text if len(text) <= _LONGEST_EXAMPLE else text[: _LONGEST_EXAMPLE - 1] + "…"
 
 
 def _write_info(folder: Path, info: dict[str, Any]) -> None:

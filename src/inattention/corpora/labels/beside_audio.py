@@ -19,7 +19,7 @@ from inattention.text import printable
 
 LABEL_SUFFIXES = (TEXTGRID, CTM)
 TEXT_SUFFIX = ".txt"
-NO_AUDIO, NO_LABELS = "label without audio", "recording without labels"
+NO_AUDIO, NO_LABELS = "label without audio", "without labels"
 _LARGEST_TEXT = 2**20
 
 

@@ -8,6 +8,7 @@ repair is reported:
 - intervals without duration are dropped;
 - a gap leaves its frames without a label, and so does the end of audio that the labels do not reach;
 - unknown words (`spn`) count as silence;
+- sounds that are no English phone (`<unk>`, `nsn`) leave their frames without a label;
 - labels whose times begin with an excerpt of a longer recording are shifted to the beginning of the audio.
 
 Anything more is an error that names the tier and the line.
@@ -179,6 +180,8 @@ def fit(labels: Labels, symbols: LabelSymbols, seconds: float, *, truncated: boo
             raise labels.error(message, line, "unknown phone") from None
         if symbol.strip().lower() in UNKNOWN_WORD_LABELS:
             found.repaired("unknown word counted as silence", line)
+        elif phone is None:
+            found.repaired("sound that is no phone left without a label", line)
         if phone is not None:
             found.phones.append((phone, start, end))
     if not found.phones:

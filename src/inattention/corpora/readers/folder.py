@@ -219,7 +219,7 @@ def _label(
         _align(root, writer, recordings, workers=workers, progress=progress)
     for recording in recordings if reader else ():
         if recording.phones is None and recording.name not in reader:
-            writer.ignore(recording.item, NO_LABELS)
+            writer.lack(recording.item, NO_LABELS)
     symbols = {symbol for r in recordings for symbol, _, _ in r.phones or ()}
     writer.phones = ENGLISH_PHONES if config.phone_set == "english" and symbols else inventory(symbols)
 

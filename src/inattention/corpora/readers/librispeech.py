@@ -177,7 +177,7 @@ def _add(
             continue
         phones = labels.use(writer, utterance) if labels else None
         if labels and utterance.name not in labels:
-            writer.ignore(utterance.name, NO_LABELS)
+            writer.lack(utterance.name, NO_LABELS)
         labelled += phones is not None
         add_recording(
             writer,
@@ -273,7 +273,7 @@ def _transcripts(tree: Tree, writer: CorpusWriter, names: set[str]) -> dict[str,
                 reason = f"{printable(path)} has its text, but there is no such audio"
                 writer.skip(printable(name[:80]), reason, kind="text", category="text without audio")
     for name in sorted(names - texts.keys()):
-        writer.ignore(name, "utterance without a transcript")
+        writer.lack(name, "without a transcript")
     return texts
 
 

@@ -106,7 +106,8 @@ class Finished:
 class ExtractionFolder:
     """The output folder, locked by one process at a time.
 
-    A recording is finished if the index lists it and its files exist.
+    A recording is finished if the index lists it and its files exist. Where no recording was finished, nothing that
+    was created remains: another extraction may use the folder.
 
     Args:
         folder: created if it does not exist.
@@ -126,19 +127,25 @@ class ExtractionFolder:
         self._done: dict[str, Finished] = {}
         self._bad: dict[str, str] = {}
         self._next_index = 0.0
+        self._created: list[Path] = []  # innermost first
 
     def __enter__(self) -> "ExtractionFolder":
         try:
+            self._created = [place for place in (self.folder, *self.folder.parents) if not os.path.lexists(place)]
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.folder, os.O_RDONLY)
         except OSError as error:
+            _remove_empty(self._created)
             raise ExtractionError(f"{self.folder}: cannot be written to ({error.strerror})") from error
         try:
             _take(self._lock, self.folder)
+            self._is_new = not os.path.lexists(self.folder / INDEX_FILE)
+            self._was_empty = not self._has_contents()
             if not self.overwrite:
                 self._done = self._known()
             self._write_index()
         except BaseException:
+            _remove_empty(self._created)
             os.close(self._lock)
             raise
         return self
@@ -147,7 +154,10 @@ class ExtractionFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._write_index()
+            if self._is_new and not self._done:
+                self._undo()
+            else:
+                self._write_index()
         except ExtractionError:
             if kind is None:  # else the first error is the one to report
                 raise
@@ -202,6 +212,13 @@ class ExtractionFolder:
         self._done.pop(name, None)
         self._bad[name] = reason
 
+    def _undo(self) -> None:
+        """Remove the index and the folders that were created, as far as they are empty."""
+        with suppress(OSError):
+            os.unlink(self.folder / INDEX_FILE)
+        below = [place for place, _, _ in os.walk(self.folder, topdown=False)] if self._was_empty else []
+        _remove_empty([*map(Path, below[:-1]), *self._created])
+
     def _outputs(self, recording: Recording) -> tuple[str, ...]:
         """Return the file names of a recording's features; the last one completes them."""
         if self.settings.format == "safetensors":
@@ -231,11 +248,14 @@ class ExtractionFolder:
                 temporary.unlink()
             raise
 
+    def _has_contents(self) -> bool:
+        return any(not entry.name.endswith(".writing") for entry in self.folder.iterdir())
+
     def _known(self) -> dict[str, Finished]:
         """Read the finished recordings from the index, if it has the same settings."""
         index = self.folder / INDEX_FILE
         if not index.is_file():
-            if any(not entry.name.endswith(".writing") for entry in self.folder.iterdir()):
+            if self._has_contents():
                 raise ExtractionError(
                     f"{self.folder}: contains files that are no extraction; choose another folder, or --overwrite"
                 )
@@ -273,6 +293,13 @@ class ExtractionFolder:
             f"{self.folder}: cannot be written to ({error.strerror}); finished files are kept, and the same command "
             "continues from there"
         )
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, innermost first; those that hold anything remain."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _take(lock: int, folder: Path) -> None:

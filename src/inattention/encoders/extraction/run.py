@@ -39,7 +39,7 @@ class ExtractionSummary:
     """Outcome of an extraction.
 
     Attributes:
-        files: number of audio files found.
+        files: number of audio files found, with those that are no plain files or whose link leads nowhere.
         extracted: number of files extracted by this call.
         done_before: number of files that an earlier call had extracted.
         bad_files: reason by name of each file that could not be used.
@@ -116,6 +116,7 @@ def extract_folder(
     listing = list_audio(folder)
     if not listing.files:
         beside = "".join(f"\n  {count} x {what}" for what, count in sorted(listing.ignored.items()))
+        beside += "".join(f"\n  {printable(str(path))}: {reason}" for path, reason in listing.bad.items())
         raise ExtractionError(f"{folder}: contains no audio files{beside}")
     encoder = extractor_of(open_features(model))
     _move(encoder.model, device)
@@ -160,8 +161,11 @@ class _Extraction:
 
     def run(self, listing: Listing) -> ExtractionSummary:
         began, paths = perf_counter(), listing.files
+        for path, reason in listing.bad.items():
+            self._refuse(path.relative_to(self.folder).as_posix(), f"{path}: {reason}")
+        unreadable = len(self.bad)
         todo = list(self._unfinished(paths))
-        done_before = len(paths) - len(todo) - len(self.bad)
+        done_before = len(paths) + unreadable - len(todo) - len(self.bad)
         hidden = not (self.progress and todo)
         with progress_bar(total=len(todo), desc="extract", unit="file", show=not hidden) as bar:
             for window in self._windows(todo, bar):
@@ -170,7 +174,7 @@ class _Extraction:
                     bar.update(len(batch))
                     bar.set_postfix_str(f"{self._seconds / (perf_counter() - began):.0f} s of audio a second")
         return ExtractionSummary(
-            files=len(paths),
+            files=len(paths) + unreadable,
             extracted=self.extracted,
             done_before=done_before,
             bad_files=self.bad,

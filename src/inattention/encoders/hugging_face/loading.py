@@ -8,7 +8,7 @@ from torch import nn
 
 from inattention.encoders.hub import model_folder
 from inattention.encoders.quiet import quiet
-from inattention.model.loading import ModelFolderError
+from inattention.model.loading import ModelFolderError, check_weights
 
 CONVERTED = "inattention-"  # begins the model types of converted encoders
 LARGEST_CONFIG = 2**24  # bytes
@@ -41,6 +41,8 @@ def load_hugging_face(folder: str) -> nn.Module:
             f"{folder}: has no model.safetensors; weights of any other kind (pickles such as pytorch_model.bin) can "
             "run code and are not read: load and save them with `transformers` where you trust them"
         )
+    for weights in sorted(path.glob("*.safetensors")):
+        check_weights(weights)
     try:
         if str(_config(path).get("model_type")).startswith(CONVERTED):
             from inattention.encoders.converted import from_pretrained
