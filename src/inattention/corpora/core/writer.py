@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _JOBS = "jobs"
 _LOCK = "lock"
 _WAITING = "lines"
-_LONGEST_EXAMPLE = 200
+_LONGEST_EXAMPLE = 600
 _BAD_ITEMS_KEPT = 1000  # in corpus.json; preparation.json has all of them
 
 
