@@ -109,3 +109,20 @@ def test_an_option_is_suggested_by_its_last_part_or_its_start() -> None:
     assert nearest_option("--width", flags) == "; perhaps --model.width or --timing.width?"
     assert nearest_option("--learning", flags) == "; perhaps --learning-rate?"
     assert nearest_option("--unheard", flags) == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "corpus prepare folder --path . --shortest-seconds -1",
+            "--shortest-seconds must be above 0 and below --",
+        ),
+        ("extract model in --out out --batch-seconds -1", "--batch-seconds must be above 0"),
+    ],
+)
+def test_refused_values_are_named_by_their_options(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 2
+    assert message in capsys.readouterr().err

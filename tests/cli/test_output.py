@@ -15,7 +15,7 @@ import torch
 
 from inattention import AudioTransformer, AudioTransformerConfig
 from inattention.cli import main
-from inattention.cli.terminal.output import print_json
+from inattention.cli.terminal.output import print_json, print_lines
 from inattention.corpora.core.corpus import Corpus
 from inattention.corpora.readers.espeak.reader import EspeakConfig, prepare
 from inattention.text import aligned, within
@@ -165,3 +165,18 @@ def test_aligned_columns_lose_nothing_in_narrow_terminals(width: int) -> None:
 
 def test_long_lines_are_broken_and_short_ones_stay() -> None:
     assert within("  short\none two three", 9) == "  short\none two\nthree"
+
+
+def test_lines_are_broken_at_the_width_of_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    text = "title\n  " + "a caveat of many words " * 6
+    monkeypatch.setenv("COLUMNS", "40")
+    print_lines(text)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 40
+    assert [line[:4] for line in lines[1:3]] == ["  a ", "    "]
+    assert " ".join(" ".join(lines).split()) == " ".join(text.split())
+    monkeypatch.delenv("COLUMNS")
+    print_lines(text)
+    assert capsys.readouterr().out == f"{text}\n"

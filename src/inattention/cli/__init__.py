@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words[0] if words and words[0] in COMMANDS else ""
-    if name == "corpus" and len(words) > 1:
-        name = f"corpus {words[1]}"
+    if name in ("corpus", "encoders") and len(words) > 1 and not words[1].startswith("-"):
+        name = f"{name} {words[1]}"
     return ended(name, words, lambda: _run(words))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from inattention.cli.terminal.help import entries, examples, wrapped
-from inattention.cli.terminal.output import print_json
+from inattention.cli.terminal.output import print_json, print_lines
 from inattention.cli.terminal.parsing import Quiet, complain, flat, parse
 from inattention.text import nearest
 
@@ -81,7 +81,9 @@ def prepare(arguments: list[str]) -> int:
     )
     skipped = skipped_items(corpus) if options.strict else 0
     if skipped:
-        print(f"inattention corpus: {skipped} items were skipped, which --strict reports as a failure", file=sys.stderr)
+        items = "1 item was" if skipped == 1 else f"{skipped} items were"
+        reason = f"{items} skipped, which --strict reports as a failure"
+        print(f"inattention corpus prepare: {reason}", file=sys.stderr)
     return STRICT_STATUS if skipped else 0
 
 
@@ -105,7 +107,7 @@ def prepare_corpus(
 
     corpus = corpus_kind(name).prepare()(config, out, overwrite=overwrite, workers=workers, progress=progress)
     if not quiet:
-        print(text_of(corpus))
+        print_lines(text_of(corpus))
     return corpus
 
 
@@ -184,7 +186,7 @@ def show(arguments: list[str]) -> int:
     if options.json:
         print_json(as_data(corpus))
     else:
-        print(text_of(corpus))
+        print_lines(text_of(corpus))
     return 0
 
 
@@ -218,7 +220,7 @@ def describe(arguments: list[str]) -> int:
     options = parse(Describe, "corpus describe", arguments)
     out: Path | None = options.out
     if out is not None and out.suffix.lower() not in (".html", ".png"):
-        return complain("corpus", f"{out} must end in .html or .png")
+        return complain("corpus describe", f"{out} must end in .html or .png")
     from inattention.corpora.checks.description import as_text, measure, write_page
     from inattention.corpora.core.corpus import open_corpus
 

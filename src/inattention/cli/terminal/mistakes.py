@@ -51,6 +51,29 @@ def nearest_option(name: str, known: Sequence[str] | dict[str, Option]) -> str:
     return f"; perhaps {' or '.join(found[:3])}?" if found else ""
 
 
+def with_options(message: str, options: Sequence[Option]) -> str:
+    """Return an error of a dataclass of settings with the options in place of the fields that it names.
+
+    A name that several options share remains.
+
+    Args:
+        message: the error.
+        options: the command's options.
+    """
+    flags: dict[str, list[str]] = {}
+    for option in options:
+        if option.flags:
+            flags.setdefault(option.name.rpartition(".")[2].removeprefix("--").replace("-", "_"), []).append(
+                option.name
+            )
+
+    def flag(match: re.Match[str]) -> str:
+        known = flags.get(match[0], [])
+        return known[0] if len(known) == 1 else match[0]
+
+    return re.sub(r"(?<![\w.'-])(?:[a-z]+(?:_[a-z]+)+\b|^[a-z]+(?= must ))(?![.'-]\w)", flag, message)
+
+
 def explained(complaint: str, words: Sequence[str], options: Sequence[Option]) -> str:
     """Return tyro's complaint, a title above a rule and a text, as one line.
 

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,21 @@ def table_width() -> int | None:
     if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
         return shutil.get_terminal_size().columns
     return None
+
+
+def print_lines(text: str) -> None:
+    """Print text whose lines are broken at the width of the terminal, and continue two columns further in."""
+    width = table_width()
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        fits = width is None or len(line) <= width
+        print(line if fits else _broken(line, max(width or 0, len(indent) + 10), indent))
+
+
+def _broken(line: str, width: int, indent: str) -> str:
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    )
 
 
 def print_json(data: Any) -> None:

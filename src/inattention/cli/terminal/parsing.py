@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass
 from typing import Annotated, Any, NoReturn
 
 from inattention.cli.terminal.help import introduction, wrapped
-from inattention.cli.terminal.mistakes import explained, mistake_in
+from inattention.cli.terminal.mistakes import explained, mistake_in, with_options
 from inattention.cli.terminal.options import options_of, registry
 
 USAGE = 2  # exit status if a command cannot be carried out as it is given
@@ -44,6 +44,7 @@ def parse(of: Any, name: str, arguments: Sequence[str], default: Any = None) -> 
 
     Raises:
         SystemExit: after the help, or after a mistake, which is explained on stderr.
+        ValueError: if the dataclass refuses values; the message names the options.
     """
     import tyro
 
@@ -64,6 +65,8 @@ def parse(of: Any, name: str, arguments: Sequence[str], default: Any = None) -> 
                 description=_INTRODUCTION,
                 **options,
             )
+    except ValueError as error:
+        raise ValueError(with_options(str(error), known)) from error
     except SystemExit as end:
         if not end.code:
             usage, _, lists = printed.getvalue().partition(_INTRODUCTION)
