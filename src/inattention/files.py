@@ -6,7 +6,7 @@ Everything is written under a temporary name beside its place, then renamed.
 import json
 import os
 import shutil
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,18 @@ def write_text(path: Path, content: str) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write indented JSON, all or nothing."""
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the JSON content of a file, after writing it if it does not exist.
+
+    Args:
+        path: the file.
+        make: returns the content; it is called only if there is no file.
+    """
+    if not path.exists():
+        write_json(path, make())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_lines(path: Path, rows: Iterable[Any]) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from inattention import templates
 from inattention.analysis.capture import Captured, Single
 from inattention.analysis.figures import CATEGORY_COLOURS, Drawn
 from inattention.analysis.heads import Head, heads_of
@@ -91,13 +91,7 @@ def atlas_html(captured: Captured, made: Made, drawn: Sequence[Drawn] = ()) -> s
     heads = heads_of(captured)
     side, count = _room(len(heads), captured.steps, len(captured.singles))
     singles = captured.singles[:count]
-    environment = Environment(
-        loader=PackageLoader("inattention.analysis", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates.environment("inattention.analysis")
     environment.filters["number"] = _written
     return environment.get_template("atlas.html.jinja").render(
         captured=captured,

@@ -3,7 +3,7 @@
 from typing import Literal
 
 Truncated = Literal["skip", "keep"]
-"""What becomes of a file that ends too early: it is skipped, or what is there is used."""
+"""Treatment of a file that ends too early: it is skipped, or what is there is used."""
 
 TRUNCATED = "is truncated"  # how the reason begins
 KEEP_HINT = "--truncated keep uses what is there"

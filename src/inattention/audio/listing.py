@@ -15,7 +15,7 @@ NO_PLAIN_FILE = "is no plain file"
 
 @dataclass
 class Listing:
-    """What a folder contains.
+    """Contents of a folder.
 
     Attributes:
         files: Audio, sorted.

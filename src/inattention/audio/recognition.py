@@ -1,4 +1,4 @@
-"""What a file is, by its content where that is certain, else by its name: audio, audio of another format, or litter."""
+"""Kind of a file, by its content where that is certain, else by its name: audio, audio of another format, or litter."""
 
 import os
 import re
@@ -113,7 +113,7 @@ _APPLE_DOUBLE = (b"\x00\x05\x16\x07", b"\x00\x05\x16\x00")
 
 @dataclass(frozen=True)
 class Recognised:
-    """What a file is.
+    """Kind of a file.
 
     Attributes:
         kind: `audio` is decoded here; `unsupported` is audio for another program; `litter` is written by systems and

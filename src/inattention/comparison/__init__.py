@@ -16,11 +16,13 @@ from inattention.comparison.estimates import (
     verdict_of,
 )
 from inattention.comparison.losses import loss_prior, seed_difference
+from inattention.comparison.marks import MARKS, mark_of
 from inattention.comparison.paired import PairedBootstrap
 from inattention.comparison.seed_variance import VariancePrior
 from inattention.comparison.times import Ratio, time_ratio
 
 __all__ = [
+    "MARKS",
     "Difference",
     "Interval",
     "Needed",
@@ -31,6 +33,7 @@ __all__ = [
     "Verdict",
     "all_above",
     "loss_prior",
+    "mark_of",
     "most",
     "opposite",
     "seed_difference",

@@ -8,8 +8,6 @@ probes-*.json, distillation/     intermediate results, from which the same comma
 An encoder that is input-independent already is saved as it is.
 """
 
-import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +33,7 @@ from inattention.conversion.report import (
 from inattention.corpora.core.corpus import Corpus
 from inattention.encoders.extraction.encoders import fingerprint
 from inattention.encoders.ours import EncoderSource
-from inattention.files import folder_lock, write_json
+from inattention.files import folder_lock, once
 from inattention.model.transformer import AudioTransformer
 from inattention.pretraining.held_out import measure_held_out
 from inattention.pretraining.manifest import claim
@@ -81,7 +79,7 @@ def convert(
         (out / DISTILLATION).mkdir(exist_ok=True)
         claim(out / DISTILLATION, account)
         conversion = _Conversion(teacher, corpus, out, config, progress)
-        return ConversionReport.from_dict(_once(out / RECORD, lambda: conversion.run().to_dict()))
+        return ConversionReport.from_dict(once(out / RECORD, lambda: conversion.run().to_dict()))
 
 
 def measure_time(teacher: AudioTransformer, student: AudioTransformer, config: ConversionConfig) -> ForwardTime:
@@ -143,7 +141,7 @@ class _Conversion:
             write_maps(derived, self.out / MAPS)
             return derived.record().to_dict()
 
-        return MapErrors(**_once(self.out / ERRORS, derive))
+        return MapErrors(**once(self.out / ERRORS, derive))
 
     def _distil(self) -> tuple[AudioTransformer, HiddenStateError]:
         """Distil the converted encoder and save it; return it with the error of its hidden states."""
@@ -166,7 +164,7 @@ class _Conversion:
             student.eval().save_pretrained(self.out)
             return asdict(HiddenStateError(before, measure_held_out(run, model).l1))
 
-        error = HiddenStateError(**_once(folder / "outcome.json", distil))
+        error = HiddenStateError(**once(folder / "outcome.json", distil))
         return AudioTransformer.from_pretrained(self.out), error
 
     def _probe(self, converted: AudioTransformer, distilled: AudioTransformer) -> ProbeComparison:
@@ -176,7 +174,7 @@ class _Conversion:
         encoders = {UNTRAINED: untrained, TEACHER: self.teacher, CONVERTED: converted, DISTILLED: distilled}
         reports = {
             name: ProbeReport.from_dict(
-                _once(self.out / f"probes-{name}.json", lambda n=name, m=model: self._probed(n, m).to_dict())
+                once(self.out / f"probes-{name}.json", lambda n=name, m=model: self._probed(n, m).to_dict())
             )
             for name, model in encoders.items()
         }
@@ -193,10 +191,3 @@ def _parameters(model: AudioTransformer) -> dict[str, int]:
         "all": sum(p.numel() for p in model.parameters()),
         "attention": sum(p.numel() for p in model.encoder.mechanisms.parameters()),
     }
-
-
-def _once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the content of a file, after writing it if it does not exist."""
-    if not path.exists():
-        write_json(path, make())
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""The attention modules inside an encoder, and the values that they average."""
+"""The values that the attention of an encoder averages."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,27 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from inattention.attention.ops.projections import split_heads
+from inattention.encoders.attention_handles import attention_handles
 from inattention.encoders.base import MapSource
-from inattention.encoders.converted_attention import ConvertedAttention
 from inattention.model.encoder import MultiHeadAttention
-
-
-def attention_modules(model: nn.Module) -> list[nn.Module]:
-    """Return the self-attention modules of an encoder, in order.
-
-    Args:
-        model: one of our encoders, or a Hugging Face encoder whose attention has q_proj, k_proj and v_proj, or is
-            converted.
-
-    Returns:
-        The modules; empty for an encoder with attention of another kind.
-    """
-    return [
-        module
-        for module in model.modules()
-        if isinstance(module, MultiHeadAttention | ConvertedAttention)
-        or all(hasattr(module, f"{x}_proj") for x in "qkv")
-    ]
 
 
 @contextmanager
@@ -42,22 +24,32 @@ def recorded_values(source: MapSource) -> Generator[list[Float[Tensor, "batch he
         ValueError: if the encoder's attention is of no known kind.
     """
     model = getattr(source, "model", None)
-    modules = attention_modules(model) if isinstance(model, nn.Module) else []
-    if not modules:
+    projections = _value_projections(model) if isinstance(model, nn.Module) else []
+    if not projections:
         raise ValueError(
             f"{source.name}: its values are not accessible; maps can be derived from our encoders and "
             "from Hugging Face encoders whose attention has q_proj, k_proj and v_proj"
         )
     values: list[Tensor] = []
 
-    def record(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        hidden = args[0] if args else kwargs["hidden_states"]
-        project = module.value if isinstance(module, MultiHeadAttention) else module.v_proj
-        values.append(split_heads(project(hidden), source.heads).detach().cpu())  # ty: ignore[not-callable]
+    def record(project: nn.Module) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+            hidden = args[0] if args else kwargs["hidden_states"]
+            values.append(split_heads(project(hidden), source.heads).detach().cpu())
 
-    hooks = [module.register_forward_pre_hook(record, with_kwargs=True) for module in modules]
+        return hook
+
+    hooks = [module.register_forward_pre_hook(record(value), with_kwargs=True) for module, value in projections]
     try:
         yield values
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _value_projections(model: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
+    """Return the self-attention modules of an encoder in order, each with its projection of values."""
+    found: list[tuple[nn.Module, nn.Module]] = [
+        (module, module.value) for module in model.modules() if isinstance(module, MultiHeadAttention)
+    ]
+    return found or [(handle.module, handle.value) for handle in attention_handles(model)]

@@ -166,8 +166,8 @@ class AttentionHandle:
         module: the module.
         width: of the hidden states.
         heads: number of heads.
-        query: projection of queries.
-        key: projection of keys.
+        query: projection of queries; None of a module that was replaced.
+        key: projection of keys; None of a module that was replaced.
         value: projection of values.
         output: projection of the heads' joined output.
     """
@@ -176,8 +176,8 @@ class AttentionHandle:
     module: nn.Module
     width: int
     heads: int
-    query: nn.Linear
-    key: nn.Linear
+    query: nn.Linear | None
+    key: nn.Linear | None
     value: nn.Linear
     output: nn.Linear
 

@@ -10,24 +10,24 @@ are built, which an empty model on the meta device would not have.
 """
 
 import copy
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 import transformers
-from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from inattention.encoders.attention_handles import replaceable_handles
 from inattention.encoders.converted_attention import Conversion, ConvertedAttention
 from inattention.encoders.hub import model_folder
-from inattention.model.loading import WEIGHTS_FILE, check_shapes, find_files, tensor_shapes
+from inattention.encoders.whisper_states import whisper_states
+from inattention.model.loading import check_shapes, find_files, tensor_shapes
 
 PREFIX = "inattention-"
 ATTRIBUTE = "inattention"
@@ -55,7 +55,7 @@ _AUTO = {
 
 
 class ConvertedModel(PreTrainedModel):
-    """What all converted models share: their attention is replaced when they are built, and loading is strict."""
+    """Base class of converted models: their attention is replaced when they are built, and loading is strict."""
 
     converts: ClassVar[type[PreTrainedModel]]
 
@@ -112,63 +112,35 @@ def _twin(state: dict[str, torch.Tensor], name: str, stored: set[str]) -> str | 
     return next((other for other in stored & state.keys() if state[other].data_ptr() == place), None)
 
 
-def attention_places(model: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
-    """Return the self-attention modules of the encoder in order, as (parent, name, module); converted ones too.
-
-    A decoder's modules are not among them.
-    """
-    decoder = {
-        id(module) for name, part in model.named_modules() if name.endswith("decoder") for module in part.modules()
-    }
-    return [
-        (parent, name, module)
-        for parent in model.modules()
-        if id(parent) not in decoder
-        for name, module in parent.named_children()
-        if isinstance(module, ConvertedAttention)
-        or all(isinstance(getattr(module, f"{part}_proj", None), nn.Linear) for part in ("q", "k", "v", "out"))
-    ]
-
-
-def install(model: nn.Module, conversion: Conversion) -> list[ConvertedAttention | None]:
+def install(model: PreTrainedModel, conversion: Conversion) -> None:
     """Replace the attention of an encoder, in place.
 
     Args:
         model: an encoder, or a model that contains one.
         conversion: a replacement, or None, for each layer.
 
-    Returns:
-        The new module of each layer, or None.
-
     Raises:
         ValueError: if the model has another number of layers, or attention of a kind that cannot be replaced.
     """
-    places = attention_places(model)
-    kind = type(model).__name__
-    if not places or any(hasattr(module, "gru_rel_pos_linear") for *_, module in places):
+    handles = replaceable_handles(model)
+    if len(handles) != len(conversion.layers):
         raise ValueError(
-            f"{kind}: only attention with q_proj, k_proj, v_proj and out_proj and no position bias can be replaced"
+            f"{type(model).__name__} has {len(handles)} layers; the conversion is for {len(conversion.layers)}"
         )
-    if len(places) != len(conversion.layers):
-        raise ValueError(f"{kind} has {len(places)} layers; the conversion is for {len(conversion.layers)}")
-    installed: list[ConvertedAttention | None] = []
-    for index, ((parent, name, module), replacement) in enumerate(zip(places, conversion.layers, strict=True)):
-        if replacement is None:
-            installed.append(None)
-            continue
-        new = ConvertedAttention(
-            module,
-            heads=int(module.num_heads),  # ty: ignore[invalid-argument-type]
-            replacement=replacement,
-            max_length=conversion.max_length,
-            layer=(index, len(places)),
-        )
-        setattr(parent, name, new)
-        installed.append(new)
+    for index, (handle, replacement) in enumerate(zip(handles, conversion.layers, strict=True)):
+        if replacement is not None:
+            place = index, len(handles)
+            new = ConvertedAttention(
+                handle.module,
+                heads=handle.heads,
+                replacement=replacement,
+                max_length=conversion.max_length,
+                layer=place,
+            )
+            model.set_submodule(handle.path, new)
     for module in model.modules():
         if isinstance(module, WhisperEncoder):
             module.__class__ = OwnLengthEncoder
-    return installed
 
 
 def converted_copy(model: PreTrainedModel, conversion: Conversion) -> ConvertedModel:
@@ -181,11 +153,8 @@ def converted_copy(model: PreTrainedModel, conversion: Conversion) -> ConvertedM
     Raises:
         ValueError: if the model's family or attention cannot be converted.
     """
-    base = type(model).converts if isinstance(model, ConvertedModel) else type(model)
-    cls = CLASSES.get(base)
-    if cls is None:
-        raise ValueError(f"{base.__name__} cannot be converted; families that can: {', '.join(_FAMILIES)}")
-    before = Conversion(layers=(None,) * len(attention_places(model)), max_length=conversion.max_length)
+    cls = class_for(model)
+    before = Conversion(layers=(None,) * len(conversion.layers), max_length=conversion.max_length)
     if isinstance(model, ConvertedModel):
         before = Conversion.from_dict(getattr(model.config, ATTRIBUTE))
     assert cls.config_class is not None
@@ -223,27 +192,9 @@ class OwnLengthEncoder(WhisperEncoder):
             ValueError: if the input is longer than the encoder's positions.
         """
         kwargs.pop("attention_mask", None)  # Whisper has none
-        hidden = whisper_embedding(self, input_features)
-        states = [hidden]
-        for layer in self.layers:
-            hidden = layer(hidden, None, **kwargs)
-            states.append(hidden)
-        states[-1] = self.layer_norm(hidden)
+        states = whisper_states(self, input_features, **kwargs)
         wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        return BaseModelOutput(last_hidden_state=states[-1], hidden_states=tuple(states) if wanted else None)
-
-
-def whisper_embedding(encoder: Any, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch time width"]:
-    """Return the input of the first layer of a Whisper encoder.
-
-    Raises:
-        ValueError: if the input is longer than the encoder's positions.
-    """
-    hidden = nn.functional.gelu(encoder.conv2(nn.functional.gelu(encoder.conv1(mel)))).permute(0, 2, 1)
-    positions = encoder.embed_positions.weight
-    if hidden.shape[1] > len(positions):
-        raise ValueError(f"the encoder takes at most {len(positions)} frames, not {hidden.shape[1]}")
-    return hidden + positions[: hidden.shape[1]]
+        return BaseModelOutput(last_hidden_state=states[-1], hidden_states=states if wanted else None)
 
 
 def _define() -> dict[type[PreTrainedModel], type[ConvertedModel]]:
@@ -288,66 +239,17 @@ def _config_class(family: str, base: type) -> type:
 CLASSES: Mapping[type[PreTrainedModel], type[ConvertedModel]] = _define()
 
 
-@dataclass(frozen=True)
-class TrainedModel:
-    """A trained model of `transformers` with what prepares its input and reads its output.
-
-    Attributes:
-        name: folder or hub name, as it was given.
-        folder: where its files are.
-        model: the model, in evaluation mode.
-        extractor: its feature extractor.
-        tokenizer: its tokenizer; None for an encoder without a decoder.
-    """
-
-    name: str
-    folder: Path
-    model: PreTrainedModel
-    extractor: Any
-    tokenizer: Any
-
-    @property
-    def is_whisper(self) -> bool:
-        """Whether it is Whisper, with a decoder."""
-        return self.model.config.model_type == "whisper"
-
-
-def load_trained(name: str) -> TrainedModel:
-    """Load a trained model, converted or not, from safetensors and without running code from its folder.
-
-    Args:
-        name: folder or hub name.
+def class_for(model: PreTrainedModel) -> type[ConvertedModel]:
+    """Return the class that a model has after conversion.
 
     Raises:
-        ValueError: if it cannot be loaded.
+        ValueError: if its attention cannot be replaced, or its family or head is unknown; the message has the reason.
     """
-    folder = model_folder(name)
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        whisper = config.model_type == "whisper"
-        auto = transformers.AutoModelForSpeechSeq2Seq if whisper else transformers.AutoModel
-        model = auto.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
-        extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder) if whisper else None
-    except Exception as error:  # a downloaded folder may fail in any way
-        raise ValueError(f"{name} cannot be loaded: {' '.join(str(error).split())}") from error
-    return TrainedModel(name, folder, model.eval(), extractor, tokenizer)
-
-
-def ensure_convertible(model: PreTrainedModel) -> None:
-    """Raise ValueError, with the reason, if the attention of a model cannot be replaced."""
     base = type(model).converts if isinstance(model, ConvertedModel) else type(model)
-    places = attention_places(model)
-    if any(hasattr(module, "gru_rel_pos_linear") for *_, module in places):
-        raise ValueError(f"{base.__name__}: its gated position bias is part of the attention and cannot be replaced")
-    if base not in CLASSES or not places:
+    replaceable_handles(model)
+    if base not in CLASSES:
         raise ValueError(f"{base.__name__} cannot be converted; families that can: {', '.join(_FAMILIES)}")
-
-
-def weights_digest(folder: Path) -> str:
-    """Return the SHA-256 of a model's weights."""
-    with (folder / WEIGHTS_FILE).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return CLASSES[base]
 
 
 def from_pretrained(name: str, **options: Any) -> PreTrainedModel:

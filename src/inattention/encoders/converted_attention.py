@@ -19,7 +19,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Replacement:
-    """What replaces the attention of one layer.
+    """Replacement of the attention of one layer.
 
     Attributes:
         row: mechanism and options, in the notation of studies.

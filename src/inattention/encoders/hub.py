@@ -1,13 +1,10 @@
 """Names of models: a folder, or a name on the Hugging Face hub, resolved to a folder of the local cache."""
 
-import logging
 import os
 import re
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
-from inattention.model.loading import ModelFolderError
+from inattention.model.loading import ModelFolderError, quiet_hub
 
 FILES = ["*.json", "*.safetensors", "*.txt"]  # all that is read; pickles (.bin, .pt) are not even downloaded
 _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w.-]+")
@@ -57,7 +54,7 @@ def _snapshot(name: str, *, offline: bool) -> Path | str:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        with _quiet():
+        with quiet_hub():
             folder = Path(snapshot_download(name, allow_patterns=FILES, local_files_only=offline))
     except LocalEntryNotFoundError as error:
         return "there is no connection" if error.__cause__ is None else _one_line(error.__cause__)
@@ -69,15 +66,3 @@ def _snapshot(name: str, *, offline: bool) -> Path | str:
 def _one_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Suppress the hub's warnings about each retry: the error reports the failure once."""
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -59,7 +59,7 @@ def _find(name: str, file: str, hub_options: dict[str, Any]) -> Path:
     if name.count("/") != 1:  # a name on the hub is USER/MODEL, and requests for others take long
         raise ModelFolderError(f"{name}: there is no such folder, and it is no name on the hub")
     try:
-        with _quiet_hub():
+        with quiet_hub():
             return Path(hf_hub_download(name, file, **hub_options))
     except HFValidationError as error:
         raise ModelFolderError(f"{name}: there is no such folder, and it is no name on the hub") from error
@@ -101,7 +101,7 @@ def check_weights(file: Path) -> None:
 
 
 @contextmanager
-def _quiet_hub() -> Generator[None]:
+def quiet_hub() -> Generator[None]:
     """Suppress the hub's warnings about each retry: the error reports the failure once."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level

@@ -1,4 +1,4 @@
-"""What a pre-training run is: `Run` in memory, and its manifest in ``run.json``."""
+"""Identity of a pre-training run: `Run` in memory, and its manifest in ``run.json``."""
 
 import json
 from collections.abc import Mapping

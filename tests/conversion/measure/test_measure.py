@@ -25,7 +25,7 @@ from inattention.conversion.measure.words import compare_words  # noqa: E402
 from inattention.conversion.trained.speech import Utterance, folder_utterances  # noqa: E402
 from inattention.conversion.trained.whisper import encode  # noqa: E402
 from inattention.encoders.base import FeatureSource  # noqa: E402
-from inattention.encoders.converted import load_trained  # noqa: E402
+from inattention.encoders.trained import load_trained  # noqa: E402
 from toy_corpus import utterances as toy_utterances  # noqa: E402
 from toy_corpus import write_corpus  # noqa: E402
 

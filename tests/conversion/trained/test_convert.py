@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 transformers = pytest.importorskip("transformers")
 
@@ -15,7 +17,7 @@ from inattention.cli.convert import open_speech  # noqa: E402
 from inattention.conversion.trained.config import TrainedConversionConfig  # noqa: E402
 from inattention.conversion.trained.convert import Speech, convert_trained  # noqa: E402
 from inattention.conversion.trained.distillation import Distillation  # noqa: E402
-from inattention.encoders.converted import load_trained  # noqa: E402
+from inattention.encoders.trained import load_trained  # noqa: E402
 from inattention.pretraining.stopping import RunError, RunStopped  # noqa: E402
 
 SHORT = {"steps": 4, "held_out": 3, "start_windows": 2, "examples": 6, "accumulate": 2, "learning_rate": 1e-3}
@@ -111,14 +113,15 @@ def test_single_layers_and_heads_are_replaced_and_the_others_kept(
 
 
 def test_kept_heads_are_the_teachers(whisper_folder: Path) -> None:
-    from inattention.encoders.converted import attention_places, converted_copy
+    from inattention.encoders.attention_handles import attention_handles
+    from inattention.encoders.converted import converted_copy
     from inattention.encoders.converted_attention import Conversion, Replacement
 
     teacher = load_trained(str(whisper_folder)).model
     layers = (Replacement(row="uniform", heads=(1,)), None)
     student = converted_copy(teacher, Conversion(layers=layers, max_length=100))
     hidden = torch.randn(1, 9, 32)
-    new, old = (attention_places(it)[0][2] for it in (student, teacher))
+    new, old = (attention_handles(it)[0].module for it in (student, teacher))
     from inattention.conversion.trained.starts import teacher_maps
 
     mine, its = new.weights(hidden), teacher_maps(old, hidden)
@@ -184,7 +187,7 @@ def test_wavlm_is_refused_by_name(speech: Speech, tmp_path: Path) -> None:
     )  # fmt: skip
     transformers.WavLMModel(wavlm).save_pretrained(folder)
     transformers.Wav2Vec2FeatureExtractor().save_pretrained(folder)
-    with pytest.raises(ValueError, match=r"WavLM.*position bias"):
+    with pytest.raises(ValueError, match=r"wavlm.*position bias"):
         convert_trained(str(folder), speech, out, config(), progress=False)
     assert not out.exists()
 
@@ -213,3 +216,16 @@ def test_a_converted_folder_is_converted_further(whisper_folder: Path, speech: S
     rows = [layer["row"] for layer in load_trained(str(second)).model.config.inattention["layers"]]
     assert rows == ["toeplitz", "toeplitz@table"]
     assert report.record["relative_error"]["start"] > 0
+
+
+def test_a_folder_that_lacks_weights_is_refused_and_not_filled_with_random_ones(
+    whisper_folder: Path, speech: Speech, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "whisper", tmp_path / "out"
+    shutil.copytree(whisper_folder, folder)
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.encoder.layers.1.self_attn.q_proj.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"1 weights are missing, such as model\.encoder\.layers\.1"):
+        convert_trained(str(folder), speech, out, config(), progress=False)
+    assert not out.exists()

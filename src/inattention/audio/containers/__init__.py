@@ -1,1 +1,1 @@
-"""What containers of audio say about their length, where libsndfile does not look or stops too early."""
+"""Lengths of audio in its containers, where libsndfile does not look or stops too early."""

@@ -27,7 +27,7 @@ class Chunk(NamedTuple):
 
 
 class Form(NamedTuple):
-    """How a container writes its chunks.
+    """Form of the chunks of a container.
 
     Attributes:
         first: Place of the first chunk.

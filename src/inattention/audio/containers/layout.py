@@ -1,4 +1,4 @@
-"""How a file is to be decoded: as it is, or as parts of it, with bytes of headers replaced."""
+"""Layout of a file for its decoder: as it is, or as parts of it, with bytes of headers replaced."""
 
 import io
 from bisect import bisect_right

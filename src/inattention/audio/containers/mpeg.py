@@ -33,7 +33,7 @@ TAIL = 4096
 
 
 class Frame(NamedTuple):
-    """What a frame's header says; `kind` is equal for frames of one stream."""
+    """Contents of a frame's header; `kind` is equal for frames of one stream."""
 
     length: int
     samples: int

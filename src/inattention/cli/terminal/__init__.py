@@ -1,1 +1,1 @@
-"""What a person meets: options and help from dataclasses, explained mistakes, output, and how commands end."""
+"""Face of the command line: options and help from dataclasses, explained mistakes, output, and how commands end."""

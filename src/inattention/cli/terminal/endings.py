@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and one line on stderr in place of a traceback."""
+"""Endings of commands: its exit status, and one line on stderr in place of a traceback."""
 
 import contextlib
 import difflib

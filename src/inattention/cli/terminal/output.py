@@ -1,4 +1,4 @@
-"""What commands print: JSON for scripts, and tables as wide as the terminal."""
+"""Output of commands: JSON for scripts, and tables as wide as the terminal."""
 
 import dataclasses
 import json

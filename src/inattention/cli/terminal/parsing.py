@@ -1,4 +1,4 @@
-"""What all commands share: flags and help from dataclasses, and error messages of one line."""
+"""Parsing of commands: flags and help from dataclasses, and error messages of one line."""
 
 import contextlib
 import io

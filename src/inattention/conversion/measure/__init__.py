@@ -1,1 +1,1 @@
-"""What a conversion keeps: word errors, hidden states, probes and times of a converted encoder and its teacher."""
+"""Measurements of a converted encoder and its teacher: word errors, hidden states, probes and times."""

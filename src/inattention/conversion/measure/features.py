@@ -8,8 +8,8 @@ from torch import Tensor
 
 from inattention.conversion.measure.transcripts import SILENCE_FRAMES
 from inattention.encoders.base import EncoderInputs, FeatureSource
-from inattention.encoders.converted import TrainedModel
 from inattention.encoders.hugging_face import WhisperEncoder, encoder_of
+from inattention.encoders.trained import TrainedModel
 
 
 class ShortInputWhisper(WhisperEncoder):

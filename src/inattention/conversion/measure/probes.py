@@ -8,7 +8,7 @@ from inattention.comparison import Difference, PairedBootstrap, UtteranceCounts
 from inattention.conversion.measure.config import MeasureConfig
 from inattention.conversion.measure.features import feature_source
 from inattention.corpora.core.corpus import Corpus
-from inattention.encoders.converted import TrainedModel
+from inattention.encoders.trained import TrainedModel
 from inattention.probing.config import ProbeConfig, Task
 from inattention.probing.results import TaskResult
 from inattention.probing.run import probe_layers

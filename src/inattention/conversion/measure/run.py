@@ -20,20 +20,17 @@ from inattention.conversion.measure.times import EncoderTime, encoder_times
 from inattention.conversion.measure.transcripts import DECODING
 from inattention.conversion.measure.words import WordComparison, word_comparisons
 from inattention.conversion.page.page import write_page
-from inattention.conversion.page.sources import DIFFERING, MEASUREMENTS
+from inattention.conversion.page.sources import DIFFERING, MEASUREMENTS, RECORD
 from inattention.conversion.trained.config import TrainedConversionConfig
-from inattention.conversion.trained.convert import RECORD as CONVERSION
 from inattention.conversion.trained.convert import task_of
 from inattention.conversion.trained.saving import make_folder, saving
 from inattention.conversion.trained.speech import Examples, Utterance
 from inattention.conversion.trained.task import RelativeError
 from inattention.corpora.core.corpus import Corpus
-from inattention.encoders.converted import TrainedModel, load_trained, weights_digest
+from inattention.encoders.trained import TrainedModel, load_trained, weights_digest
 from inattention.files import write_json
 from inattention.probing.features import ProbeError
 from inattention.provenance import provenance
-
-RECORD = MEASUREMENTS
 
 
 @dataclass(frozen=True)
@@ -145,8 +142,8 @@ def measure(
         found = Measurements(words, error.layers, config.examples, times, probes, notes, record)
         differing = most_different(words[0], chosen) if words else []
         write_json(out / DIFFERING, {"digest": record["model"]["digest"], "utterances": differing})
-        write_json(out / RECORD, found.to_dict())
-        if (student.folder / CONVERSION).is_file():
+        write_json(out / MEASUREMENTS, found.to_dict())
+        if (student.folder / RECORD).is_file():
             write_page(student.folder, out)
     return found
 

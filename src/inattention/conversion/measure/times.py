@@ -8,7 +8,7 @@ import torch
 
 from inattention.comparison import Ratio, time_ratio
 from inattention.conversion.trained.whisper import FRAMES_PER_SECOND, encode
-from inattention.encoders.converted import TrainedModel
+from inattention.encoders.trained import TrainedModel
 from inattention.timing.measure import quartiles, take_turns
 from inattention.timing.memory import peak_bytes
 

@@ -12,7 +12,7 @@ import torch
 from inattention.audio.decoding import AudioError
 from inattention.conversion.trained.speech import SAMPLING_RATE, Utterance
 from inattention.conversion.trained.whisper import FRAMES_PER_SECOND, decoder_prompt, encode, generate
-from inattention.encoders.converted import TrainedModel
+from inattention.encoders.trained import TrainedModel
 from inattention.progress import bar as progress_bar
 
 Length = Literal["own", "30"]
@@ -25,7 +25,7 @@ DECODING = (
 
 @dataclass(frozen=True)
 class Transcript:
-    """What a model heard in an utterance.
+    """Transcript of an utterance by one model.
 
     Attributes:
         utterance: id.

@@ -11,7 +11,7 @@ from inattention.conversion.measure.config import MeasureConfig
 from inattention.conversion.measure.transcripts import Length, Transcript, transcripts
 from inattention.conversion.measure.word_errors import WordErrors, rate_difference, word_errors
 from inattention.conversion.trained.speech import Utterance
-from inattention.encoders.converted import TrainedModel, weights_digest
+from inattention.encoders.trained import TrainedModel, weights_digest
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from inattention import templates
 from inattention.analysis.map_images import colour_stops, tile_png
 from inattention.conversion.page import figures
 from inattention.conversion.page.sources import LayerMaps, Sources, read_sources
@@ -40,13 +40,7 @@ def write_page(converted: Path, measured: Path | None = None) -> Path:
 
 def render_page(sources: Sources) -> str:
     """Return the page."""
-    environment = Environment(
-        loader=PackageLoader("inattention.conversion.page", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates.environment("inattention.conversion.page")
     environment.filters |= {
         "error": error_text,
         "signed": signed,

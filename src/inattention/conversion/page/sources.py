@@ -1,4 +1,4 @@
-"""What the page shows, read from the folders of a conversion and of its measurements."""
+"""Contents of the page, read from the folders of a conversion and of its measurements."""
 
 import json
 from dataclasses import dataclass

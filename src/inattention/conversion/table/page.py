@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from inattention import templates
+from inattention.comparison import MARKS
 from inattention.conversion.table.figures import by_layers, frontier
 from inattention.conversion.table.records import ConversionRecord
 from inattention.conversion.table.rows import HEADER, LENGTHS, Table, as_csv, as_markdown, cells, make_table
@@ -31,13 +32,7 @@ def write_table(records: Sequence[ConversionRecord], folder: Path) -> Table:
 
 def render(table: Table, records: Sequence[ConversionRecord]) -> str:
     """Return the report as one HTML page."""
-    environment = Environment(
-        loader=PackageLoader("inattention.conversion.table", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates.environment("inattention.conversion.table")
     figures = [(length, draw(table, length)) for draw in (frontier, by_layers) for length in LENGTHS]
     return environment.get_template("table.html.jinja").render(
         table=table,
@@ -47,6 +42,7 @@ def render(table: Table, records: Sequence[ConversionRecord]) -> str:
         teacher=records[0].conversion["teacher"],
         speech=records[0].conversion["speech"],
         records=records,
+        marks=MARKS,
     )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from inattention.conversion.measure.word_errors import WordCounts
+from inattention.conversion.page.sources import MEASUREMENTS, RECORD
 
-CONVERSION, MEASUREMENTS = "conversion.json", "measurements.json"
 TEACHER = "teacher"
 
 
@@ -74,9 +74,9 @@ def read_conversions(root: Path) -> list[ConversionRecord]:
     Raises:
         ValueError: if there are none, they have several teachers, or a file is damaged.
     """
-    found = [_read(path.parent) for path in sorted(root.glob(f"*/{CONVERSION}"))]
+    found = [_read(path.parent) for path in sorted(root.glob(f"*/{RECORD}"))]
     if not found:
-        raise ValueError(f"{root}: no folder below it holds a {CONVERSION}; make one with inattention convert")
+        raise ValueError(f"{root}: no folder below it holds a {RECORD}; make one with inattention convert")
     teachers = {it.conversion["teacher"]["digest"] for it in found}
     if len(teachers) > 1:
         raise ValueError(f"{root}: the conversions have {len(teachers)} different teachers; a table has one")
@@ -84,7 +84,7 @@ def read_conversions(root: Path) -> list[ConversionRecord]:
 
 
 def _read(folder: Path) -> ConversionRecord:
-    conversion = _object(folder / CONVERSION)
+    conversion = _object(folder / RECORD)
     measured = folder / MEASUREMENTS
     try:
         config = conversion["config"]
@@ -101,7 +101,7 @@ def _read(folder: Path) -> ConversionRecord:
             measurements=_object(measured) if measured.exists() else None,
         )
     except KeyError as error:
-        raise ValueError(f"{folder / CONVERSION} is no record of a conversion: {error} is missing") from None
+        raise ValueError(f"{folder / RECORD} is no record of a conversion: {error} is missing") from None
 
 
 def _object(path: Path) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from inattention.comparison import Difference, PairedBootstrap
+from inattention.comparison import MARKS, Difference, PairedBootstrap, mark_of
 from inattention.conversion.table.records import TEACHER, ConversionRecord
 
 KEPT = "qk"
@@ -152,11 +152,10 @@ def _word_cells(words: WordCells | None) -> list[str]:
 
 
 def interval(difference: Difference | None) -> str:
-    """Return a difference with its interval as text; a dagger marks one seed whose interval covers utterances only."""
+    """Return a difference with its interval as text, marked if it rests on one seed."""
     if difference is None:
         return ""
-    mark = "†" if difference.utterances_only else ""
-    return f"{difference.estimate:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]{mark}"
+    return f"{difference.estimate:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]{mark_of(difference)}"
 
 
 def as_csv(table: Table) -> str:
@@ -171,4 +170,4 @@ def as_csv(table: Table) -> str:
 def as_markdown(table: Table) -> str:
     """Return the table in Markdown."""
     lines = [HEADER, ("---",) * len(HEADER), *(cells(row) for row in table.rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{MARKS}\n"

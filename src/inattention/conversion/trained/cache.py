@@ -1,4 +1,4 @@
-"""What the outputs of a teacher depend on, recorded beside them, so that conversions share only what is equal."""
+"""Key of a teacher's outputs: all that they depend on, so that conversions share only what is equal."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inattention.conversion.trained.speech import Utterance
-from inattention.encoders.converted import TrainedModel, weights_digest
+from inattention.encoders.trained import TrainedModel, weights_digest
 from inattention.files import write_json
 
 KEY = "teacher.json"

@@ -18,10 +18,11 @@ from transformers import PreTrainedModel
 from inattention.attention.rows import parse_row
 from inattention.conversion.device import device_named
 from inattention.conversion.page.page import PAGE, write_page
+from inattention.conversion.page.sources import MAPS, RECORD
 from inattention.conversion.trained.cache import cache_key, claim_cache
 from inattention.conversion.trained.config import TrainedConversionConfig
-from inattention.conversion.trained.distillation import CHECKPOINT, PLAN, Distillation, Plan, planned
-from inattention.conversion.trained.maps import MAPS, save_maps
+from inattention.conversion.trained.distillation import CHECKPOINT, PLAN, Distillation, Plan
+from inattention.conversion.trained.maps import save_maps
 from inattention.conversion.trained.saving import make_folder, save_model, saving
 from inattention.conversion.trained.speech import LONGEST_SECONDS, SAMPLING_RATE, Example, Examples, Utterance
 from inattention.conversion.trained.starts import capture, needs_dense, start
@@ -29,23 +30,16 @@ from inattention.conversion.trained.task import Task
 from inattention.conversion.trained.teacher import TeacherOutputs, TeacherStore
 from inattention.conversion.trained.waveform import WaveformTask
 from inattention.conversion.trained.whisper import WhisperTask
-from inattention.encoders.converted import (
-    ConvertedModel,
-    TrainedModel,
-    attention_places,
-    converted_copy,
-    ensure_convertible,
-    load_trained,
-    weights_digest,
-)
+from inattention.encoders.attention_handles import attention_handles
+from inattention.encoders.converted import ConvertedModel, class_for, converted_copy
 from inattention.encoders.converted_attention import Conversion, ConvertedAttention, Replacement
-from inattention.files import folder_lock, remove_temporaries, write_json
+from inattention.encoders.trained import TrainedModel, load_trained, weights_digest
+from inattention.files import folder_lock, once, remove_temporaries, write_json
 from inattention.pretraining.manifest import claim
 from inattention.pretraining.stopping import RunError
 from inattention.progress import bar as progress_bar
 from inattention.provenance import provenance
 
-RECORD = "conversion.json"
 WORK = "distillation"
 
 
@@ -68,7 +62,7 @@ class Speech:
 
 @dataclass(frozen=True)
 class TrainedConversionReport:
-    """What a conversion did, the contents of ``conversion.json``."""
+    """Outcome of a conversion, the contents of ``conversion.json``."""
 
     record: dict[str, Any]
 
@@ -114,7 +108,7 @@ def convert_trained(
     """
     place = device_named(device)
     loaded = load_trained(model)
-    ensure_convertible(loaded.model)
+    class_for(loaded.model)  # refuses what cannot be converted, before anything is written
     conversion = plan_conversion(loaded.model, config)
     loaded.model.to(place)
     parts = {
@@ -139,11 +133,11 @@ def plan_conversion(model: PreTrainedModel, config: TrainedConversionConfig) -> 
     Raises:
         ValueError: if a layer or head does not exist, or the row cannot replace single heads.
     """
-    places = attention_places(model)
-    heads = config.chosen_heads(int(places[0][2].num_heads))  # ty: ignore[invalid-argument-type]
+    handles = attention_handles(model)
+    heads = config.chosen_heads(handles[0].heads)
     replacement = Replacement(row=parse_row(config.row).name, heads=heads)
-    chosen = set(config.chosen_layers(len(places)))
-    layers = tuple(replacement if layer in chosen else None for layer in range(len(places)))
+    chosen = set(config.chosen_layers(len(handles)))
+    layers = tuple(replacement if layer in chosen else None for layer in range(len(handles)))
     return Conversion(layers=layers, max_length=_longest(model.config))
 
 
@@ -188,8 +182,8 @@ class _Conversion:
         distillation = Distillation(
             task, student, examples.__getitem__, store.__getitem__, held_out, self.config, folder
         )
-        before = _once(folder / "before.json", lambda: {"layers": distillation.error().layers})["layers"]
-        plan = planned(folder / PLAN, distillation.plan)
+        before = once(folder / "before.json", lambda: {"layers": distillation.error().layers})["layers"]
+        plan = Plan(**once(folder / PLAN, lambda: asdict(distillation.plan())))
         curve = distillation.run(plan, progress=self.progress)
         after = distillation.error().layers
         models = {"teacher": self.loaded.model, "student": student}
@@ -218,8 +212,8 @@ class _Conversion:
         student.to(self.loaded.model.device)
         if self.config.fresh or (self.out / WORK / CHECKPOINT).exists():
             return student
-        news = [module for _, _, module in attention_places(student)]
-        olds = [module for _, _, module in attention_places(self.loaded.model)]
+        news = [handle.module for handle in attention_handles(student)]
+        olds = [handle.module for handle in attention_handles(self.loaded.model)]
         dense = any(isinstance(new, ConvertedAttention) and needs_dense(new.mechanism) for new in news)
         windows = Examples(self.speech.train, self.config.seed, "30", self.skipped)
         with progress_bar(
@@ -281,10 +275,3 @@ class _Conversion:
             "device": self.loaded.model.device.type,
             "provenance": provenance(),
         }
-
-
-def _once(path: Path, make: Any) -> dict[str, Any]:
-    """Return the content of a file, after writing it if it does not exist."""
-    if not path.exists():
-        write_json(path, make())
-    return json.loads(path.read_text(encoding="utf-8"))

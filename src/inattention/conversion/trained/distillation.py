@@ -7,7 +7,7 @@ optimizer and the step.
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from inattention.conversion.trained.saving import save_state
 from inattention.conversion.trained.speech import Example
 from inattention.conversion.trained.task import RelativeError, Task
 from inattention.conversion.trained.teacher import TeacherOutputs
-from inattention.files import write_json, write_lines
+from inattention.files import write_lines
 from inattention.pretraining.stopping import RunDiverged, RunStopped, StopRequests
 from inattention.progress import bar as progress_bar
 from inattention.seeding import derive_seed
@@ -38,7 +38,7 @@ _MEASUREMENTS = 10  # of the held-out error in a run
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a distillation is.
+    """Length of a distillation.
 
     Attributes:
         steps: number of optimizer steps.
@@ -270,14 +270,3 @@ class _State:
             "optimizer": self.optimizer.state_dict(),
         }
         save_state(self.folder / CHECKPOINT, state)
-
-
-def planned(path: Path, make: Callable[[], Plan]) -> Plan:
-    """Return the plan of a run that was started before, or make and keep a new one."""
-    import json
-
-    if path.exists():
-        return Plan(**json.loads(path.read_text(encoding="utf-8")))
-    plan = make()
-    write_json(path, asdict(plan))
-    return plan

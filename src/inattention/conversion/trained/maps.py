@@ -15,11 +15,10 @@ from inattention.conversion.trained.speech import Example
 from inattention.conversion.trained.starts import teacher_maps
 from inattention.conversion.trained.task import Task
 from inattention.conversion.trained.teacher import TeacherOutputs
-from inattention.encoders.converted import attention_places
+from inattention.encoders.attention_handles import attention_handles
 from inattention.encoders.converted_attention import ConvertedAttention
 from inattention.files import write_bytes
 
-MAPS = "maps.safetensors"
 SIDE = 96  # pixels
 MOST_MAPS = 96  # heads that are kept of each model
 _FRAMES = 250  # of the example that is preferred
@@ -46,8 +45,7 @@ def save_maps(
         longest: greatest number of frames of the teacher's input.
     """
     example, outputs = min(held_out, key=lambda it: (abs(it[1].frames - _FRAMES), it[0].index))
-    first: Any = attention_places(models["teacher"])[0][2]
-    heads = first.heads if isinstance(first, ConvertedAttention) else int(first.num_heads)
+    heads = attention_handles(models["teacher"])[0].heads
     kept = spaced(layers, max(1, MOST_MAPS // heads))
     tensors: dict[str, np.ndarray] = {"frames": np.array([outputs.frames])}
     for name, model in models.items():
@@ -73,7 +71,7 @@ def spaced(items: Sequence[int], most: int) -> tuple[int, ...]:
 @torch.no_grad()
 def _maps(model: nn.Module, run: Callable[[], object], layers: Sequence[int]) -> Maps:
     """Return the maps of layers in one run; none of a mechanism without any."""
-    places = [module for _, _, module in attention_places(model)]
+    places = [handle.module for handle in attention_handles(model)]
     found: Maps = {}
 
     def hook(layer: int) -> Callable[..., None]:

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from inattention.encoders.converted import ConvertedModel, TrainedModel
+from inattention.encoders.converted import ConvertedModel
+from inattention.encoders.trained import TrainedModel
 from inattention.files import replacing
 from inattention.pretraining.stopping import RunError, writing
 

@@ -46,7 +46,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Example:
-    """What teacher and student hear.
+    """Speech that teacher and student hear.
 
     Attributes:
         index: number of the example; equal numbers of one seed are equal examples.

@@ -17,7 +17,7 @@ from inattention.attention.base import AttentionMechanism
 from inattention.attention.mechanisms.patterned import Patterned
 from inattention.attention.mechanisms.synthesizer_random import RandomSynthesizer
 from inattention.attention.mechanisms.toeplitz import Toeplitz
-from inattention.encoders.converted import attention_places
+from inattention.encoders.attention_handles import attention_handles
 from inattention.encoders.converted_attention import ConvertedAttention
 
 FLOOR = 1e-7
@@ -99,7 +99,7 @@ def capture(model: nn.Module, runs: Iterable[Callable[[], object]], *, longest: 
         longest: greatest number of frames.
         dense: keep whole maps too.
     """
-    places = [module for _, _, module in attention_places(model)]
+    places = [handle.module for handle in attention_handles(model)]
     found = [HeadMaps(longest, dense) for _ in places]
 
     def hook(maps: HeadMaps) -> Callable[..., None]:

@@ -59,7 +59,7 @@ class RelativeError:
 
 @runtime_checkable
 class Task(Protocol):
-    """What the distillation needs to know about a family of encoders."""
+    """A family of encoders, as the distillation sees it."""
 
     def teacher_outputs(self, example: Example) -> TeacherOutputs:
         """Run the teacher."""

@@ -34,7 +34,7 @@ class NextTokens:
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """What the student should reproduce for one example.
+    """Targets of the student for one example.
 
     Attributes:
         hidden: output of each layer at the student's frames, float16; the last one is the encoder's output.

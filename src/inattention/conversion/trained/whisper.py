@@ -19,7 +19,7 @@ from inattention.conversion.trained.config import TrainedConversionConfig
 from inattention.conversion.trained.speech import SAMPLING_RATE, Example
 from inattention.conversion.trained.task import Loss, hidden_loss
 from inattention.conversion.trained.teacher import NextTokens, TeacherOutputs, divergence, most_likely
-from inattention.encoders.converted import whisper_embedding
+from inattention.encoders.whisper_states import whisper_states
 
 FRAMES_PER_SECOND = 50
 LIKELY_TOKENS = 64
@@ -151,14 +151,7 @@ def encode(model: Any, mel: Float[Tensor, "batch mels frames"]) -> Float[Tensor,
         model: a Whisper model.
         mel: log-mel spectrum of one utterance, of any length up to 30 s.
     """
-    encoder = model.model.encoder
-    hidden = whisper_embedding(encoder, mel)
-    layers = []
-    for layer in encoder.layers:
-        hidden = layer(hidden, None)
-        layers.append(hidden)
-    layers[-1] = encoder.layer_norm(hidden)
-    return torch.cat(layers)
+    return torch.cat(whisper_states(model.model.encoder, mel)[1:])
 
 
 def decode(model: Any, hidden: Float[Tensor, "1 time width"], ids: Tensor) -> Float[Tensor, "tokens vocabulary"]:

@@ -104,7 +104,7 @@ _POSITION = re.compile(r"_[BIES]$")  # Kaldi's marks of the beginning, inside, e
 
 @dataclass(frozen=True)
 class LabelSymbols:
-    """How labels are mapped to the phones of a corpus.
+    """Mapping of labels to the phones of a corpus.
 
     Labels of silence become `sil` in every phone set: `sil`, `sp`, `spn`, `<eps>`, the empty label and the others in
     `SILENCE_LABELS`, in upper or lower case and with or without Kaldi's mark of position (`SIL_S`).

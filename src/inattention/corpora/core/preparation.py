@@ -1,4 +1,4 @@
-"""What became of everything that was found when a corpus was prepared: counts, reasons and the options that keep more.
+"""Account of everything that was found when a corpus was prepared: counts, reasons and the options that keep more.
 
 `preparation.json` in the corpus's folder has the counts first and every name last, one per line, so that the counts of
 a million skipped files can be read without their names. `Ledger` writes it.
@@ -97,7 +97,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeakerCount:
-    """What a speaker has in the corpus.
+    """Shares of one speaker in the corpus.
 
     Attributes:
         speaker: None for recordings of unknown speakers.

@@ -24,7 +24,7 @@ _LARGEST_TEXT = 2**20
 
 
 class Audio(NamedTuple):
-    """What labels must fit: the duration of a recording, and whether it was cut off; and who speaks."""
+    """Recording that labels must fit: the duration of a recording, and whether it was cut off; and who speaks."""
 
     seconds: float
     truncated: bool = False

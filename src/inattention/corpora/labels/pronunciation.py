@@ -1,4 +1,4 @@
-"""How to pronounce words: spellings for the aligner's dictionary, and eSpeak NG's rules for words that it lacks."""
+"""Pronunciation of words: spellings for the aligner's dictionary, and eSpeak NG's rules for words that it lacks."""
 
 import re
 from collections.abc import Iterator

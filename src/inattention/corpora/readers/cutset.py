@@ -136,7 +136,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Source:
-    """What a split, or all of them, is read from: a Shar folder or a manifest, which may need another."""
+    """Source of a split, or of all of them: a Shar folder or a manifest, which may need another."""
 
     split: str
     path: Path

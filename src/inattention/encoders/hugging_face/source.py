@@ -1,4 +1,4 @@
-"""What all encoders of `transformers` share: features, hidden states and maps, given their inputs."""
+"""Base of all encoders of `transformers`: features, hidden states and maps, given their inputs."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from inattention.audio.reader import check_samples
+from inattention.encoders.attention_handles import attention_handles, replaceable_handles
 from inattention.encoders.base import AttentionHandle, Crop, EncoderInputs
 from inattention.encoders.converted_attention import ConvertedAttention
 from inattention.encoders.hugging_face.eager import eager_attention, recorded_weights, weights_per_head
-from inattention.encoders.hugging_face.handles import attention_handles
 from inattention.model.chunks import evaluating
 
 
@@ -123,7 +123,7 @@ class HuggingFaceEncoder(ABC):
         Raises:
             ValueError: if their attention cannot be replaced; the message names the kind of encoder and the reason.
         """
-        return attention_handles(self.model, self.layers)
+        return replaceable_handles(self.model)
 
     @torch.no_grad()
     def maps(self, inputs: Float[Tensor, "batch ..."]) -> Float[Tensor, "layers batch heads time time"]:
@@ -143,10 +143,8 @@ class HuggingFaceEncoder(ABC):
     def _weights(self, inputs: Float[Tensor, "batch ..."]) -> Sequence[Tensor | None]:
         if not any(isinstance(module, ConvertedAttention) for module in self.model.modules()):
             return self._run(inputs, None, output_attentions=True).attentions or ()
-        from inattention.encoders.converted import attention_places  # which imports transformers
-
         # `transformers` records weights by the class of the attention module, and not those of replaced ones.
-        with recorded_weights(module for _, _, module in attention_places(self.model)) as found:
+        with recorded_weights(handle.module for handle in attention_handles(self.model)) as found:
             self._run(inputs, None)
         return found
 

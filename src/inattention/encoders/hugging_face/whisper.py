@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -12,6 +11,7 @@ from inattention.audio.reader import check_samples
 from inattention.encoders.base import Crop, EncoderInputs
 from inattention.encoders.hugging_face.eager import recorded_weights
 from inattention.encoders.hugging_face.source import HuggingFaceEncoder
+from inattention.encoders.whisper_states import whisper_states
 
 STRIDE = 2  # spectral frames of 10 ms in an encoder frame
 
@@ -97,19 +97,7 @@ class WhisperEncoder(HuggingFaceEncoder):
 
         The last one has passed the final normalisation. At 30 s they are those of `transformers`.
         """
-        encoder: Any = self.model
-        states = [self._embed(inputs.values)]
-        for layer in encoder.layers:
-            output = layer(states[-1], None)
-            states.append(output[0] if isinstance(output, tuple) else output)
-        states[-1] = encoder.layer_norm(states[-1])
-        return tuple(states)
-
-    def _embed(self, values: Float[Tensor, "batch mels frames"]) -> Float[Tensor, "batch time width"]:
-        encoder: Any = self.model
-        hidden = F.gelu(encoder.conv1(values.to(encoder.conv1.weight)))
-        hidden = F.gelu(encoder.conv2(hidden)).transpose(1, 2)
-        return F.dropout(hidden + encoder.embed_positions.weight[: hidden.shape[1]], encoder.dropout, encoder.training)
+        return whisper_states(self.model, inputs.values)
 
     def _weights(self, inputs: Float[Tensor, "batch mels frames"]) -> Sequence[Tensor | None]:
         encoder: Any = self.model

@@ -1,1 +1,1 @@
-"""What a study runs: settings, presets, rows and the jobs that follow from them."""
+"""Plan of a study: settings, presets, rows and the jobs that follow from them."""

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from inattention.comparison import Difference
+from inattention.comparison import MARKS, Difference
 from inattention.study import store
 from inattention.study.comparison import Estimate, RowComparison, address, measured_rows
 from inattention.study.reporting.tables import (
@@ -22,7 +22,7 @@ from inattention.study.reporting.tables import (
     build_tables,
     utterances_text,
 )
-from inattention.study.reporting.text_formatting import MARKS, loss_text, points_text
+from inattention.study.reporting.text_formatting import loss_text, points_text
 from inattention.study.results import StudyResults
 from inattention.text import aligned, within
 

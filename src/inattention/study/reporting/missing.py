@@ -1,4 +1,4 @@
-"""What a study lacks: failed and missing jobs, unused speech, unreadable lines, and results of earlier settings."""
+"""Gaps of a study: failed and missing jobs, unused speech, unreadable lines, and results of earlier settings."""
 
 from collections.abc import Iterator
 

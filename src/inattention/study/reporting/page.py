@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
+from inattention import templates
 from inattention.analysis.map_images import CLOSE_UP, colour_stops
 from inattention.analysis.run import ATLAS, DEFAULT_FOLDER
+from inattention.comparison import MARKS, mark_of
 from inattention.plotting import GRID, HALO, INK, MUTED, PAPER, inline
 from inattention.study.planning.rows import file_name
 from inattention.study.reporting import text_formatting
@@ -22,7 +24,7 @@ from inattention.study.reporting.missing import leaks
 from inattention.study.reporting.paper_results import CITATION
 from inattention.study.reporting.rerun_command import rerun_command
 from inattention.study.reporting.row_pairs import RowPair
-from inattention.study.reporting.tables import TASK_TITLES, Tables, mark_of, utterances_text
+from inattention.study.reporting.tables import TASK_TITLES, Tables, utterances_text
 from inattention.study.results import StudyResults
 
 
@@ -61,13 +63,7 @@ def render_page(report: Report) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("inattention.study.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates.environment("inattention.study.reporting")
     environment.filters |= {
         "breakable": text_formatting.breakable,
         "code": text_formatting.code,
@@ -141,7 +137,7 @@ def _texts(report: Report) -> dict[str, Any]:
         "findings": report.findings,
         "claims": report.claims,
         "legend_of_claims": LEGEND,
-        "marks": text_formatting.MARKS,
+        "marks": MARKS,
         "missing": report.missing,
         "citation": CITATION,
     }

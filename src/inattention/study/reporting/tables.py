@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from inattention.comparison import Ratio, Verdict, opposite
+from inattention.comparison import Ratio, Verdict, mark_of, opposite
 from inattention.study.collapse import collapse_reason
 from inattention.study.comparison import REFERENCE, Estimate, RowComparison, ratio_to_reference
 from inattention.study.planning.plan import Kind
 from inattention.study.planning.rows import StudyRow
 from inattention.study.reporting.families import Family, arrange, grouped
 from inattention.study.reporting.paper_results import PaperRow, paper_row
-from inattention.study.reporting.text_formatting import UTTERANCES_ONLY, WIDENED, number_range
+from inattention.study.reporting.text_formatting import number_range
 from inattention.study.results import StudyResults
 from inattention.text import aligned, within
 from inattention.timing.exponents import MixingExponent
@@ -214,11 +214,6 @@ def as_percent(estimate: Estimate | None) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{100 * estimate.mean:.1f}"
     return f"{100 * estimate.mean:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]{mark_of(estimate)}"
-
-
-def mark_of(estimate: Estimate) -> str:
-    """Return the mark of an interval that rests on a single seed."""
-    return UTTERANCES_ONLY if estimate.utterances_only else WIDENED if estimate.widened else ""
 
 
 def _settings(results: StudyResults) -> list[Setting]:

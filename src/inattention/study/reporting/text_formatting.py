@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from inattention.comparison import Difference, Interval, Ratio
+from inattention.comparison import Difference, Ratio, mark_of
 
 TASK_WORDS = {
     "speaker-utterance": "speakers by utterance",
@@ -14,13 +14,6 @@ TASK_WORDS = {
     "phone-1-hidden": "phones (1 hidden layer)",
     "phone-2-hidden": "phones (2 hidden layers)",
 }
-# Marks of intervals that rest on less than several seeds of the row itself.
-WIDENED, UTTERANCES_ONLY = "\N{DAGGER}", "\N{DOUBLE DAGGER}"
-MARKS = (
-    f"{WIDENED} a row has one seed: its interval is widened by the deviation between seeds of the rows that have "
-    f"several. {UTTERANCES_ONLY} a row has one seed and no row has several: the interval covers other test utterances "
-    "and not another training."
-)
 
 
 def number_range(bounds: tuple[int, int]) -> str:
@@ -130,7 +123,7 @@ def points_text(difference: Difference | None) -> str:
     if difference is None:
         return "not measured"
     middle, low, high = (signed(100 * it) for it in (difference.estimate, difference.low, difference.high))
-    return f"{middle} [{low}, {high}]{mark(difference)}"
+    return f"{middle} [{low}, {high}]{mark_of(difference)}"
 
 
 def loss_text(difference: Difference | None) -> str:
@@ -144,7 +137,7 @@ def loss_text(difference: Difference | None) -> str:
     middle, low, high = (
         f"{it:+.3f}".replace("-", "\N{MINUS SIGN}") for it in (difference.estimate, difference.low, difference.high)
     )
-    return f"{middle} [{low}, {high}]{mark(difference)}"
+    return f"{middle} [{low}, {high}]{mark_of(difference)}"
 
 
 def ratio_text(ratio: Ratio) -> str:
@@ -154,8 +147,3 @@ def ratio_text(ratio: Ratio) -> str:
     ('0.80 [0.78, 0.82]', '0.80')
     """
     return f"{ratio.ratio:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio.rounds > 1 else f"{ratio.ratio:.2f}"
-
-
-def mark(interval: Interval) -> str:
-    """Return the mark of an interval that rests on a single seed of a row; see `MARKS`."""
-    return UTTERANCES_ONLY if interval.utterances_only else WIDENED if interval.widened else ""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from inattention.comparison import Difference, Needed, Verdict, verdict_of
-from inattention.study.reporting.text_formatting import MARKS, TASK_WORDS, code, listing, points_text
+from inattention.comparison import MARKS, Difference, Needed, Verdict, verdict_of
+from inattention.study.reporting.text_formatting import TASK_WORDS, code, listing, points_text
 
 LEGEND = (
     "Differences are in percentage points of accuracy, with 95 % intervals paired over test utterances. A claim holds "
