@@ -112,8 +112,8 @@ def test_whisper_at_its_own_length_is_whisper_with_fewer_positions() -> None:
         found = encoder_of(whole).hidden_states(inputs)[-1]
         expected = shorter.model.encoder(inputs.values).last_hidden_state
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
-    own = WhisperEncoder(whole, own_length=True)
-    assert own.inputs(speech(0.4, 0.3)).values.shape == (2, 8, 40)
+    own = WhisperEncoder(whole, silence=3)
+    assert own.inputs(speech(0.4, 0.3)).values.shape == (2, 8, 46)
     with pytest.raises(ValueError, match="takes 1 to 16000 samples"):
         own.inputs(speech(1.1))
 

@@ -26,8 +26,8 @@ class WhisperEncoder(HuggingFaceEncoder):
         model: a ``WhisperForConditionalGeneration``, a ``WhisperModel``, or its encoder.
         extractor: the feature extractor of its folder; by default OpenAI's.
         name: label in tables and figures.
-        own_length: feed it no more than the speech, for an encoder that was trained so; no attention mask exists, so
-            utterances of a batch are padded with silence to the longest.
+        silence: number of frames of silence to feed behind the longest utterance, for an encoder that was trained on
+            short input; None for 30 s.
 
     Attributes:
         model: the encoder.
@@ -35,13 +35,13 @@ class WhisperEncoder(HuggingFaceEncoder):
     """
 
     def __init__(
-        self, model: nn.Module, extractor: Any | None = None, name: str | None = None, *, own_length: bool = False
+        self, model: nn.Module, extractor: Any | None = None, name: str | None = None, *, silence: int | None = None
     ) -> None:
         self.whole = model
         inner = getattr(model, "model", model)
         encoder = getattr(inner, "encoder", inner)
         super().__init__(encoder, extractor or _default_extractor(encoder.config), name)
-        self.own_length = own_length
+        self.silence = silence
         self.longest = self._longest = int(self.config.max_source_positions)
         self.hop = STRIDE * int(self.extractor.hop_length)  # samples
         self.step_seconds = self.hop / self.sampling_rate
@@ -76,8 +76,7 @@ class WhisperEncoder(HuggingFaceEncoder):
 
         Args:
             waveforms: each at most 30 s long.
-            steps: number of frames, speech and silence; by default all 1500, or those of the longest utterance for an
-                encoder at its own length.
+            steps: number of frames, speech and silence; by default all 1500, or as many as `silence` says.
 
         Raises:
             ValueError: if a waveform is too long, or has no samples.
@@ -89,7 +88,8 @@ class WhisperEncoder(HuggingFaceEncoder):
                 f"there are {min(map(len, waveforms))} to {max(map(len, waveforms))}"
             )
         values, _ = self._extract(waveforms)
-        steps = steps or (max(counts) if self.own_length else self._longest)
+        if steps is None:
+            steps = self._longest if self.silence is None else min(max(counts) + self.silence, self._longest)
         return EncoderInputs(values[..., : STRIDE * steps], None, counts)
 
     def hidden_states(self, inputs: EncoderInputs) -> tuple[Float[Tensor, "batch time width"], ...]:
