@@ -52,6 +52,7 @@ def test_rows_are_sorted_by_word_errors_and_compared_with_teacher_and_kept_atten
     table = make_table(read_conversions(root))
     assert [row.row for row in table.rows] == ["qk", "toeplitz@table", "none", "uniform"]
     kept, fixed, none, unmeasured = table.rows
+    assert [row.input_independent for row in table.rows] == [False, True, True, True]
     assert kept.words["own"].above_kept is None
     assert fixed.seeds == (0, 1, 2)
     assert fixed.words["own"].rate == pytest.approx((20 + 40 + 20) / 3 / 200)
@@ -70,6 +71,7 @@ def test_the_command_prints_the_table_and_writes_an_escaped_report(
     page = (root / "report.html").read_text()
     assert "&lt;tiny&gt;" in page
     assert "<svg" in page
+    assert "mathdefault" not in page  # ticks are numbers, not formulas
     assert len((root / "table.csv").read_text().splitlines()) == 5
 
 

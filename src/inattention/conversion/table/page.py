@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from markupsafe import Markup
-
 from inattention import templates
 from inattention.comparison import MARKS
-from inattention.conversion.table.figures import by_layers, frontier
+from inattention.conversion.table.figures import FIXED, LOOKING, by_layers, frontier
 from inattention.conversion.table.records import ConversionRecord
 from inattention.conversion.table.rows import HEADER, LENGTHS, Table, as_csv, as_markdown, cells, make_table
 from inattention.files import write_text
@@ -38,14 +36,10 @@ def render(table: Table, records: Sequence[ConversionRecord]) -> str:
         table=table,
         header=HEADER,
         rows=[cells(row) for row in table.rows],
-        figures=[(length, Markup(_body(drawn))) for length, drawn in figures if drawn],
+        figures=[(length, drawn) for length, drawn in figures if drawn],
+        colours={"fixed": FIXED, "looking": LOOKING},
         teacher=records[0].conversion["teacher"],
         speech=records[0].conversion["speech"],
         records=records,
         marks=MARKS,
     )
-
-
-def _body(drawn: str) -> str:
-    """Return the SVG element of a figure without the declaration of a file."""
-    return drawn[drawn.index("<svg") :]

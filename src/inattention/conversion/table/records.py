@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inattention.attention import card
+from inattention.attention.rows import parse_row
 from inattention.conversion.measure.word_errors import WordCounts
 from inattention.conversion.page.sources import MEASUREMENTS, RECORD
+from inattention.conversion.trained.config import FRESH
 
 TEACHER = "teacher"
 
@@ -38,6 +41,14 @@ class ConversionRecord:
     def relative_error(self) -> float:
         """Relative error of the encoder's output after distillation."""
         return self.conversion["relative_error"]["after"]
+
+    @property
+    def input_independent(self) -> bool:
+        """Whether the mechanism's weights are the same for every input; False of one that is not installed."""
+        try:
+            return card(parse_row(self.conversion["to"].removesuffix(FRESH)).mechanism).input_independent
+        except ValueError:
+            return False
 
     def counts(self, length: str) -> WordCounts | None:
         """Return the word counts of the student fed ``own`` or ``30``; None if they were not measured."""

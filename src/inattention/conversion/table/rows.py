@@ -10,6 +10,7 @@ from inattention.comparison import MARKS, Difference, PairedBootstrap, mark_of
 from inattention.conversion.table.records import TEACHER, ConversionRecord
 
 KEPT = "qk"
+LARGEST = "toeplitz@table"  # the row whose layers are replaced one after the other
 LENGTHS = ("own", "30")
 TIMED = (5, 30)
 HEADER = (
@@ -46,6 +47,7 @@ class TableRow:
         row: name.
         seeds: seeds.
         replaced: number of replaced layers.
+        input_independent: whether the mechanism's weights are the same for every input.
         relative_error: of the encoder's output, mean over seeds.
         words: word errors by length of input.
         times: time relative to the teacher as it is used, by seconds of speech, with its interval; of the first seed.
@@ -54,6 +56,7 @@ class TableRow:
     row: str
     seeds: tuple[int, ...]
     replaced: int
+    input_independent: bool
     relative_error: float
     words: dict[str, WordCells]
     times: dict[int, tuple[float, float, float]]
@@ -117,6 +120,7 @@ def _row(name: str, records: list[ConversionRecord], compared: dict[str, PairedB
         name,
         tuple(sorted(it.seed for it in records)),
         records[0].replaced,
+        records[0].input_independent,
         fmean(it.relative_error for it in records),
         words,
         times,
