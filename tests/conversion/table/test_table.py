@@ -6,18 +6,21 @@ from pathlib import Path
 import pytest
 
 from inattention.cli import main
+from inattention.conversion.table.figures import by_layers
 from inattention.conversion.table.records import read_conversions
 from inattention.conversion.table.rows import make_table
 
 WORDS = [5] * 40
 
 
-def conversion(root: Path, name: str, to: str, seed: int, errors: list[int] | None, digest: str = "t") -> None:
+def conversion(
+    root: Path, name: str, to: str, seed: int, errors: list[int] | None, digest: str = "t", layers: str = "all"
+) -> None:
     folder = root / name
     folder.mkdir(parents=True)
     record = {
-        "to": to, "layers": 2, "converted_layers": 2, "steps": 5, "plan": {"examples": 3},
-        "config": {"layers": "all", "heads": "all", "lengths": "mixed", "seed": seed},
+        "to": to, "layers": 2, "converted_layers": 2 if layers == "all" else 1, "steps": 5, "plan": {"examples": 3},
+        "config": {"layers": layers, "heads": "all", "lengths": "mixed", "seed": seed},
         "teacher": {"name": "<tiny>", "digest": digest}, "speech": {"name": "s", "train": 9},
         "relative_error": {"start": 0.5, "after": 0.1, "layers_after": [0.2, 0.1]},
     }  # fmt: skip
@@ -84,3 +87,11 @@ def test_conversions_of_different_teachers_are_refused(root: Path, capsys: pytes
 def test_a_folder_without_conversions_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["conversions", str(tmp_path)]) == 2
     assert "inattention convert" in capsys.readouterr().err
+
+
+def test_word_errors_are_drawn_against_replaced_layers_where_some_rows_replace_a_part(root: Path) -> None:
+    assert by_layers(make_table(read_conversions(root)), "own") is None
+    conversion(root, "part-0", "toeplitz@table", 0, [1] * 20 + [0] * 20, layers="0")
+    drawn = by_layers(make_table(read_conversions(root)), "own")
+    assert drawn is not None
+    assert "toeplitz@table, layers 0 0.100" in drawn
