@@ -169,6 +169,4 @@ def device_of(config: ProbeConfig) -> torch.device:
     Raises:
         ValueError: if there is no such device.
     """
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return usable_device(config.device)

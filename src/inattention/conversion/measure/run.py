@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from inattention.conversion.device import device_named
 from inattention.conversion.measure.config import MeasureConfig
 from inattention.conversion.measure.differing import most_different
 from inattention.conversion.measure.probes import SETTINGS, LayerProbe, encoder_probes
@@ -27,6 +26,7 @@ from inattention.conversion.trained.saving import make_folder, saving
 from inattention.conversion.trained.speech import Examples, Utterance
 from inattention.conversion.trained.task import RelativeError
 from inattention.corpora.core.corpus import Corpus
+from inattention.devices import usable_device
 from inattention.encoders.trained import TrainedModel, load_trained, weights_digest
 from inattention.files import write_json
 from inattention.probing.features import ProbeError
@@ -120,7 +120,7 @@ def measure(
         RunError: if the output folder cannot be written.
         ValueError: if a model cannot be loaded, or there is no speech.
     """
-    place: Any = device_named(device)
+    place: Any = usable_device(device)
     student, trained = load_trained(model), load_trained(teacher)
     for loaded in (student, trained):
         loaded.model.to(place)

@@ -16,7 +16,6 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from inattention.attention.rows import parse_row
-from inattention.conversion.device import device_named
 from inattention.conversion.page.page import PAGE, write_page
 from inattention.conversion.page.sources import MAPS, RECORD
 from inattention.conversion.trained.cache import cache_key, claim_cache
@@ -30,6 +29,7 @@ from inattention.conversion.trained.task import Task
 from inattention.conversion.trained.teacher import TeacherOutputs, TeacherStore
 from inattention.conversion.trained.waveform import WaveformTask
 from inattention.conversion.trained.whisper import WhisperTask
+from inattention.devices import usable_device
 from inattention.encoders.attention_handles import attention_handles
 from inattention.encoders.converted import ConvertedModel, class_for, converted_copy
 from inattention.encoders.converted_attention import Conversion, ConvertedAttention, Replacement
@@ -106,7 +106,7 @@ def convert_trained(
         RunStopped: if SIGTERM or SIGINT stopped the distillation, after a checkpoint.
         ValueError: if the encoder cannot be converted in this way, or the cache belongs to anything else.
     """
-    place = device_named(device)
+    place = usable_device(device)
     loaded = load_trained(model)
     class_for(loaded.model)  # refuses what cannot be converted, before anything is written
     conversion = plan_conversion(loaded.model, config)

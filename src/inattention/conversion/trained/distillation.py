@@ -22,6 +22,7 @@ from inattention.conversion.trained.speech import Example
 from inattention.conversion.trained.task import RelativeError, Task
 from inattention.conversion.trained.teacher import TeacherOutputs
 from inattention.files import write_lines
+from inattention.model.chunks import evaluating
 from inattention.pretraining.stopping import RunDiverged, RunStopped, StopRequests
 from inattention.progress import bar as progress_bar
 from inattention.seeding import derive_seed
@@ -172,13 +173,10 @@ class Distillation:
     @torch.no_grad()
     def error(self) -> RelativeError:
         """Return the relative error of the student on the held-out examples."""
-        modes = {module: module.training for module in self.student.modules()}
-        self.student.eval()
         found = RelativeError()
-        for example, outputs in self.held_out:
-            found.add(self.task.hidden(self.student, example, outputs.frames).cpu(), outputs.hidden)
-        for module, mode in modes.items():
-            module.training = mode
+        with evaluating(self.student):
+            for example, outputs in self.held_out:
+                found.add(self.task.hidden(self.student, example, outputs.frames).cpu(), outputs.hidden)
         return found
 
     def _optimizer(self) -> tuple[AdamW, list[nn.Parameter]]:

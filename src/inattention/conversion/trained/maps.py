@@ -18,6 +18,7 @@ from inattention.conversion.trained.teacher import TeacherOutputs
 from inattention.encoders.attention_handles import attention_handles
 from inattention.encoders.converted_attention import ConvertedAttention
 from inattention.files import write_bytes
+from inattention.model.chunks import evaluating
 
 SIDE = 96  # pixels
 MOST_MAPS = 96  # heads that are kept of each model
@@ -82,16 +83,13 @@ def _maps(model: nn.Module, run: Callable[[], object], layers: Sequence[int]) ->
 
         return record
 
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
     handles = [places[layer].register_forward_pre_hook(hook(layer), with_kwargs=True) for layer in layers]
     try:
-        run()
+        with evaluating(model):
+            run()
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in modes.items():
-            module.training = mode
     return found
 
 
