@@ -41,7 +41,6 @@ _FAMILIES = {
     "data2vec-audio": "Data2VecAudio",
     "unispeech-sat": "UniSpeechSat",
     "unispeech": "UniSpeech",
-    "sew": "SEW",
 }
 _AUTO = {
     "Model": "AutoModel",

@@ -229,3 +229,23 @@ def test_a_folder_that_lacks_weights_is_refused_and_not_filled_with_random_ones(
     with pytest.raises(ValueError, match=r"1 weights are missing, such as model\.encoder\.layers\.1"):
         convert_trained(str(folder), speech, out, config(), progress=False)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("family", ["Wav2Vec2", "Data2VecAudio", "UniSpeech", "UniSpeechSat"])
+def test_every_family_of_waveform_encoders_is_converted_and_loaded_equal(
+    family: str, speech: Speech, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "teacher", tmp_path / "out"
+    encoder = getattr(transformers, f"{family}Config")(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, conv_dim=(16, 16),
+        conv_kernel=(10, 8), conv_stride=(10, 8), num_feat_extract_layers=2, num_conv_pos_embeddings=9,
+        num_conv_pos_embedding_groups=2, feat_extract_norm="layer",
+    )  # fmt: skip
+    getattr(transformers, f"{family}Model")(encoder).save_pretrained(folder)
+    transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+    report = convert_trained(str(folder), speech, out, config(steps=1), progress=False)
+    assert report.record["converted_layers"] == 2
+    wave = torch.randn(1, 4000)
+    one, other = inattention.from_pretrained(str(out)), transformers.AutoModel.from_pretrained(out)
+    assert type(one).__name__ == f"Inattention{family}Model"
+    assert torch.equal(one(wave).last_hidden_state, other(wave).last_hidden_state)
