@@ -14,6 +14,7 @@ from inattention.cli import (
     convert,
     corpus,
     encoders,
+    export,
     extract,
     measure,
     mechanisms,
@@ -35,6 +36,7 @@ GROUPS: dict[str, dict[str, Callable[[list[str]], int]]] = {
         "probe": probe.run,
         "extract": extract.run,
         "analyze": analyze.run,
+        "export": export.run,
     },
     "trained encoders": {
         "encoders": encoders.run,

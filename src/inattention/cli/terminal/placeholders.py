@@ -4,7 +4,7 @@ from typing import Any
 
 # Of whole numbers and floats: the unit, or N for a count, of what the help line says.
 NUMBERS = {
-    "FRACTION": "train dev test rate_spread warmup proportion zeroed replaced",
+    "FRACTION": "train dev test rate_spread warmup proportion zeroed replaced bound",
     "FRAMES": "max_length delta_frames stack span_steps start_every step_batch_size lengths exponent_lengths "
     "crop_steps",
     "UTTERANCES": "batch_size labelled_utterances utterance_batch_size batch_sizes utterances held_out",
