@@ -10,11 +10,8 @@ from collections.abc import Callable, Sequence
 from inattention.cli import (
     analyze,
     compare,
-    conversions,
     convert,
     corpus,
-    encoders,
-    export,
     extract,
     measure,
     mechanisms,
@@ -26,6 +23,7 @@ from inattention.cli import (
 from inattention.cli.terminal.endings import ended
 from inattention.cli.terminal.help import entries, wrapped
 from inattention.cli.terminal.parsing import complain
+from inattention.cli.trained import conversions, encoders, export
 from inattention.text import nearest
 
 GROUPS: dict[str, dict[str, Callable[[list[str]], int]]] = {

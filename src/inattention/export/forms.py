@@ -22,27 +22,16 @@ class DenseForm(nn.Module):
         taps: weights for each j - i from 1 - longest to longest - 1.
     """
 
-    after: Tensor
-    before: Tensor
+    taps: Tensor
 
     def __init__(self, taps: Float[Tensor, "heads offsets"]) -> None:
         super().__init__()
-        longest = taps.shape[1] // 2 + 1
-        # Offsets from 0 on, and negative ones from the end: the rows of a matrix are this circle, turned.
-        self.register_buffer("after", F.pad(taps[:, longest - 1 :], (0, 1)).float())
-        self.register_buffer("before", F.pad(taps[:, : longest - 1], (2, 0)).flip(1).float())
-
-    def matrix(self, time: int) -> Float[Tensor, "heads time time"]:
-        """Return the matrices: rows of a circle of 2 T numbers, each turned by one more than the row above."""
-        before = self.before[:, :time].flip(1)  # j - i from 1 - T (behind one 0) or -T to -1
-        circle = torch.cat([self.after[:, :time], before], 1)
-        heads = circle.shape[0]
-        tiled = circle[:, None].expand(-1, time, -1).reshape(heads, -1)
-        return tiled[:, : time * (2 * time - 1)].reshape(heads, time, 2 * time - 1)[:, :, :time]
+        self.register_buffer("taps", taps.float())
 
     def prepare(self, time: int) -> Float[Tensor, "heads time time"]:
-        """Return what does not depend on the input, for inputs of this length."""
-        return self.matrix(time)
+        """Return the matrices of inputs of this length."""
+        frames = torch.arange(time, device=self.taps.device)
+        return self.taps[:, frames - frames[:, None] + self.taps.shape[1] // 2]
 
     def forward(self, x: Sums, matrix: Tensor) -> Sums:
         """Return the sums, given `prepare` of the input's length."""

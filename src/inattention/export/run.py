@@ -129,7 +129,7 @@ def _write(
     if config.precision == "bf16":
         to_bf16(prepared.model)
     graph = subject.graph(prepared.model, states)
-    features, mask, _ = subject.batch(batches(subject)[-1])
+    features, mask, _ = subject.batch(2 * batches(subject)[0][:1])  # a batch of one would be taken for a rule
     program = lower(graph, (features, mask), subject.shapes(), subject.source.name)
     if suffix == ".pt2":
         write_program(program, metadata, path)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -28,6 +28,7 @@ LONGEST_SECONDS = 60.0
 FAMILIES = ("wav2vec2", "hubert", "data2vec-audio", "unispeech", "unispeech-sat")
 
 
+@runtime_checkable
 class Subject(Protocol):
     """An encoder that can be exported."""
 
@@ -177,14 +178,15 @@ class WaveformSubject:
 
     def graph(self, model: Any, states: Sequence[int]) -> nn.Module:
         """Return the function that is exported."""
-        convolution = getattr(model.encoder.pos_conv_embed, "conv", None)
-        if convolution is not None and nn.utils.parametrize.is_parametrized(convolution):
-            nn.utils.parametrize.remove_parametrizations(convolution, "weight")
+        embed = model.encoder.pos_conv_embed
+        if hasattr(embed, "conv"):
+            embed.conv = _plain(embed.conv)
         return WaveformGraph(model, states)
 
     def shapes(self) -> tuple[dict[int, Any], dict[int, Any]]:
         """Return the dynamic dimensions of features and mask."""
-        samples = torch.export.Dim("samples", min=self._samples(1), max=self._samples(self.longest + 1) - 1)
+        # A graph is for two frames or more; the padding of a shorter utterance fills the second.
+        samples = torch.export.Dim("samples", min=self._samples(2), max=self._samples(self.longest + 1) - 1)
         shape = {0: torch.export.Dim("batch"), 1: samples}
         return shape, shape
 
@@ -242,6 +244,24 @@ def open_subject(model: str) -> OurSubject | WhisperSubject | WaveformSubject:
     if isinstance(source, WaveformEncoder) and family in FAMILIES:
         return WaveformSubject(source)
     raise ExportError(f"{model}: encoders of {family} cannot be exported; ours, Whisper and {', '.join(FAMILIES)} can")
+
+
+def _plain(convolution: Any) -> nn.Conv1d:
+    """Return a convolution without weight norm. Removing that would change the class that the original shares."""
+    made = nn.Conv1d(
+        convolution.in_channels,
+        convolution.out_channels,
+        convolution.kernel_size[0],
+        stride=convolution.stride[0],
+        padding=convolution.padding,
+        groups=convolution.groups,
+        bias=convolution.bias is not None,
+    )
+    with torch.no_grad():
+        made.weight.copy_(convolution.weight)
+        if made.bias is not None:
+            made.bias.copy_(convolution.bias)
+    return made
 
 
 def _mask(counts: Sequence[int]) -> Tensor:

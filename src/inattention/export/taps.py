@@ -19,9 +19,9 @@ from inattention.attention.mechanisms.toeplitz_convolution import ToeplitzConvol
 from inattention.attention.mechanisms.toeplitz_free import ToeplitzFree
 from inattention.attention.ops.gaussians import gaussians
 
-# Ends of rows that are tried for each candidate; the chosen band is checked at every one.
-_ENDS = 96
 _HALVINGS = 40
+_SMALLEST = 1e-30  # of thresholds
+_PRECISION = 1e-12
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,8 @@ def taps_of(mechanism: AttentionMechanism, longest: int) -> Float[Tensor, "heads
 
 
 def least_mass(taps: Float[np.ndarray, " offsets"]) -> float:
-    """Return the least sum of a row of any length."""
-    before, after = _sums(taps)
-    ends = _ends(len(before))
-    return float(_rows(before, after, ends, ends).min())
+    """Return the least sum of a row of any length: that of a query whose only key is itself."""
+    return float(taps[len(taps) // 2])
 
 
 def band_of(taps: Float[np.ndarray, " offsets"], bound: float) -> Band:
@@ -88,7 +86,6 @@ def band_of(taps: Float[np.ndarray, " offsets"], bound: float) -> Band:
 def _band(taps: np.ndarray, level: float, bound: float) -> Band:
     middle = len(taps) // 2
     rest = taps - level
-    ends = _ends(middle + 1)
 
     def limits(threshold: float) -> tuple[int, int]:
         inside = np.flatnonzero(rest > threshold)
@@ -96,22 +93,31 @@ def _band(taps: np.ndarray, level: float, bound: float) -> Band:
 
     keeps, loses = 0.0, 1.0  # thresholds
     for _ in range(_HALVINGS):
-        tried = (max(keeps, 1e-30) * loses) ** 0.5
-        within = _outside(taps, rest, limits(tried), ends) <= bound
+        tried = (max(keeps, _SMALLEST) * loses) ** 0.5
+        within = _outside(taps, rest, limits(tried)) <= bound
         keeps, loses = (tried, loses) if within else (keeps, tried)
-    every = np.arange(middle + 1)
     low, high = limits(keeps)
-    while (outside := _outside(taps, rest, (low, high), every)) > bound:
-        low, high = max(low - 1, -middle), min(high + 1, middle)
-    return Band(low, high, level, outside)
+    return Band(low, high, level, _outside(taps, rest, (low, high)))
 
 
-def _outside(taps: np.ndarray, rest: np.ndarray, limits: tuple[int, int], ends: np.ndarray) -> float:
-    """Return the largest share of a row outside of limits, over rows with these numbers of keys on either side."""
+def _outside(taps: np.ndarray, rest: np.ndarray, limits: tuple[int, int]) -> float:
+    """Return the largest share of a row outside of limits.
+
+    A row with p keys before its query and q after it has the share (a_p + b_q) / (c_p + d_q), sums of what is left out
+    over sums of all. With the best p and q for a_p - s c_p and b_q - s d_q, s rises to the largest share (Dinkelbach
+    1967). Rows longer than the longest input are among them, so the share is no smaller than that of any input.
+    """
     middle = len(taps) // 2
     left_out = rest.copy()
     left_out[limits[0] + middle : limits[1] + middle + 1] = 0
-    return float((_rows(*_sums(left_out), ends, ends) / _rows(*_sums(taps), ends, ends)).max())
+    (before_out, after_out), (before, after) = _sums(left_out), _sums(taps)
+    share = 0.0
+    while True:
+        p, q = (before_out - share * before).argmax(), (after_out - share * after).argmax()
+        better = float((before_out[p] + after_out[q]) / (before[p] + after[q]))
+        if better <= share * (1 + _PRECISION):
+            return max(share, better)
+        share = better
 
 
 def _sums(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,18 +125,6 @@ def _sums(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     middle = len(weights) // 2
     before = np.concatenate([[0.0], np.cumsum(weights[:middle][::-1])])
     return before, np.cumsum(weights[middle:])
-
-
-def _rows(before: np.ndarray, after: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return the sums of rows that exist: p keys before the query and q after it fit the longest input."""
-    sums = before[left][:, None] + after[right][None]
-    return sums[left[:, None] + right[None] < len(before)]
-
-
-def _ends(longest: int) -> np.ndarray:
-    """Return numbers of keys on one side of a query, all small ones among them."""
-    spread = np.geomspace(1, max(longest - 1, 1), _ENDS).round()
-    return np.unique(np.clip(np.concatenate([np.arange(17), spread]), 0, longest - 1)).astype(int)
 
 
 def as_numpy(taps: Float[Tensor, "heads offsets"]) -> Float[np.ndarray, "heads offsets"]:
