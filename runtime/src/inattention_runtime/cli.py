@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        return _extract(options)
+        return _transcribe(options) if options.command == "transcribe" else _extract(options)
     except KeyboardInterrupt:
         print("inattention-runtime: interrupted; the same command continues from here", file=sys.stderr)
         return 130
@@ -53,6 +53,30 @@ def _extract(options: argparse.Namespace) -> int:
     return 1 if done.bad else 0
 
 
+def _transcribe(options: argparse.Namespace) -> int:
+    from inattention_runtime.reader import AudioError
+    from inattention_runtime.transcription import Whisper
+
+    model = Whisper(
+        options.encoder,
+        options.decoder,
+        threads=options.threads,
+        whole_window=True if options.whole_window else None,
+    )
+    bad = 0
+    for path in options.recordings:
+        try:
+            found = model.transcribe(
+                path, language=options.language, beam_size=options.beam_size, truncated=options.truncated
+            )
+        except AudioError as error:
+            bad += 1
+            print(f"skipped {error}", file=sys.stderr)
+            continue
+        print(f"{path}\t{found.text}" if len(options.recordings) > 1 else found.text)
+    return 1 if bad else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="inattention-runtime", description="Run speech encoders that inattention exported, without PyTorch."
@@ -68,14 +92,29 @@ def _parser() -> argparse.ArgumentParser:
     extract.add_argument("folder", type=Path, help="folder of recordings, searched recursively, or a single recording")
     extract.add_argument("--out", type=Path, required=True, help="folder of the features: NAME.npy and NAME.times.npy")
     extract.add_argument("--layer", type=int, default=-1, help="hidden state, one of those in the file (default: -1)")
-    extract.add_argument("--threads", type=int, help="number of threads (default: one for each core)")
-    extract.add_argument("--whole-window", action="store_true", help="feed Whisper 30 s, speech and silence")
-    extract.add_argument(
+    extract.add_argument("--overwrite", action="store_true", help="extract everything again")
+    extract.add_argument("--quiet", action="store_true", help="print errors alone")
+    transcribe = commands.add_parser(
+        "transcribe",
+        help="transcribe recordings with an encoder of Whisper",
+        description="Transcribe recordings with an encoder of Whisper and CTranslate2's decoder.",
+    )
+    transcribe.add_argument("encoder", type=Path, help="file that inattention export wrote")
+    transcribe.add_argument("recordings", type=Path, nargs="+", help="recordings")
+    transcribe.add_argument("--decoder", type=Path, help="folder of the decoder (default: the one beside the encoder)")
+    transcribe.add_argument("--language", default="en", help="code of the language (default: en)")
+    transcribe.add_argument("--beam-size", type=int, default=1, help="number of beams (default: 1, greedy decoding)")
+    for command in (extract, transcribe):
+        _add_common(command)
+    return parser
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--threads", type=int, help="number of threads (default: one for each core)")
+    command.add_argument("--whole-window", action="store_true", help="feed Whisper 30 s, speech and silence")
+    command.add_argument(
         "--truncated",
         choices=("skip", "keep"),
         default="skip",
         help="skip files that end before their header says, or keep what is there of them (default: skip)",
     )
-    extract.add_argument("--overwrite", action="store_true", help="extract everything again")
-    extract.add_argument("--quiet", action="store_true", help="print errors alone")
-    return parser

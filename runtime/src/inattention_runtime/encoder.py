@@ -1,7 +1,7 @@
 """`Encoder`: an exported file that turns recordings of any rate and length into features."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -146,6 +146,26 @@ class Encoder:
             found[row].append(states[first:last])
         about = self.about
         return [Extracted(np.concatenate(it), about.step_seconds, about.first_center_seconds) for it in found]
+
+    def windows(
+        self, audio: str | Path | np.ndarray, *, sampling_rate: int | None = None, truncated: Truncated = "skip"
+    ) -> Iterator[tuple[np.ndarray, float]]:
+        """Yield the last hidden state of each window of at most 30 s, silence included, and its seconds of speech.
+
+        Args:
+            audio: as for `extract`, for an encoder of Whisper.
+            sampling_rate: as for `extract`.
+            truncated: as for `extract`.
+
+        Raises:
+            AudioError: if the audio cannot be used.
+        """
+        waveform = self._waveform(audio, sampling_rate, truncated)
+        output = self.output_of(-1)
+        length = self.about.longest * _WHISPER_STRIDE * self.features["hop_samples"]
+        for number, (mel, _, _) in enumerate(self._windows(waveform)):
+            samples = min(length, len(waveform) - number * length)
+            yield self._run([mel], output)[0], samples / self.sampling_rate
 
     def output_of(self, layer: int) -> str:
         """Return the name of the output that holds a hidden state.

@@ -24,6 +24,7 @@ class ExportConfig:
         layers: hidden states that the file returns: 0 is the embedded input, 1 the first layer, -1 the last. The last
             one by default.
         seconds: length of the input that forms are chosen for.
+        decoder: also write Whisper's decoder for CTranslate2, as a folder beside the file: float32 or int8.
     """
 
     precision: Precision = "float32"
@@ -31,6 +32,7 @@ class ExportConfig:
     bound: float = 1e-4
     layers: tuple[int, ...] = ()
     seconds: float = 10.0
+    decoder: Literal["none", "float32", "int8"] = "none"
 
     def __post_init__(self) -> None:
         if not 0 < self.bound < 1:

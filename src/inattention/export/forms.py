@@ -31,7 +31,8 @@ class DenseForm(nn.Module):
     def prepare(self, time: int) -> Float[Tensor, "heads time time"]:
         """Return the matrices of inputs of this length."""
         frames = torch.arange(time, device=self.taps.device)
-        return self.taps[:, frames - frames[:, None] + self.taps.shape[1] // 2]
+        offsets = frames - frames[:, None] + self.taps.shape[1] // 2
+        return self.taps.index_select(1, offsets.flatten()).view(self.taps.shape[0], time, time)
 
     def forward(self, x: Sums, matrix: Tensor) -> Sums:
         """Return the sums, given `prepare` of the input's length."""
@@ -95,7 +96,8 @@ class BandForm(nn.Module):
         padded = F.pad(x, (0, 0, left, 2 * block + keys + max(0, self.low)))
         blocks = torch.sym_max(2, (time + block - 1) // block)  # a graph of one block would exclude more
         starts = torch.arange(blocks, device=x.device)[:, None] * block + (self.low + left)
-        windows = padded[:, :, starts + torch.arange(keys, device=x.device)]
+        frames = (starts + torch.arange(keys, device=x.device)).flatten()
+        windows = padded.index_select(2, frames).unflatten(2, (blocks, keys))
         every = torch.matmul(self.matrices, windows).flatten(2, 3)
         sums = every.index_select(2, torch.arange(time, device=x.device))  # a slice would fix whether blocks fit
         return sums if self.level is None else sums + self.level * x.sum(2, keepdim=True)

@@ -15,7 +15,7 @@ from inattention.export.lowering import INPUTS, lower, quantise, to_bf16, to_onn
 from inattention.export.metadata import describe, output_names
 from inattention.export.parity import Runner, batches, check, compare, tolerance
 from inattention.export.prepare import Prepared, prepare
-from inattention.export.subject import Subject, open_subject
+from inattention.export.subject import Subject, WhisperSubject, open_subject
 from inattention.files import check_writable, replacing
 
 SUFFIXES = (".onnx", ".pt2")
@@ -86,6 +86,8 @@ def export(model: str, out: Path, config: ExportConfig | None = None) -> ExportR
     _need(out.suffix)
     check_writable(out.parent)
     subject = open_subject(model)
+    if config.decoder != "none":
+        _check_decoder(model, out, subject)
     states = states_of(config.layers, subject.source.layers)
     frames = max(1, min(subject.longest, round(config.seconds / subject.source.step_seconds)))
     prepared = prepare(subject.model, config, subject.longest, frames)
@@ -97,6 +99,10 @@ def export(model: str, out: Path, config: ExportConfig | None = None) -> ExportR
         difference, relative = compare(runner, subject, states)
         check(difference, relative, allowed, config.precision)
         size = temporary.stat().st_size
+    if config.decoder != "none":
+        from inattention.export.decoder import export_decoder
+
+        export_decoder(model, out, config.decoder)
     parameters = sum(4 * parameter.numel() for parameter in subject.model.parameters())
     return ExportReport(out, metadata, size, parameters, difference, relative)
 
@@ -172,6 +178,19 @@ def _program_runner(path: Path) -> Runner:
             return [it.numpy() for it in module(torch.from_numpy(features), torch.from_numpy(mask))]
 
     return run
+
+
+def _check_decoder(model: str, out: Path, subject: Subject) -> None:
+    """Raise if there is no decoder to write.
+
+    Raises:
+        ExportError: with the reason.
+    """
+    if not isinstance(subject, WhisperSubject) or not hasattr(subject.source.whole, "generate"):
+        raise ExportError(f"--decoder: {model} is no Whisper with a decoder")
+    from inattention.export.decoder import check_decoder
+
+    check_decoder(model, out)
 
 
 def _need(suffix: str) -> None:

@@ -41,4 +41,8 @@ def run(arguments: list[str]) -> int:
     elif not options.quiet:
         print(report.summary())
         print(f"file: {report.path}")
+        if options.settings.decoder != "none":
+            from inattention.export.decoder import decoder_folder
+
+            print(f"decoder: {decoder_folder(report.path)}")
     return 0
