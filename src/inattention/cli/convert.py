@@ -58,9 +58,11 @@ def _convert_trained(arguments: list[str]) -> int:
 
     options = parse(Convert, "convert", arguments)
     speech = open_speech(options.recordings, options.corpus)
+    from inattention.conversion.frontier import convert_in_stages
     from inattention.conversion.trained.convert import convert_trained
 
-    report = convert_trained(
+    convert = convert_in_stages if options.settings.staged else convert_trained
+    report = convert(
         options.model,
         speech,
         options.out,

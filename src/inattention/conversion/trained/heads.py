@@ -1,0 +1,255 @@
+"""The teacher's attention heads: what they do, how much they depend on the input, and what replacing one of them costs.
+
+All is measured on windows of held-out speech of equal length: for Whisper 30 s, as it was trained. A head is replaced
+alone by its mean weight at each relative position, without distillation, whatever mechanism the conversion is to.
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from inattention.analysis.measures import CATEGORIES, MIXED, categorise, input_dependence, measure, usual_category
+from inattention.conversion.trained.maps import spaced
+from inattention.conversion.trained.setup import Setup
+from inattention.conversion.trained.speech import LONGEST_SECONDS, SAMPLING_RATE, Example, Examples
+from inattention.conversion.trained.starts import FLOOR, HeadMaps, attention_inputs, maps_or_none
+from inattention.conversion.trained.task import RelativeError, Task
+from inattention.encoders.attention_handles import attention_handles
+from inattention.files import once
+from inattention.model.chunks import evaluating
+from inattention.progress import bar as progress_bar
+
+NEAR_FRAMES = 64  # distance up to which weight counts as near
+MOST_HEADS = 96  # that are replaced alone; of evenly spaced layers if there are more
+_WINDOWS, _REPLACED_WINDOWS = 6, 2
+_WAVEFORM_SECONDS = 10.0  # of a window for encoders that take any length
+_POOLED = 128  # frames of the maps that get a category
+
+
+@dataclass(frozen=True)
+class TeacherHead:
+    """A head of the teacher.
+
+    Attributes:
+        layer: number of its layer, from 0.
+        head: its number, from 0.
+        near_mass: mean share of its weight at most 64 frames away.
+        input_dependence: share of the variation of its maps that their mean does not explain.
+        category: that of more than half of its maps, else that of their mean.
+    """
+
+    layer: int
+    head: int
+    near_mass: float
+    input_dependence: float
+    category: str
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Sums over the maps of a layer.
+
+    Attributes:
+        offsets: mean weights by offset.
+        near: summed share of near weight, by head.
+        mean: mean map so far.
+        squares: summed squared deviation of each weight from its mean.
+        categories: number of maps of each category, by head.
+        count: number of maps.
+    """
+
+    offsets: HeadMaps
+    near: Float[np.ndarray, " heads"]
+    mean: Float[np.ndarray, "heads time time"]
+    squares: Float[np.ndarray, "heads time time"]
+    categories: Float[np.ndarray, "heads categories"]
+    count: int
+
+    @classmethod
+    def none(cls, heads: int, time: int) -> "_Layer":
+        """Return the sums over no maps."""
+        zeros = np.zeros((heads, time, time))
+        return cls(HeadMaps(time, False), np.zeros(heads), zeros, zeros, np.zeros((heads, len(CATEGORIES))), 0)
+
+    def plus(self, maps: Float[Tensor, "heads time time"]) -> "_Layer":
+        """Return the sums with the maps of one more window."""
+        self.offsets.add(maps)
+        weights = maps.numpy().astype(np.float64)
+        frames = np.arange(weights.shape[-1])
+        near = (weights * (np.abs(frames[:, None] - frames) <= NEAR_FRAMES)).sum((1, 2)) / len(frames)
+        found = categorise(measure(pooled(weights)))
+        count = self.count + 1
+        change = weights - self.mean
+        mean = self.mean + change / count
+        return _Layer(
+            self.offsets,
+            self.near + near,
+            mean,
+            self.squares + change * (weights - mean),
+            self.categories + np.eye(len(CATEGORIES))[found],
+            count,
+        )
+
+    def heads(self, layer: int) -> list[TeacherHead]:
+        """Return the properties of each head."""
+        dependence = input_dependence(self.mean, self.squares / max(1, self.count - 1), self.count)
+        usual = usual_category(self.categories.astype(int))
+        category = np.where(usual == MIXED, categorise(measure(pooled(self.mean))), usual)
+        return [
+            TeacherHead(layer, head, float(near) / self.count, float(dependence[head]), CATEGORIES[category[head]])
+            for head, near in enumerate(self.near)
+        ]
+
+
+def pooled(maps: Float[np.ndarray, "heads time time"], frames: int = _POOLED) -> Float[np.ndarray, "heads some some"]:
+    """Sum the weights of adjacent keys and average those of adjacent queries, so that rows still sum to 1."""
+    time = maps.shape[-1]
+    if time <= frames:
+        return maps
+    edges = np.linspace(0, time, frames, endpoint=False).astype(int)
+    counts = np.diff([*edges, time])
+    return np.add.reduceat(np.add.reduceat(maps, edges, axis=1), edges, axis=2) / counts[:, None]
+
+
+def describe_heads(setup: Setup, task: Task, outputs: Path) -> list[TeacherHead]:
+    """Return the properties of all heads of the teacher that have maps, computed once.
+
+    Args:
+        setup: the conversion.
+        task: the family of encoders.
+        outputs: folder of the teacher's outputs.
+    """
+    found = once(outputs / "heads.json", lambda: {"heads": [asdict(it) for it in _Report(setup, task).heads()]})
+    return [TeacherHead(**it) for it in found["heads"]]
+
+
+def head_report(setup: Setup, task: Task, outputs: Path) -> list[dict[str, Any]]:
+    """Return the properties of the teacher's heads with the error that results from replacing each alone, as JSON data.
+
+    The error is None of heads that were not replaced, as there are too many. Nothing is computed if the settings ask
+    for no report.
+
+    Args:
+        setup: the conversion.
+        task: the family of encoders.
+        outputs: folder of the teacher's outputs.
+    """
+    if not setup.config.head_report:
+        return []
+    heads = describe_heads(setup, task, outputs)
+    errors = once(outputs / "head-errors.json", lambda: {"errors": _Report(setup, task).errors(heads)})["errors"]
+    by_head = {(layer, head): error for layer, head, error in errors}
+    return [{**asdict(it), "error_alone": by_head.get((it.layer, it.head))} for it in heads]
+
+
+@dataclass
+class _Report:
+    """Measurements of the teacher's heads."""
+
+    setup: Setup
+    task: Task
+
+    def __post_init__(self) -> None:
+        self.model = self.setup.loaded.model
+        self.longest = self.setup.conversion.max_length
+        seconds = LONGEST_SECONDS if self.setup.loaded.is_whisper else _WAVEFORM_SECONDS
+        examples = Examples(self.setup.speech.held_out, 0, "30", self.setup.skipped)
+        found = [examples.window(index) for index in range(_WINDOWS)]
+        samples = min(int(seconds * SAMPLING_RATE), *(len(it.waveform) for it in found))
+        self.windows = [replace(it, waveform=it.waveform[:samples]) for it in found]
+
+    @torch.no_grad()
+    def heads(self) -> list[TeacherHead]:
+        """Return the properties of all heads that have maps."""
+        inputs = self._inputs(range(len(attention_handles(self.model))), self.windows)
+        found: list[TeacherHead] = []
+        bar = progress_bar(inputs.items(), desc="heads of the teacher", unit="layer", show=self.setup.progress)
+        for layer, hidden in bar:
+            sums = self._sums(layer, hidden)
+            found += sums.heads(layer) if sums else []
+        return found
+
+    @torch.no_grad()
+    def errors(self, heads: Sequence[TeacherHead]) -> list[tuple[int, int, float]]:
+        """Return the layer, the number and the error of each head that was replaced alone."""
+        count = attention_handles(self.model)[0].heads
+        layers = spaced(sorted({it.layer for it in heads}), max(1, MOST_HEADS // count))
+        inputs = self._inputs(layers, self.windows)
+        clean = [self._run(window) for window in self.windows[:_REPLACED_WINDOWS]]
+        found: list[tuple[int, int, float]] = []
+        total = len(layers) * count
+        with progress_bar(total=total, desc="heads replaced alone", unit="head", show=self.setup.progress) as bar:
+            for layer in layers:
+                sums = self._sums(layer, inputs[layer])
+                assert sums is not None
+                for head, fixed in enumerate(_maps_by_offset(sums.offsets)):
+                    error = RelativeError()
+                    for window, hidden, wanted in zip(self.windows, inputs[layer], clean, strict=False):
+                        with _added(self._module(layer), self._change(layer, head, fixed, hidden)):
+                            error.add(self._run(window), wanted)
+                    found.append((layer, head, error.output))
+                    bar.update(1)
+        return found
+
+    def _sums(self, layer: int, inputs: Sequence[Tensor]) -> _Layer | None:
+        sums = None
+        for hidden in inputs:
+            maps = maps_or_none(self._module(layer), hidden)
+            if maps is None:
+                return None
+            sums = (sums or _Layer.none(*maps.shape[1:3])).plus(maps[0].float().cpu())
+        return sums
+
+    def _change(
+        self, layer: int, head: int, fixed: Float[Tensor, "time time"], hidden: Float[Tensor, "1 time width"]
+    ) -> Float[Tensor, "time width"]:
+        """Return the change of a layer's attention output if a head has a fixed map."""
+        handle = attention_handles(self.model)[layer]
+        own = maps_or_none(handle.module, hidden)
+        assert own is not None
+        part = slice(head * handle.head_dim, (head + 1) * handle.head_dim)
+        values = handle.value(hidden)[0, :, part]
+        return (fixed.to(values) - own[0, head]) @ values @ handle.output.weight[:, part].T
+
+    def _module(self, layer: int) -> nn.Module:
+        return attention_handles(self.model)[layer].module
+
+    def _run(self, window: Example) -> Float[Tensor, "layers time width"]:
+        with evaluating(self.model):
+            return self.task.hidden(self.model, window, self.longest).cpu()
+
+    def _inputs(self, layers: Sequence[int], windows: Sequence[Example]) -> dict[int, list[Tensor]]:
+        """Return the inputs of the attention of some layers, window by window."""
+        found: dict[int, list[Tensor]] = {layer: [] for layer in layers}
+        with attention_inputs(self.model, layers, lambda layer, _, hidden: found[layer].append(hidden)):
+            for window in windows:
+                self._run(window)
+        return found
+
+
+def _maps_by_offset(maps: HeadMaps) -> Float[Tensor, "heads time time"]:
+    """Return the map of each head that has its mean weight at each relative position."""
+    frames = torch.arange(maps.longest)
+    weights = maps.by_offset[:, frames[None, :] - frames[:, None] + maps.longest - 1] + FLOOR
+    return weights / weights.sum(-1, keepdim=True)
+
+
+@contextmanager
+def _added(module: nn.Module, change: Float[Tensor, "time width"]) -> Generator[None]:
+    """Add something to the output of an attention module."""
+
+    def hook(module: nn.Module, args: tuple, output: Any) -> Any:
+        return (output[0] + change, *output[1:]) if isinstance(output, tuple) else output + change
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
