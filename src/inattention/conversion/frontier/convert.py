@@ -105,7 +105,7 @@ class _Stages:
         layers = [layer for layer, it in enumerate(setup.conversion.layers) if it is not None]
         if setup.config.order != "least-dependent":
             return {"layers": layers[::-1], "input_dependence": None}
-        dependence = layer_dependence(describe_heads(setup, self.task, self.outputs), setup)
+        dependence = layer_dependence(describe_heads(setup, self.task, self.outputs), setup.conversion)
         # Layers of equal dependence, and those without maps behind all others, from the last one on.
         layers.sort(key=lambda layer: (dependence.get(layer, float("inf")), -layer))
         return {"layers": layers, "input_dependence": [dependence.get(layer) for layer in layers]}
@@ -209,16 +209,16 @@ class _Stages:
         return held_out_error(self.task, student, self.held_out).layers
 
 
-def layer_dependence(heads: list[TeacherHead], setup: Setup) -> dict[int, float]:
+def layer_dependence(heads: list[TeacherHead], conversion: Conversion) -> dict[int, float]:
     """Return the input dependence of each layer, the mean over the heads that are to be replaced.
 
     Args:
         heads: heads of the teacher.
-        setup: the conversion.
+        conversion: what is to be replaced.
     """
     found: dict[int, list[float]] = {}
     for it in heads:
-        replacement = setup.conversion.layers[it.layer]
+        replacement = conversion.layers[it.layer]
         if replacement is not None and (replacement.heads is None or it.head in replacement.heads):
             found.setdefault(it.layer, []).append(it.input_dependence)
     return {layer: fmean(values) for layer, values in found.items()}

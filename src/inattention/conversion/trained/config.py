@@ -43,7 +43,7 @@ class TrainedConversionConfig:
         until_lines: number of held-out lines with a text for the word error rate of each stage; 0 for none.
         heads: heads that are converted in each of these layers: all, or a list; for input-independent mechanisms.
         minutes: time for the distillation, turned into a number of steps by a measurement at the start; 0 for none.
-            Conversions layer by layer share it equally among the layers.
+            Conversions layer by layer share it equally among the layers; transcripts take their own time.
         steps: number of optimizer steps of the distillation, in place of minutes.
         lengths: what a student of Whisper is fed: its speech and a little silence (own), 30 s (30), or both (mixed).
         decoder: train Whisper's decoder along with the encoder, at a tenth of its rate (tuned), or not (frozen).

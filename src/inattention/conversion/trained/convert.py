@@ -60,11 +60,10 @@ def stage_lines(stages: list[dict[str, Any]]) -> list[str]:
         words, error = it["words"], it["relative_error"]
         text = f"stage {it['stage']}, layer {it['layer']}: relative error {error['start']:.3f} to {error['after']:.3f}"
         if words:
-            middle, low, high = words["difference"]
-            text += (
-                f", word error rate {words['student']['word_error_rate']:.3f}, teacher "
-                f"{words['teacher']['word_error_rate']:.3f} ({middle:+.3f} [{low:+.3f}, {high:+.3f}])"
-            )
+            text += f", word error rate {words['student']['word_error_rate']:.3f}"
+            text += f", teacher {words['teacher']['word_error_rate']:.3f}"
+        if words and words["difference"]:
+            text += " ({:+.3f} [{:+.3f}, {:+.3f}])".format(*words["difference"])
         lines.append(text + ("" if it["within"] else ", beyond the bound") + (", kept" if it["kept"] else ""))
     if stages and not any(it["kept"] for it in stages):
         lines.append("no stage is within the bound: no layer is replaced; more --minutes or a wider bound may help")

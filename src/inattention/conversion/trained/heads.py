@@ -4,7 +4,7 @@ All is measured on windows of held-out speech of equal length: for Whisper 30 s,
 alone by its mean weight at each relative position, without distillation, whatever mechanism the conversion is to.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from inattention.analysis.measures import CATEGORIES, MIXED, categorise, input_dependence, measure, usual_category
@@ -52,56 +52,47 @@ class TeacherHead:
     category: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Layer:
     """Sums over the maps of a layer.
 
     Attributes:
-        offsets: mean weights by offset.
-        near: summed share of near weight, by head.
         mean: mean map so far.
         squares: summed squared deviation of each weight from its mean.
+        near: summed share of near weight, by head.
         categories: number of maps of each category, by head.
         count: number of maps.
     """
 
-    offsets: HeadMaps
-    near: Float[np.ndarray, " heads"]
-    mean: Float[np.ndarray, "heads time time"]
-    squares: Float[np.ndarray, "heads time time"]
-    categories: Float[np.ndarray, "heads categories"]
-    count: int
+    mean: Float[Tensor, "heads time time"]
+    squares: Float[Tensor, "heads time time"]
+    near: Float[Tensor, " heads"]
+    categories: Int[np.ndarray, "heads categories"]
+    count: int = 0
 
     @classmethod
     def none(cls, heads: int, time: int) -> "_Layer":
         """Return the sums over no maps."""
-        zeros = np.zeros((heads, time, time))
-        return cls(HeadMaps(time, False), np.zeros(heads), zeros, zeros, np.zeros((heads, len(CATEGORIES))), 0)
+        mean, squares = (torch.zeros(heads, time, time, dtype=torch.float64) for _ in range(2))
+        return cls(mean, squares, torch.zeros(heads), np.zeros((heads, len(CATEGORIES)), dtype=int))
 
-    def plus(self, maps: Float[Tensor, "heads time time"]) -> "_Layer":
-        """Return the sums with the maps of one more window."""
-        self.offsets.add(maps)
-        weights = maps.numpy().astype(np.float64)
-        frames = np.arange(weights.shape[-1])
-        near = (weights * (np.abs(frames[:, None] - frames) <= NEAR_FRAMES)).sum((1, 2)) / len(frames)
-        found = categorise(measure(pooled(weights)))
-        count = self.count + 1
-        change = weights - self.mean
-        mean = self.mean + change / count
-        return _Layer(
-            self.offsets,
-            self.near + near,
-            mean,
-            self.squares + change * (weights - mean),
-            self.categories + np.eye(len(CATEGORIES))[found],
-            count,
-        )
+    def add(self, maps: Float[Tensor, "heads time time"]) -> None:
+        """Add the maps of a window."""
+        frames = torch.arange(maps.shape[-1])
+        near = (frames[:, None] - frames).abs() <= NEAR_FRAMES
+        self.near += (maps * near).sum((1, 2)) / len(frames)
+        self.categories += np.eye(len(CATEGORIES), dtype=int)[categorise(measure(pooled(maps.numpy())))]
+        self.count += 1
+        change = maps - self.mean
+        self.mean.add_(change, alpha=1 / self.count)
+        self.squares.addcmul_(change, maps - self.mean)
 
     def heads(self, layer: int) -> list[TeacherHead]:
         """Return the properties of each head."""
-        dependence = input_dependence(self.mean, self.squares / max(1, self.count - 1), self.count)
-        usual = usual_category(self.categories.astype(int))
-        category = np.where(usual == MIXED, categorise(measure(pooled(self.mean))), usual)
+        mean = self.mean.numpy()
+        dependence = input_dependence(mean, self.squares.numpy() / max(1, self.count - 1), self.count)
+        usual = usual_category(self.categories)
+        category = np.where(usual == MIXED, categorise(measure(pooled(mean))), usual)
         return [
             TeacherHead(layer, head, float(near) / self.count, float(dependence[head]), CATEGORIES[category[head]])
             for head, near in enumerate(self.near)
@@ -172,7 +163,10 @@ class _Report:
         found: list[TeacherHead] = []
         bar = progress_bar(inputs.items(), desc="heads of the teacher", unit="layer", show=self.setup.progress)
         for layer, hidden in bar:
-            sums = self._sums(layer, hidden)
+            sums: _Layer | None = None
+            for maps in self._maps(layer, hidden):
+                sums = sums or _Layer.none(*maps.shape[:2])
+                sums.add(maps)
             found += sums.heads(layer) if sums else []
         return found
 
@@ -187,36 +181,32 @@ class _Report:
         total = len(layers) * count
         with progress_bar(total=total, desc="heads replaced alone", unit="head", show=self.setup.progress) as bar:
             for layer in layers:
-                sums = self._sums(layer, inputs[layer])
-                assert sums is not None
-                for head, fixed in enumerate(_maps_by_offset(sums.offsets)):
+                maps = list(self._maps(layer, inputs[layer]))
+                for head, fixed in enumerate(_mean_maps(maps)):
                     error = RelativeError()
-                    for window, hidden, wanted in zip(self.windows, inputs[layer], clean, strict=False):
-                        with _added(self._module(layer), self._change(layer, head, fixed, hidden)):
+                    for window, wanted, hidden, own in zip(self.windows, clean, inputs[layer], maps, strict=False):
+                        change = self._change(layer, head, fixed - own[head], hidden)
+                        with _added(self._module(layer), change):
                             error.add(self._run(window), wanted)
                     found.append((layer, head, error.output))
                     bar.update(1)
         return found
 
-    def _sums(self, layer: int, inputs: Sequence[Tensor]) -> _Layer | None:
-        sums = None
+    def _maps(self, layer: int, inputs: Sequence[Tensor]) -> Iterator[Float[Tensor, "heads time time"]]:
+        """Return the maps of a layer, window by window; none of a mechanism without any."""
         for hidden in inputs:
             maps = maps_or_none(self._module(layer), hidden)
-            if maps is None:
-                return None
-            sums = (sums or _Layer.none(*maps.shape[1:3])).plus(maps[0].float().cpu())
-        return sums
+            if maps is not None:
+                yield maps[0].float().cpu()
 
     def _change(
-        self, layer: int, head: int, fixed: Float[Tensor, "time time"], hidden: Float[Tensor, "1 time width"]
+        self, layer: int, head: int, change: Float[Tensor, "time time"], hidden: Float[Tensor, "1 time width"]
     ) -> Float[Tensor, "time width"]:
-        """Return the change of a layer's attention output if a head has a fixed map."""
+        """Return the change of a layer's attention output if the map of a head changes."""
         handle = attention_handles(self.model)[layer]
-        own = maps_or_none(handle.module, hidden)
-        assert own is not None
         part = slice(head * handle.head_dim, (head + 1) * handle.head_dim)
         values = handle.value(hidden)[0, :, part]
-        return (fixed.to(values) - own[0, head]) @ values @ handle.output.weight[:, part].T
+        return change.to(values) @ values @ handle.output.weight[:, part].T
 
     def _module(self, layer: int) -> nn.Module:
         return attention_handles(self.model)[layer].module
@@ -234,11 +224,16 @@ class _Report:
         return found
 
 
-def _maps_by_offset(maps: HeadMaps) -> Float[Tensor, "heads time time"]:
+def _mean_maps(maps: Sequence[Float[Tensor, "heads time time"]]) -> Iterator[Float[Tensor, "time time"]]:
     """Return the map of each head that has its mean weight at each relative position."""
-    frames = torch.arange(maps.longest)
-    weights = maps.by_offset[:, frames[None, :] - frames[:, None] + maps.longest - 1] + FLOOR
-    return weights / weights.sum(-1, keepdim=True)
+    time = maps[0].shape[-1]
+    means = HeadMaps(time, dense=False)
+    for it in maps:
+        means.add(it)
+    frames = torch.arange(time)
+    for weights in means.by_offset + FLOOR:
+        fixed = weights[frames[None, :] - frames[:, None] + time - 1]
+        yield fixed / fixed.sum(-1, keepdim=True)
 
 
 @contextmanager
