@@ -12,7 +12,7 @@ transformers = pytest.importorskip("transformers")
 from inattention.cli.convert import open_speech  # noqa: E402
 from inattention.conversion.trained.config import TrainedConversionConfig  # noqa: E402
 from inattention.conversion.trained.convert import Speech, convert_trained  # noqa: E402
-from inattention.conversion.trained.heads import TeacherHead, _Report, describe_heads, head_report, pooled  # noqa: E402
+from inattention.conversion.trained.heads import TeacherHead, _Report, describe_heads, head_report, sections  # noqa: E402
 from inattention.conversion.trained.setup import Setup, plan_conversion, task_of  # noqa: E402
 from inattention.conversion.trained.starts import capture, start  # noqa: E402
 from inattention.conversion.trained.task import RelativeError  # noqa: E402
@@ -89,11 +89,12 @@ def test_weights_within_64_frames_are_counted(whisper_folder: Path, speech: Spee
     assert {it.category for it in heads} == {"mixed"}
 
 
-def test_pooled_maps_have_rows_that_sum_to_one_and_keep_their_diagonal() -> None:
-    maps = pooled(np.eye(300)[None])
-    assert maps.shape == (1, 128, 128)
-    assert np.allclose(maps.sum(-1), 1)
-    assert np.allclose(maps[0], np.eye(128))
+def test_categories_are_those_of_sections_whose_rows_sum_to_one() -> None:
+    found = sections(np.tile(np.eye(1000), (2, 1, 1)))
+    assert found.shape == (2, 8, 128, 128)
+    assert np.allclose(found, np.eye(128), atol=1e-6)
+    assert np.allclose(sections(np.full((1, 50, 50), 0.02)), 1 / 50)
+    assert sections(np.full((1, 50, 50), 0.02)).shape == (1, 1, 50, 50)
 
 
 def test_the_report_is_made_once_for_conversions_that_share_a_cache_and_not_at_all_if_it_is_not_wanted(

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from inattention.analysis.measures import CATEGORIES, MIXED, categorise, input_dependence, measure, usual_category
+from inattention.analysis.measures import CATEGORIES, categorise, input_dependence, measure, usual_category
 from inattention.conversion.trained.maps import spaced
 from inattention.conversion.trained.setup import Setup
 from inattention.conversion.trained.speech import LONGEST_SECONDS, SAMPLING_RATE, Example, Examples
@@ -30,7 +30,9 @@ NEAR_FRAMES = 64  # distance up to which weight counts as near
 MOST_HEADS = 96  # that are replaced alone; of evenly spaced layers if there are more
 _WINDOWS, _REPLACED_WINDOWS = 6, 2
 _WAVEFORM_SECONDS = 10.0  # of a window for encoders that take any length
-_POOLED = 128  # frames of the maps that get a category
+# Categories are those of sections of maps, as long as the crops of `inattention analyze`, from the first part of a
+# window: Whisper's may end in silence.
+_SECTION, _SECTIONS, _SPOKEN = 128, 8, 0.8
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class TeacherHead:
         head: its number, from 0.
         near_mass: mean share of its weight at most 64 frames away.
         input_dependence: share of the variation of its maps that their mean does not explain.
-        category: that of more than half of its maps, else that of their mean.
+        category: that of more than half of the sections of its maps; else mixed.
     """
 
     layer: int
@@ -60,7 +62,7 @@ class _Layer:
         mean: mean map so far.
         squares: summed squared deviation of each weight from its mean.
         near: summed share of near weight, by head.
-        categories: number of maps of each category, by head.
+        categories: number of sections of each category, by head.
         count: number of maps.
     """
 
@@ -81,7 +83,8 @@ class _Layer:
         frames = torch.arange(maps.shape[-1])
         near = (frames[:, None] - frames).abs() <= NEAR_FRAMES
         self.near += (maps * near).sum((1, 2)) / len(frames)
-        self.categories += np.eye(len(CATEGORIES), dtype=int)[categorise(measure(pooled(maps.numpy())))]
+        found = categorise(measure(sections(maps.numpy())))
+        self.categories += np.eye(len(CATEGORIES), dtype=int)[found].sum(1)
         self.count += 1
         change = maps - self.mean
         self.mean.add_(change, alpha=1 / self.count)
@@ -89,24 +92,26 @@ class _Layer:
 
     def heads(self, layer: int) -> list[TeacherHead]:
         """Return the properties of each head."""
-        mean = self.mean.numpy()
-        dependence = input_dependence(mean, self.squares.numpy() / max(1, self.count - 1), self.count)
-        usual = usual_category(self.categories)
-        category = np.where(usual == MIXED, categorise(measure(pooled(mean))), usual)
+        variance = self.squares.numpy() / max(1, self.count - 1)
+        dependence = input_dependence(self.mean.numpy(), variance, self.count)
+        category = usual_category(self.categories)
         return [
             TeacherHead(layer, head, float(near) / self.count, float(dependence[head]), CATEGORIES[category[head]])
             for head, near in enumerate(self.near)
         ]
 
 
-def pooled(maps: Float[np.ndarray, "heads time time"], frames: int = _POOLED) -> Float[np.ndarray, "heads some some"]:
-    """Sum the weights of adjacent keys and average those of adjacent queries, so that rows still sum to 1."""
+def sections(maps: Float[np.ndarray, "heads time time"]) -> Float[np.ndarray, "heads sections some some"]:
+    """Return square sections along the diagonal of maps, with rows that sum to 1; short maps are one section.
+
+    Relative to the many frames of a long map all weight is near the diagonal, so that its category would tell little.
+    """
     time = maps.shape[-1]
-    if time <= frames:
-        return maps
-    edges = np.linspace(0, time, frames, endpoint=False).astype(int)
-    counts = np.diff([*edges, time])
-    return np.add.reduceat(np.add.reduceat(maps, edges, axis=1), edges, axis=2) / counts[:, None]
+    size = min(time, _SECTION)
+    last = max(0, int(_SPOKEN * time) - size)
+    starts = sorted(set(np.linspace(0, last, _SECTIONS).astype(int)))
+    found = np.stack([maps[:, start : start + size, start : start + size] for start in starts], axis=1)
+    return (found + FLOOR / time) / (found + FLOOR / time).sum(-1, keepdims=True)
 
 
 def describe_heads(setup: Setup, task: Task, outputs: Path) -> list[TeacherHead]:
