@@ -29,6 +29,9 @@ def _convert_trained(arguments: list[str]) -> int:
 
         Example: inattention convert openai/whisper-tiny.en --recordings speech/ --minutes 10 --out whisper-toeplitz
 
+        Example: inattention convert openai/whisper-tiny.en --corpus corpora/queen --order least-dependent
+        --until wer=+0.01 --out frontier
+
         The result is a Hugging Face folder. If the command was stopped, the same command resumes it. For an encoder
         that was pre-trained with inattention, the options are others: inattention convert FOLDER --help.
 
@@ -40,8 +43,8 @@ def _convert_trained(arguments: list[str]) -> int:
             teacher_cache: folder of the teacher's outputs, which stays: conversions of one teacher with the same
                 speech, seed, lengths and language share it. By default they are in out, and removed at the end.
             device: cpu, cuda, or auto for a GPU if there is one.
-            json: print the contents of conversion.json (to, layers, config, speech, relative_error, ...) in place of a
-                summary.
+            json: print the contents of conversion.json (to, layers, config, speech, relative_error, stages, heads, ...)
+                in place of a summary.
             settings: of the conversion.
         """
 
@@ -58,9 +61,11 @@ def _convert_trained(arguments: list[str]) -> int:
 
     options = parse(Convert, "convert", arguments)
     speech = open_speech(options.recordings, options.corpus)
+    from inattention.conversion.frontier import convert_in_stages
     from inattention.conversion.trained.convert import convert_trained
 
-    report = convert_trained(
+    convert = convert_in_stages if options.settings.staged else convert_trained
+    report = convert(
         options.model,
         speech,
         options.out,
