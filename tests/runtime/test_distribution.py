@@ -63,7 +63,9 @@ def test_the_wheel_reads_audio_without_pytorch(unpacked: Path, tmp_path: Path) -
 
 def test_the_wheel_has_the_command_and_no_other_dependency(unpacked: Path) -> None:
     (about,) = unpacked.glob("*.dist-info/METADATA")
-    needed = [line for line in about.read_text().splitlines() if line.startswith("Requires-Dist") and "extra" not in line]
+    needed = [
+        line for line in about.read_text().splitlines() if line.startswith("Requires-Dist") and "extra" not in line
+    ]
     assert [line.split()[1].split(">")[0] for line in needed] == ["numpy", "onnxruntime", "soundfile"]
     (entries,) = unpacked.glob("*.dist-info/entry_points.txt")
     assert "inattention-runtime = inattention_runtime.cli:main" in entries.read_text()
