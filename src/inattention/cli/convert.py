@@ -42,6 +42,8 @@ def _convert_trained(arguments: list[str]) -> int:
             out: folder of the converted model, with conversion.json and conversion.html beside it.
             teacher_cache: folder of the teacher's outputs, which stays: conversions of one teacher with the same
                 speech, seed, lengths and language share it. By default they are in out, and removed at the end.
+            continue_from: folder of a finished conversion of the same model with the same replacements, whose student
+                is distilled further; it stays as it is.
             device: cpu, cuda, or auto for a GPU if there is one.
             json: print the contents of conversion.json (to, layers, config, speech, relative_error, stages, heads, ...)
                 in place of a summary.
@@ -53,6 +55,7 @@ def _convert_trained(arguments: list[str]) -> int:
         recordings: Path | None = None
         corpus: Path | None = None
         teacher_cache: Path | None = None
+        continue_from: Path | None = None
         device: Literal["auto", "cpu", "cuda"] = "auto"
         json: bool = False
         settings: flat(TrainedConversionConfig) = field(  # ty: ignore[invalid-type-form]
@@ -72,6 +75,7 @@ def _convert_trained(arguments: list[str]) -> int:
         options.settings,
         device=options.device,
         teacher_cache=options.teacher_cache,
+        continue_from=options.continue_from,
         progress=not options.quiet,
     )
     _print(report, options)

@@ -43,6 +43,7 @@ def convert_in_stages(
     *,
     device: str = "auto",
     teacher_cache: Path | None = None,
+    continue_from: Path | None = None,
     progress: bool = True,
 ) -> TrainedConversionReport:
     """Convert a trained encoder layer by layer as far as a bound allows, or resume such a conversion.
@@ -54,6 +55,7 @@ def convert_in_stages(
         config: the settings, with an order or a bound.
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one.
         teacher_cache: see `convert_trained`.
+        continue_from: must be None, see `convert_trained`.
         progress: show progress bars.
 
     Raises:
@@ -69,6 +71,7 @@ def convert_in_stages(
         config,
         device=device,
         teacher_cache=teacher_cache,
+        continue_from=continue_from,
         progress=progress,
         run=lambda setup: _Stages(setup).run(),
     )

@@ -16,6 +16,7 @@ from typing import Any
 from inattention.conversion.page.page import PAGE, write_page
 from inattention.conversion.page.sources import MAPS, RECORD
 from inattention.conversion.trained.config import TrainedConversionConfig
+from inattention.conversion.trained.continuation import earlier_conversion
 from inattention.conversion.trained.distillation import CHECKPOINT, PLAN, Distillation, Plan
 from inattention.conversion.trained.heads import head_report
 from inattention.conversion.trained.maps import save_maps
@@ -40,11 +41,12 @@ class TrainedConversionReport:
         record, error = self.record, self.record["relative_error"]
         layers = ", ".join(f"{it:.3f}" for it in error["layers_after"])
         count = error["examples"]
+        before = f" ({record['continues']['steps']} before)" if record.get("continues") else ""
         stages = "".join(f"{line}\n" for line in stage_lines(record.get("stages", [])))
         return (
             f"{stages}{record['converted_layers']} of {record['layers']} layers have {record['to']} attention\n"
             f"relative error of the encoder's output on {count} held-out example{'' if count == 1 else 's'}: "
-            f"{error['start']:.3f} at the start, {error['after']:.3f} after {record['steps']} steps\n"
+            f"{error['start']:.3f} at the start, {error['after']:.3f} after {record['steps']} steps{before}\n"
             f"by layer: {layers}"
         )
 
@@ -78,6 +80,7 @@ def convert_trained(
     *,
     device: str = "auto",
     teacher_cache: Path | None = None,
+    continue_from: Path | None = None,
     progress: bool = True,
     run: Callable[[Setup], None] | None = None,
 ) -> TrainedConversionReport:
@@ -91,6 +94,8 @@ def convert_trained(
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one.
         teacher_cache: folder of the teacher's outputs, which conversions of one teacher on the same speech, seed and
             lengths share, and which stays; by default they are in the output folder and removed at the end.
+        continue_from: folder of a finished conversion of the same model with the same replacements, whose student is
+            distilled further; it stays as it is.
         progress: show progress bars.
         run: makes the conversion and writes its files, the record last; by default all layers are converted together.
 
@@ -99,6 +104,8 @@ def convert_trained(
         RunStopped: if SIGTERM or SIGINT stopped the distillation, after a checkpoint.
         ValueError: if the encoder cannot be converted in this way, or the cache belongs to anything else.
     """
+    if config.staged and continue_from is not None:
+        raise ValueError("--continue-from is for conversions of all layers together, without --order and --until")
     if config.staged and run is None:
         raise ValueError("conversions layer by layer are made by inattention.conversion.frontier.convert_in_stages")
     place = usable_device(device)
@@ -106,18 +113,20 @@ def convert_trained(
     class_for(loaded.model)  # refuses what cannot be converted, before anything is written
     conversion = plan_conversion(loaded.model, config)
     _check_words(loaded, speech, config)
+    earlier = None if continue_from is None else earlier_conversion(continue_from, loaded, conversion)
     loaded.model.to(place)
     parts = {
         "converted": weights_digest(loaded.folder),
         "speech": {"name": speech.name, "key": speech.key},
         "conversion": config.identity(),
+        **({} if earlier is None else {"continues": earlier.to_dict()}),
     }
     make_folder(out / WORK)
     with saving(out), folder_lock(out, RunError):
         claim(out / WORK, parts)
         if not (out / RECORD).exists():
             remove_temporaries(out)
-            (run or run_together)(Setup(loaded, speech, out, config, conversion, progress, teacher_cache))
+            (run or run_together)(Setup(loaded, speech, out, config, conversion, progress, teacher_cache, earlier))
         if not (out / PAGE).exists():
             write_page(out)
     return TrainedConversionReport(json.loads((out / RECORD).read_text(encoding="utf-8")))

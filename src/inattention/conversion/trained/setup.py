@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from inattention.attention.rows import parse_row
 from inattention.conversion.trained.cache import cache_key, claim_cache
 from inattention.conversion.trained.config import TrainedConversionConfig
+from inattention.conversion.trained.continuation import Earlier
 from inattention.conversion.trained.saving import saving
 from inattention.conversion.trained.speech import LONGEST_SECONDS, SAMPLING_RATE, Example, Examples, Utterance
 from inattention.conversion.trained.starts import capture, needs_dense, start
@@ -19,7 +20,7 @@ from inattention.conversion.trained.teacher import TeacherOutputs, TeacherStore
 from inattention.conversion.trained.waveform import WaveformTask
 from inattention.conversion.trained.whisper import WhisperTask
 from inattention.encoders.attention_handles import attention_handles
-from inattention.encoders.converted import ConvertedModel, converted_copy
+from inattention.encoders.converted import ConvertedModel, converted_copy, from_pretrained
 from inattention.encoders.converted_attention import Conversion, ConvertedAttention, Replacement
 from inattention.encoders.trained import TrainedModel, weights_digest
 from inattention.progress import bar as progress_bar
@@ -92,6 +93,7 @@ class Setup:
         conversion: the replacement of each layer that may be replaced.
         progress: show progress bars.
         teacher_cache: folder of the teacher's outputs; None if they are in the output folder and do not stay.
+        earlier: conversion whose student is distilled further; None for a new student.
         skipped: reason for each utterance that could not be read.
     """
 
@@ -102,6 +104,7 @@ class Setup:
     conversion: Conversion
     progress: bool
     teacher_cache: Path | None
+    earlier: Earlier | None = None
     skipped: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -144,6 +147,8 @@ class Setup:
     ) -> ConvertedModel:
         """Return a student whose replaced attention starts from the attention that it replaces.
 
+        The student of an earlier conversion is returned as it is.
+
         Args:
             task: the family of encoders.
             conversion: what is replaced.
@@ -151,6 +156,9 @@ class Setup:
             started: start the mechanisms from its attention unless the settings ask for a fresh start. Of a student
                 that gets its weights from a checkpoint, that would be for nothing.
         """
+        if self.earlier is not None:
+            known: Any = from_pretrained(str(self.earlier.folder))
+            return known.to(self.loaded.model.device)
         model = before or self.loaded.model
         student = converted_copy(model, conversion)
         student.to(self.loaded.model.device)
@@ -193,6 +201,7 @@ class Setup:
                 "family": self.loaded.model.config.model_type,
             },
             "model": {"digest": weights_digest(self.out)},
+            "continues": None if self.earlier is None else self.earlier.to_dict(),
             "speech": {
                 "name": self.speech.name,
                 "key": self.speech.key,
