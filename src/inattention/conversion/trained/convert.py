@@ -16,12 +16,11 @@ from typing import Any
 from inattention.conversion.page.page import PAGE, write_page
 from inattention.conversion.page.sources import MAPS, RECORD
 from inattention.conversion.trained.config import TrainedConversionConfig
-from inattention.conversion.trained.continuation import earlier_conversion
 from inattention.conversion.trained.distillation import CHECKPOINT, PLAN, Distillation, Plan
 from inattention.conversion.trained.heads import head_report
 from inattention.conversion.trained.maps import save_maps
 from inattention.conversion.trained.saving import make_folder, save_model, saving
-from inattention.conversion.trained.setup import WORK, Setup, Speech, plan_conversion, task_of
+from inattention.conversion.trained.setup import WORK, Setup, Speech, earlier_conversion, plan_conversion, task_of
 from inattention.devices import usable_device
 from inattention.encoders.converted import class_for
 from inattention.encoders.trained import TrainedModel, load_trained, weights_digest

@@ -1,5 +1,6 @@
 """What all parts of one conversion share: teacher, speech, settings, examples, and how a student starts."""
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,9 +10,9 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from inattention.attention.rows import parse_row
+from inattention.conversion.page.sources import RECORD
 from inattention.conversion.trained.cache import cache_key, claim_cache
 from inattention.conversion.trained.config import TrainedConversionConfig
-from inattention.conversion.trained.continuation import Earlier
 from inattention.conversion.trained.saving import saving
 from inattention.conversion.trained.speech import LONGEST_SECONDS, SAMPLING_RATE, Example, Examples, Utterance
 from inattention.conversion.trained.starts import capture, needs_dense, start
@@ -79,6 +80,54 @@ def task_of(teacher: TrainedModel, config: TrainedConversionConfig) -> Task:
     if teacher.is_whisper:
         return WhisperTask(teacher.model, teacher.extractor, teacher.tokenizer, config)
     return WaveformTask(teacher.model, teacher.extractor)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A finished conversion that another one goes on from.
+
+    Attributes:
+        folder: its folder.
+        digest: of its weights.
+        steps: its optimizer steps, with those before it.
+    """
+
+    folder: Path
+    digest: str
+    steps: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``conversion.json`` says of it."""
+        return {"model": self.digest, "steps": self.steps}
+
+
+def earlier_conversion(folder: Path, teacher: TrainedModel, conversion: Conversion) -> Earlier:
+    """Return a finished conversion of the same model, with the same replacements.
+
+    Args:
+        folder: its folder.
+        teacher: the model that is converted.
+        conversion: what is to be replaced.
+
+    Raises:
+        ValueError: if there is none, or it is one of another model or with other replacements.
+    """
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        digest, replaced = record["teacher"]["digest"], record["conversion"]
+        steps = int(record["steps"]) + int((record.get("continues") or {}).get("steps", 0))
+    except FileNotFoundError:
+        raise ValueError(f"--continue-from {folder}: there is no finished conversion ({RECORD} is missing)") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"--continue-from: {path} cannot be read ({error})") from None
+    if digest != weights_digest(teacher.folder):
+        raise ValueError(f"--continue-from {folder} is a conversion of another model than {teacher.name}")
+    if replaced != conversion.to_dict():
+        raise ValueError(
+            f"--continue-from {folder} has other replacements; --to, --layers and --heads must be the same"
+        )
+    return Earlier(folder, weights_digest(folder), steps)
 
 
 @dataclass
