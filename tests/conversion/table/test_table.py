@@ -20,7 +20,7 @@ def conversion(
     folder.mkdir(parents=True)
     record = {
         "to": to, "layers": 2, "converted_layers": 2 if layers == "all" else 1, "steps": 5, "plan": {"examples": 3},
-        "config": {"layers": layers, "heads": "all", "lengths": "mixed", "seed": seed},
+        "config": {"layers": layers, "heads": "all", "lengths": "mixed", "seed": seed, "steps": 5, "minutes": 10.0},
         "teacher": {"name": "<tiny>", "digest": digest}, "speech": {"name": "s", "train": 9},
         "relative_error": {"start": 0.5, "after": 0.1, "layers_after": [0.2, 0.1]},
     }  # fmt: skip
@@ -154,3 +154,19 @@ def test_conversions_layer_by_layer_are_rows_of_their_own_named_by_what_they_kep
 
 def test_without_conversions_layer_by_layer_there_is_no_figure_of_stages(root: Path) -> None:
     assert by_stages(read_conversions(root)) is None
+
+
+def test_conversions_of_several_lengths_are_rows_of_their_own_and_not_seeds_of_one(root: Path) -> None:
+    conversion(root, "further-0", "toeplitz@table", 0, [1] * 20 + [0] * 20)
+    path = root / "further-0/conversion.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "continues": {"model": "d", "steps": 7}}))
+    conversion(root, "minutes-0", "none", 0, None)
+    path = root / "minutes-0/conversion.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "config": {**record["config"], "steps": 0}}))
+    rows = {it.row: it.seeds for it in make_table(read_conversions(root)).rows}
+    assert rows == {
+        "toeplitz@table, 5 steps": (0, 1, 2), "toeplitz@table, 12 steps": (0,), "none, 5 steps": (0,),
+        "none, 10 min": (0,), "qk": (0, 1, 2), "uniform": (0,),
+    }  # fmt: skip

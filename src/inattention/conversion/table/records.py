@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,14 @@ class ConversionRecord:
     def relative_error(self) -> float:
         """Relative error of the encoder's output after distillation."""
         return self.conversion["relative_error"]["after"]
+
+    @property
+    def length(self) -> str:
+        """Length of the distillation as it was asked for, with that of the conversion that it goes on from."""
+        config, before = self.conversion["config"], (self.conversion.get("continues") or {}).get("steps", 0)
+        if config["steps"] or before:
+            return f"{before + (config['steps'] or self.conversion['steps'])} steps"
+        return f"{config['minutes']:g} min"
 
     @property
     def input_independent(self) -> bool:
@@ -100,7 +108,15 @@ def read_conversions(root: Path) -> list[ConversionRecord]:
     teachers = {it.conversion["teacher"]["digest"] for it in found}
     if len(teachers) > 1:
         raise ValueError(f"{root}: the conversions have {len(teachers)} different teachers; a table has one")
-    return found
+    return _told_apart(found)
+
+
+def _told_apart(records: list[ConversionRecord]) -> list[ConversionRecord]:
+    """Return the records, with the length of the distillation in the names of rows that have several."""
+    lengths: dict[str, set[str]] = {}
+    for it in records:
+        lengths.setdefault(it.row, set()).add(it.length)
+    return [replace(it, row=f"{it.row}, {it.length}") if len(lengths[it.row]) > 1 else it for it in records]
 
 
 def _read(folder: Path) -> ConversionRecord:
