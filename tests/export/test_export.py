@@ -56,6 +56,20 @@ def test_a_file_computes_what_the_model_does_at_every_length(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["fixed-encoder", "sparse-fixed", "sparse-strided", "toeplitz-free", "qk"])
+def test_mechanisms_of_every_kind_take_every_length(name: str, tmp_path: Path) -> None:
+    model = saved(tmp_path / "model", attention=name)
+    report = export(str(tmp_path / "model"), tmp_path / "a.onnx")
+    for time in (1, 3, 48):
+        features = torch.randn(2, time, model.config.input_size, generator=torch.Generator().manual_seed(time))
+        mask = torch.arange(time) < torch.tensor([time, max(1, time // 2)])[:, None]
+        with torch.no_grad():
+            expected = model(features, mask).last_hidden_state
+        (got,) = run_file(report.path, features, mask)
+        np.testing.assert_allclose(got[mask.numpy()], expected[mask].numpy(), atol=1e-4)
+
+
+@pytest.mark.slow
 def test_a_file_stands_alone(tmp_path: Path) -> None:
     model = saved(tmp_path / "model", attention="none")
     report = export(str(tmp_path / "model"), tmp_path / "a.onnx")
@@ -131,6 +145,7 @@ def test_what_cannot_be_exported_is_refused_before_work(tmp_path: Path) -> None:
         ("a.bin", {}, "must end in .onnx or .pt2"),
         ("a.pt2", {"precision": "int8"}, "onnxruntime"),
         ("a.onnx", {"layers": (2,)}, "hidden states 0 to 1"),
+        ("a.onnx", {"decoder": "int8"}, "no Whisper with a decoder"),
     ):
         with pytest.raises(ValueError, match=reason):
             export(str(tmp_path / "model"), tmp_path / out, ExportConfig(**settings))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from inattention.attention import AttentionMechanism
 from inattention.attention.ops.fixed_maps import VANISHING_MASS
 from inattention.attention.ops.padding import full_mask, zero_invalid
+from inattention.attention.ops.sparse_patterns import SparseAttention
 
 
 class Part(NamedTuple):
@@ -91,3 +92,32 @@ class ExportedMixing(AttentionMechanism):
         parts = (x if self.order is None else x.index_select(1, self.order)).split(self.sizes, 1)
         sums = torch.cat([form(part, it) for form, part, it in zip(self.forms, parts, made, strict=True)], 1)
         return sums if self.back is None else sums.index_select(1, self.back)
+
+
+class ByDefinition(AttentionMechanism):
+    """A mechanism whose fast way depends on the length, so that a graph of it would hold for some lengths alone.
+
+    Args:
+        mechanism: the mechanism, whose dense definition is exported.
+    """
+
+    def __init__(self, mechanism: AttentionMechanism) -> None:
+        super().__init__(width=mechanism.width, heads=mechanism.heads, max_length=mechanism.max_length)
+        self.mechanism = mechanism
+        if isinstance(mechanism, SparseAttention) and not mechanism.per_utterance:
+            # One pattern for all utterances, not one for each: a list would fix the size of a batch.
+            mechanism._lengths = lambda valid: [mechanism.length]
+
+    @property
+    def longest(self) -> int | None:
+        """The longest input is the mechanism's."""
+        return self.mechanism.longest
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "batch time width"],
+        values: Float[Tensor, "batch heads time head_dim"],
+        valid: Bool[Tensor, "batch time"] | None = None,
+    ) -> Float[Tensor, "batch heads time head_dim"]:
+        """Average the values with the dense weights."""
+        return self.mechanism.reference(hidden, values, valid)

@@ -8,13 +8,15 @@ import torch
 from torch import nn
 
 from inattention.attention import AttentionMechanism
+from inattention.attention.mechanisms.fixed_encoder import FixedEncoder
 from inattention.attention.mechanisms.toeplitz_convolution import ToeplitzConvolution
 from inattention.attention.ops.fixed_maps import VANISHING_MASS, FixedMaps
+from inattention.attention.ops.sparse_patterns import SparseAttention
 from inattention.export.choice import HeadForm, toeplitz_parts
 from inattention.export.config import ExportConfig
 from inattention.export.costs import Costs, measure_costs
 from inattention.export.forms import MapForm
-from inattention.export.mixing import ExportedMixing, Part
+from inattention.export.mixing import ByDefinition, ExportedMixing, Part
 from inattention.export.taps import as_numpy, least_mass, taps_of
 
 
@@ -53,6 +55,8 @@ def prepare(model: nn.Module, config: ExportConfig, longest: int, frames: int) -
     prepared = Prepared(copy.deepcopy(model).cpu().float().eval())
     known: dict[int, Costs] = {}
     for name, mechanism in list(prepared.model.named_modules()):
+        if isinstance(mechanism, FixedEncoder | SparseAttention):
+            prepared.model.set_submodule(name, ByDefinition(mechanism))
         if not isinstance(mechanism, FixedMaps | ToeplitzConvolution):
             continue
         costs = None

@@ -1,5 +1,6 @@
 """Export of an encoder: prepare, lower, quantise, compare with PyTorch, and only then put the file in its place."""
 
+import platform
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from inattention.export.subject import Subject, WhisperSubject, open_subject
 from inattention.files import check_writable, replacing
 
 SUFFIXES = (".onnx", ".pt2")
+X86 = ("x86_64", "amd64", "i686", "i386")
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,10 @@ def export(model: str, out: Path, config: ExportConfig | None = None) -> ExportR
     config = config or ExportConfig()
     if out.suffix not in SUFFIXES:
         raise ExportError(f"{out}: the file must end in .onnx or .pt2, not {out.suffix or 'without a suffix'}")
+    if config.precision == "bf16" and out.suffix == ".onnx" and platform.machine().lower() in X86:
+        raise ExportError(
+            "onnxruntime has no bf16 matrix products on this CPU; use --precision int8, or an --out that ends in .pt2"
+        )
     if config.precision == "int8" and out.suffix == ".pt2":
         raise ExportError("--precision int8 is onnxruntime's: use an --out that ends in .onnx")
     _need(out.suffix)
