@@ -17,7 +17,7 @@ from inattention.files import folder_lock
 from inattention.pretraining import module  # noqa: F401  # so that workers need not import it
 from inattention.probing.run import probe  # noqa: F401
 from inattention.study.execution.run import run_study
-from small_studies import SMALL, fork_workers
+from small_studies import SMALL, quick_workers
 
 KILLS = 2
 OUTCOMES_BEFORE_A_KILL = 2
@@ -60,7 +60,7 @@ def unlocked(folder: Path) -> bool:
 
 def main(corpus: Path, folder: Path) -> None:
     torch.set_num_threads(1)
-    fork_workers()
+    quick_workers()
     for _ in range(KILLS):
         before = outcomes(folder)
         child = start(corpus, folder)

@@ -1,9 +1,10 @@
-"""A study of seconds, and workers that need not import libraries."""
+"""A study of seconds, and workers that neither import libraries nor compute for long."""
 
 import multiprocessing
 from types import SimpleNamespace
 
 from inattention.model.config import AudioTransformerConfig
+from inattention.pretraining import linear_baseline
 from inattention.pretraining.config import PretrainingConfig
 from inattention.probing.config import ProbeConfig
 from inattention.study.execution import local
@@ -21,9 +22,10 @@ SMALL = StudyConfig(
 )
 
 
-def fork_workers() -> None:
-    """Fork the workers of this process's studies: a new one would import libraries for seconds.
+def quick_workers() -> None:
+    """Fork the workers of this process's studies, as a new one imports for seconds, and fit their baselines on less.
 
     Commands that tests run in processes of their own start workers as users do.
     """
     local.multiprocessing = SimpleNamespace(get_context=lambda _: multiprocessing.get_context("fork"))
+    linear_baseline.EPOCHS = 2

@@ -259,20 +259,21 @@ def test_a_plug_in_that_is_installed_beside_us_is_listed_checked_and_studied(cor
     install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target"]
     subprocess.run([sys.executable, *install, str(site), str(source)], check=True, capture_output=True)
     environment = {**os.environ, "PYTHONPATH": str(site)}
-    check = (
-        "import inattention; from inattention.testing import check_mechanism\n"
+    check_and_study = (
+        "import inattention; from inattention import cli; from inattention.testing import check_mechanism\n"
         "assert 'neighbours' in inattention.attention.mechanisms()\n"
-        "check_mechanism('neighbours')"
+        "check_mechanism('neighbours')\n"
+        "raise SystemExit(cli.main())"
     )
-    subprocess.run([sys.executable, "-c", check], check=True, env=environment)
     words = [
         *("study", "--corpus", str(corpus.folder), "--out", str(tmp_path / "study"), "--only", "mel", "neighbours"),
         *("--model.width", "24", "--model.feed-forward", "24", "--model.layers", "1", "--model.max-length", "40"),
         *("--training.steps", "2", "--probes.epochs", "1", "--probes.hidden-width", "8", "--timing.lengths", "20"),
         *("--timing.width", "24", "--timing.layers", "1", "--timing.feed-forward", "24", "--timing.seconds", "0"),
+        *("--jobs", "1"),
     ]
     done = subprocess.run(
-        [sys.executable, "-m", "inattention.cli", *words], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", check_and_study, *words], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert "neighbours" in done.stdout.lower()
