@@ -1,8 +1,8 @@
 """The check behind every annotation in tests: beartype for types, and jaxtyping for the shapes of arrays.
 
-`jaxtyping.install_import_hook` decorates every function of the package with `jaxtyping.jaxtyped`, which checks arguments
-twice and compiles two functions for each that it decorates. `jaxtyped` here takes its place: beartype alone where no
-array is annotated, and one pass over arguments where one is.
+`jaxtyping.install_import_hook` decorates every function of the package with `jaxtyping.jaxtyped`, which compiles two
+functions for each and checks arguments twice. `jaxtyped` here takes its place: beartype alone where no array is
+annotated, and one pass over arguments where one is.
 """
 
 from collections.abc import Callable
@@ -32,16 +32,27 @@ def jaxtyped(it: Any = None, *, typechecker: Callable) -> Any:
         if is_dataclass(it) and "__init__" in vars(it) and not hasattr(it.__init__, "__wrapped__"):
             it.__init__ = jaxtyped(it.__init__, typechecker=typechecker)
         return it
+    check = None
+
+    @wraps(it)
+    def either(*args: Any, **kwargs: Any) -> Any:
+        nonlocal check
+        if jaxtyping.config.jaxtyping_disable:
+            return it(*args, **kwargs)
+        if check is None:  # most functions of the package are never called by the tests of one process
+            check = _check(it, typechecker)
+        return check(*args, **kwargs)
+
+    return either
+
+
+def _check(it: Callable, typechecker: Callable) -> Callable:
+    """Return a function that checks its arguments and its result."""
     try:
         hints = get_type_hints(it)
     except Exception:  # a name that exists for type checkers only, which jaxtyping takes for Any
         return _jaxtyped(it, typechecker=typechecker)
-    check = typechecker(it)
+    function = typechecker(it)
     if any("jaxtyping." in repr(hint) for hint in hints.values()):
-        check = _jaxtyped(check, typechecker=None)
-
-    @wraps(it)
-    def either(*args: Any, **kwargs: Any) -> Any:
-        return (it if jaxtyping.config.jaxtyping_disable else check)(*args, **kwargs)
-
-    return either
+        return _jaxtyped(function, typechecker=None)
+    return function
