@@ -10,10 +10,11 @@ os.environ.pop("COLUMNS", None)  # which pytest-xdist sets, and which narrows ta
 
 import pytest
 import torch
-from jaxtyping import install_import_hook
+
+import typechecks
 
 # Shape annotations of the whole package become checks. It must stand before the first import of it.
-install_import_hook("inattention", "typechecks.checked")
+typechecks.install("inattention")
 torch.set_num_threads(1)
 
 

@@ -57,6 +57,7 @@ def main(corpus: Path, folder: Path) -> None:
     def run(name: str, *more: str) -> None:
         codes.setdefault(name, []).append(cli.main(small(corpus, folder / name, *more)))
 
+    run("whole")
     with_sigterm(lambda: run("stopped"))
     run("stopped")
     with_sigterm(lambda: run("begun"))

@@ -48,11 +48,11 @@ def whisper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def hubert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A HuBERT of two layers."""
+    """A HuBERT of two layers with 50 frames a second, as real ones have."""
     folder = tmp_path_factory.mktemp("hubert")
     config = transformers.HubertConfig(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, conv_dim=(16, 16),
-        conv_kernel=(10, 8), conv_stride=(10, 8), num_feat_extract_layers=2, num_conv_pos_embeddings=9,
+        conv_kernel=(20, 16), conv_stride=(20, 16), num_feat_extract_layers=2, num_conv_pos_embeddings=9,
         num_conv_pos_embedding_groups=2, initializer_range=0.2, feat_extract_norm="layer",
     )  # fmt: skip
     with torch.random.fork_rng():

@@ -66,7 +66,8 @@ def test_a_tree_shaped_like_librispeech_goes_from_files_to_the_report(
     assert len(corpus.phones) == 41
     published = open_corpus(tmp_path / "by-cpc")
     assert {cut.id for cut in published.cuts("test")} == set((tmp_path / "cpc/test_split.txt").read_text().split())
-    torchrun("-m", "inattention.cli", *small(corpus.folder, tmp_path / "two"))
+    output = torchrun("-m", "inattention.cli", *small(corpus.folder, tmp_path / "two"))
+    assert output.count("held-out masked L1") == 1  # one of the two processes prints
     probes = ["--tasks", "phone-1-hidden", "--epochs", "2", "--hidden-width", "16", "--bootstrap-draws", "20"]
     assert main(["probe", str(tmp_path / "two"), "--corpus", str(corpus.folder), *probes]) == 0
     config = StudyConfig(

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,27 +13,15 @@ from pathlib import Path
 import pytest
 
 from inattention.corpora.core.corpus import Corpus
-from inattention.model.config import AudioTransformerConfig
 from inattention.model.transformer import AudioTransformer
-from inattention.pretraining.config import PretrainingConfig
-from inattention.probing.config import ProbeConfig
 from inattention.study.execution.run import run_study
-from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.plan import make_plan, parse_config
 from inattention.study.reporting.report import build_report, write_report
 from inattention.study.store import load
-from inattention.timing.config import TimingConfig
+from small_studies import SMALL
 from speech import make_corpus
 
-SMALL = StudyConfig(
-    rows=("mel", "qk", "patterned@logits", "none@untrained"),
-    model=AudioTransformerConfig(width=24, feed_forward=24, layers=2, max_length=40),
-    training=PretrainingConfig(steps=4, batch_size=6, validate_every=2, held_out_draws=1),
-    probes=ProbeConfig(epochs=2, hidden_width=16, bootstrap_draws=20),
-    timing=TimingConfig(
-        width=24, feed_forward=24, layers=1, lengths=(20,), rounds=1, seconds=0.0, exponent_lengths=(), threads=1
-    ),
-)
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -197,36 +184,10 @@ def test_one_failed_row_costs_no_other_and_says_so(corpus: Corpus, tmp_path: Pat
 
 
 def test_a_study_killed_in_mid_run_goes_on_and_ends_the_same(corpus: Corpus, study: Path, tmp_path: Path) -> None:
-    script = textwrap.dedent(f"""
-        import sys; sys.path[:0] = {[str(Path(__file__).parents[1])]!r}
-        from pathlib import Path
-        from dataclasses import replace
-        from inattention.study.execution.run import run_study
-        from inattention.study.planning.config import StudyConfig
-        from inattention.model.config import AudioTransformerConfig
-        from inattention.pretraining.config import MaskingConfig, PretrainingConfig
-        from inattention.probing.config import ProbeConfig
-        from inattention.timing.config import TimingConfig
-        from inattention.audio.config import FeatureConfig
-        from inattention.corpora.readers.espeak.reader import EspeakConfig
-        from pathlib import PosixPath
-        if __name__ == "__main__":
-            run_study({replace(SMALL, corpus=corpus.folder)!r}, {str(tmp_path / "killed")!r}, jobs=2)
-    """)
-    (tmp_path / "run.py").write_text(script)
-    for _ in range(2):
-        process = subprocess.Popen([sys.executable, tmp_path / "run.py"], start_new_session=True)
-        outcomes = tmp_path / "killed" / "steps"
-        had = len(list(outcomes.glob("*/outcome.json")))
-        deadline = time.monotonic() + 120
-        while len(list(outcomes.glob("*/outcome.json"))) < had + 2 and time.monotonic() < deadline:
-            if process.poll() is not None:
-                break
-            time.sleep(0.05)
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    subprocess.run([sys.executable, tmp_path / "run.py"], check=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, TESTS / "kill_studies.py", corpus.folder, tmp_path / "killed"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
     def results(folder: Path) -> dict[tuple, float]:
         found = {}
@@ -298,20 +259,21 @@ def test_a_plug_in_that_is_installed_beside_us_is_listed_checked_and_studied(cor
     install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target"]
     subprocess.run([sys.executable, *install, str(site), str(source)], check=True, capture_output=True)
     environment = {**os.environ, "PYTHONPATH": str(site)}
-    check = (
-        "import inattention; from inattention.testing import check_mechanism\n"
+    check_and_study = (
+        "import inattention; from inattention import cli; from inattention.testing import check_mechanism\n"
         "assert 'neighbours' in inattention.attention.mechanisms()\n"
-        "check_mechanism('neighbours')"
+        "check_mechanism('neighbours')\n"
+        "raise SystemExit(cli.main())"
     )
-    subprocess.run([sys.executable, "-c", check], check=True, env=environment)
     words = [
         *("study", "--corpus", str(corpus.folder), "--out", str(tmp_path / "study"), "--only", "mel", "neighbours"),
         *("--model.width", "24", "--model.feed-forward", "24", "--model.layers", "1", "--model.max-length", "40"),
         *("--training.steps", "2", "--probes.epochs", "1", "--probes.hidden-width", "8", "--timing.lengths", "20"),
         *("--timing.width", "24", "--timing.layers", "1", "--timing.feed-forward", "24", "--timing.seconds", "0"),
+        *("--jobs", "1"),
     ]
     done = subprocess.run(
-        [sys.executable, "-m", "inattention.cli", *words], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", check_and_study, *words], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert "neighbours" in done.stdout.lower()

@@ -170,31 +170,15 @@ def test_a_damaged_checkpoint_is_detected_and_skipped_for_the_one_before(
 
 
 def test_a_second_run_in_the_same_folder_is_refused_while_the_first_is_alive(
-    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
     codes = []
-    other = [sys.executable, "-c", SECOND, str(TESTS), str(corpus.folder), str(out)]
-
-    def second() -> None:
-        done = subprocess.run(other, capture_output=True, text=True, check=False)
-        codes.append((done.returncode, done.stderr))
-
-    at_step(monkeypatch, 2, second)
+    # In the same process, whose second lock of a file is refused as another process's is: importing takes seconds.
+    at_step(monkeypatch, 2, lambda: codes.append(cli.main(small(corpus.folder, out))))
     assert cli.main(small(corpus.folder, out)) == 0
-    ((code, printed),) = codes
-    assert code == 2
-    assert f"another run is working in {out}" in printed
-
-
-SECOND = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from inattention import cli
-from together import small
-sys.exit(cli.main(small(Path(sys.argv[2]), Path(sys.argv[3]))))
-"""
+    assert codes == [2]
+    assert f"another run is working in {out}" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -241,7 +241,7 @@ def test_every_family_of_waveform_encoders_is_converted_and_loaded_equal(
     folder, out = tmp_path / "teacher", tmp_path / "out"
     encoder = getattr(transformers, f"{family}Config")(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, conv_dim=(16, 16),
-        conv_kernel=(10, 8), conv_stride=(10, 8), num_feat_extract_layers=2, num_conv_pos_embeddings=9,
+        conv_kernel=(20, 16), conv_stride=(20, 16), num_feat_extract_layers=2, num_conv_pos_embeddings=9,
         num_conv_pos_embedding_groups=2, feat_extract_norm="layer",
     )  # fmt: skip
     getattr(transformers, f"{family}Model")(encoder).save_pretrained(folder)

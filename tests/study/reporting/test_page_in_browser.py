@@ -5,14 +5,6 @@ from typing import Any
 
 import pytest
 
-from inattention.study import store
-from inattention.study.reporting.report import build_report, write_report
-
-
-@pytest.fixture(scope="module")
-def report(study: Path) -> Path:
-    return write_report(build_report(store.load(study)))
-
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])

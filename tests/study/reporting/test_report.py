@@ -62,11 +62,6 @@ def text_of(folder: Path) -> str:
     return str(Text(written(folder).read_text(encoding="utf-8")))
 
 
-@pytest.fixture(scope="module")
-def report(study: Path) -> Path:
-    return written(study)
-
-
 def test_a_report_leaves_its_tables_figures_and_page_and_nothing_half_written(report: Path) -> None:
     folder = report.parent
     names = {path.name for path in folder.iterdir()}
@@ -110,6 +105,7 @@ def test_measured_growth_stands_beside_the_theory_of_the_card(study: Path, repor
         assert ("2.00" in line.replace(f"{fit.exponent_low:.2f}", "", 1)) == (fit.theory is not None)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_nothing_is_said_of_growth_that_was_not_measured(tmp_path: Path) -> None:
     def forget(line: dict[str, Any]) -> bool:
         if line["kind"] == "time":
@@ -148,6 +144,7 @@ def test_the_page_asks_for_nothing_from_elsewhere(report: Path) -> None:
     assert "@import" not in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_links_to_atlases_that_stand_beside_it_and_to_no_others(tmp_path: Path) -> None:
     folder = fake_study(tmp_path, rows=("mel", "patterned@logits", "qk"))
     assert "atlas" not in text_of(folder)
@@ -184,6 +181,7 @@ def said(folder: Path) -> str:
     return " ".join(Markup(text).striptags() for _, paragraphs in found for text in paragraphs)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_an_interval_leaves_open_is_never_called_a_difference(tmp_path: Path) -> None:
     change = level({"patterned": 0.52, "qk": 0.5, "mel": 0.5}, utterances=12, spread=0.3)
     folder = rewrite(fake_study(tmp_path, rows=("mel", "qk", "patterned")), change)
@@ -195,6 +193,7 @@ def test_what_an_interval_leaves_open_is_never_called_a_difference(tmp_path: Pat
         assert {found.verdict for found in pair.measured.values()} == {"cannot be told"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_differences_are_reported_with_their_intervals(tmp_path: Path) -> None:
     text = said(rewrite(fake_study(tmp_path, rows=FEW), level({"patterned": 0.7, "qk": 0.5})))
     assert re.search(r"patterned against qk: higher on speakers by utterance \(\+20\.0 \[\+1\d\.\d, \+2\d\.\d\]", text)
@@ -202,6 +201,7 @@ def test_differences_are_reported_with_their_intervals(tmp_path: Path) -> None:
     assert "speakers by utterance, 2 of 2 above (qk and patterned) and 0 below" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_old_results_without_counts_are_reported_without_differences(tmp_path: Path) -> None:
     def forget(line: dict[str, Any]) -> None:
         for task in line["outcome"]["tasks"] if line["kind"] == "probe" else ():
@@ -215,6 +215,7 @@ def test_old_results_without_counts_are_reported_without_differences(tmp_path: P
     assert ",0." in (folder / "table2.csv").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_seed_intervals_are_marked(tmp_path: Path) -> None:
     page = written(fake_study(tmp_path / "one", rows=FEW)).read_text()
     assert re.search(r'<span class="spread">\[[^]]*\]\N{DOUBLE DAGGER}</span>', page)
@@ -224,6 +225,7 @@ def test_one_seed_intervals_are_marked(tmp_path: Path) -> None:
     assert re.search(r'<span class="spread">\[[^]]*\]\N{DAGGER}</span>', page)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_opening_counts_the_seeds_that_have_results(tmp_path: Path) -> None:
     def unfinished(line: dict[str, Any]) -> bool:
         return line.get("seed") == 2 or (line.get("seed") == 1 and line["row"] != "qk")
@@ -276,6 +278,7 @@ def test_a_run_that_diverged_is_told_and_does_not_spoil_the_rest(tmp_path: Path)
     assert len(re.findall(r">0\.\d+<", drawn)) > 3  # ticks: the scale is that of the others
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_missing_is_listed(study: Path, report: Path) -> None:
     text = str(Text(report.read_text(encoding="utf-8")))
     assert "Failed: pretrain xbox-qnf-0: OutOfMemoryError: made up" in text
@@ -285,6 +288,7 @@ def test_what_is_missing_is_listed(study: Path, report: Path) -> None:
     assert not [it for it in listed if "pre-training of" in it and "xbox-qnf-0" in it]  # it failed: listed already
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_unreadable_lines_and_results_of_earlier_settings_are_listed(tmp_path: Path) -> None:
     folder = fake_study(tmp_path, rows=FEW)
     with (folder / "results.jsonl").open("a") as file:
@@ -312,6 +316,7 @@ def test_whatever_is_missing_there_is_a_report_that_says_so(tmp_path: Path, kept
         assert "Nothing has been measured yet" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_leaking_task_is_called_one(tmp_path: Path) -> None:
     def leak(line: dict[str, Any]) -> None:
         line["config"]["training"]["masking"]["before_deltas"] = False
@@ -334,6 +339,7 @@ def test_figures_of_rows_that_are_gone_are_taken_away(tmp_path: Path) -> None:
     assert not (tmp_path / "figures" / "maps-patterned.png").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_results_that_cannot_be_read_leave_the_old_report(tmp_path: Path) -> None:
     folder = fake_study(tmp_path, rows=("mel",))
     old = written(folder).read_bytes()

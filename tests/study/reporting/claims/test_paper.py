@@ -121,6 +121,7 @@ def test_sharing_has_to_cost_on_phones_as_well_as_more_there(tmp_path: Path) -> 
     assert claim.verdict == "cannot be told"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_collapsed_row_supports_no_claim_and_is_named(tmp_path: Path) -> None:
     def collapse(line: dict[str, Any]) -> None:
         if (line["kind"], line.get("row")) == ("pretrain", "shared-qk"):
