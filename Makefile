@@ -26,7 +26,7 @@ quick: $(VENV)/installed-test ## Run the tests without training runs, in under a
 check: $(VENV)/installed-test ## Lint, types, direction of imports, dead code, sizes; no tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/ty check src
+	$(BIN)/ty check src runtime/src
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	$(BIN)/python -m pytest -q tests/architecture

@@ -13,7 +13,7 @@ KINDS = tuple(f"corpus prepare {kind}" for kind in CORPORA)
 PARSED = (
     *("study", "compare", "mechanisms", "corpus show", "corpus describe", "corpus validate", "corpus features"),
     *("pretrain", "probe", "extract", "time", "analyze", "convert"),
-    *("measure", "conversions", "encoders import"),
+    *("measure", "conversions", "encoders import", "export"),
     *KINDS,
 )
 ALL = ("", "corpus", "corpus prepare", "encoders", *PARSED)

@@ -1,8 +1,8 @@
 """Kill conversions at chosen operations on files, and check that they end in the same bits.
 
-`python tests/kill_conversions.py MODEL RECORDINGS 12`: each attempt is a process that kills itself with SIGKILL before
-it opens, renames or removes a file in its output folder for the n-th time; the numbers n are spread over all of them.
-Libraries are imported once, and every attempt is forked from this process.
+`python tests/kill_conversions.py MODEL RECORDINGS 12 [--stages]`: each attempt is a process that kills itself with
+SIGKILL before it opens, renames or removes a file in its output folder for the n-th time; the numbers n are spread over
+all of them. Libraries are imported once, and every attempt is forked from this process.
 """
 
 import argparse
@@ -12,21 +12,24 @@ import signal
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from inattention.cli.convert import open_speech
+from inattention.conversion.frontier import convert_in_stages
 from inattention.conversion.trained import distillation
 from inattention.conversion.trained.config import TrainedConversionConfig
 from inattention.conversion.trained.convert import convert_trained
 
 EVENTS = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir")
 CONFIG = TrainedConversionConfig(steps=4, held_out=3, start_windows=2, examples=6, accumulate=2, learning_rate=1e-3)
+STAGED = replace(CONFIG, order="least-dependent", until="error=9", until_lines=2)
 
 
-def attempt(model: str, recordings: Path, out: Path, kill_at: int) -> tuple[int, list[str]]:
+def attempt(model: str, recordings: Path, out: Path, kill_at: int, *, stages: bool) -> tuple[int, list[str]]:
     """Convert in a forked process that kills itself; return its status and the files it was about to change."""
     names = out.with_suffix(".events")
     child = os.fork()
@@ -37,7 +40,8 @@ def attempt(model: str, recordings: Path, out: Path, kill_at: int) -> tuple[int,
             log = os.open(out.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(log, 1)
             os.dup2(log, 2)
-            convert_trained(model, open_speech(recordings, None), out, CONFIG, device="cpu", progress=False)
+            convert, config = (convert_in_stages, STAGED) if stages else (convert_trained, CONFIG)
+            convert(model, open_speech(recordings, None), out, config, device="cpu", progress=False)
             code = 0
         finally:
             os._exit(code)
@@ -67,8 +71,8 @@ def _kill_at(number: int, out: Path, log: int) -> None:
 def outcome(out: Path) -> tuple[bytes, dict]:
     """Return the weights and the record of a conversion, without times."""
     record = json.loads((out / "conversion.json").read_text(encoding="utf-8"))
-    for point in record["curve"]:
-        del point["seconds"]
+    for timed in (*record["curve"], *record.get("stages", ())):
+        del timed["seconds"]
     assert (out / "conversion.html").exists()
     assert not list(out.rglob("*.writing-*"))
     return (out / "model.safetensors").read_bytes(), record
@@ -79,20 +83,21 @@ def main() -> int:
     parser.add_argument("model")
     parser.add_argument("recordings", type=Path)
     parser.add_argument("kills", type=int, nargs="?", default=12)
+    parser.add_argument("--stages", action="store_true", help="convert layer by layer")
     options = parser.parse_args()
     torch.set_num_threads(1)
     distillation.CHECKPOINT_SECONDS = 0.0
     killed: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as place:
-        code, events = attempt(options.model, options.recordings, Path(place, "whole"), 0)
+        code, events = attempt(options.model, options.recordings, Path(place, "whole"), 0, stages=options.stages)
         assert code == 0, Path(place, "whole.log").read_text(encoding="utf-8")
         whole = outcome(Path(place, "whole"))
         for number in np.linspace(1, len(events), options.kills).round().astype(int).tolist():
             out = Path(place, f"killed-{number}")
-            code, before = attempt(options.model, options.recordings, out, number)
+            code, before = attempt(options.model, options.recordings, out, number, stages=options.stages)
             assert code == -signal.SIGKILL, (number, code)
             killed[before[-1].partition(f"-{os.getpid()}")[0]] += 1
-            code, _ = attempt(options.model, options.recordings, out, 0)
+            code, _ = attempt(options.model, options.recordings, out, 0, stages=options.stages)
             assert code == 0, out.with_suffix(".log").read_text(encoding="utf-8")
             assert outcome(out) == whole, f"another outcome after a kill at {before[-1]}"
     print(json.dumps({"operations": len(events), "killed_before": list(killed)}, indent=2))

@@ -3,8 +3,9 @@
     python recipes/whisper/table.py models/whisper-tiny.en --corpus corpora/queen --out runs/whisper-tiny
     inattention conversions runs/whisper-tiny --out results/whisper-tiny
 
-Finished conversions are not repeated, so that the same command resumes a table. Two of them may run at a time, each
-with its own half of the rows (``--part 0/2`` and ``--part 1/2``).
+All rows are distilled for the same number of steps on the same examples, for each of which the teacher runs once
+(``--teacher-cache``). Finished conversions are not repeated, so that the same command resumes a table. Two of them may
+run at a time, each with its own half of the rows (``--part 0/2`` and ``--part 1/2``).
 """
 
 import argparse
@@ -54,15 +55,20 @@ def main() -> None:
     parser.add_argument("model", help="folder of the teacher")
     parser.add_argument("--corpus", required=True, help="folder of a prepared corpus with texts")
     parser.add_argument("--out", type=Path, required=True, help="folder of the conversions")
-    parser.add_argument("--minutes", default="25", help="minutes of distillation per conversion")
+    parser.add_argument("--steps", default="1500", help="steps of distillation per conversion: 25 minutes of one core")
+    parser.add_argument("--examples", default="1500", help="different examples, about 3 hours of speech")
+    parser.add_argument("--teacher-cache", type=Path, help="folder of the teacher's outputs; out/teacher by default")
+    parser.add_argument("--only", nargs="+", metavar="ROW", help="these rows alone")
     parser.add_argument("--part", default="0/1", help="which part of the rows, such as 0/2")
     options = parser.parse_args()
     part, parts = map(int, options.part.split("/"))
-    for row, seed in jobs()[part::parts]:
+    chosen = [(row, seed) for row, seed in jobs() if not options.only or row in options.only]
+    for row, seed in chosen[part::parts]:
         folder = options.out / f"{row.replace('@', '-')}-{seed}"
         speech = ["--corpus", options.corpus]
-        settings = ["--to", row, "--seed", str(seed), "--minutes", options.minutes]
-        run("convert", options.model, *speech, *settings, "--out", str(folder))
+        cache = (options.teacher_cache or options.out / "teacher") / str(seed)
+        settings = ["--to", row, "--seed", str(seed), "--steps", options.steps, "--examples", options.examples]
+        run("convert", options.model, *speech, *settings, "--teacher-cache", str(cache), "--out", str(folder))
         share_transcripts(options.out, folder)
         run("measure", str(folder), "--against", options.model, *speech, "--out", str(folder))
 

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CODE = [path for folder in ("src", "tests", "benchmarks", "recipes") for path in sorted((ROOT / folder).rglob("*.py"))]
+CODE = [
+    path
+    for folder in ("src", "tests", "benchmarks", "recipes", "runtime")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 60
 MOST_MODULES_OF_A_ROOM = 15

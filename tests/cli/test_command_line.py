@@ -46,7 +46,7 @@ def test_help_is_there_at_once_and_loads_nothing_heavy(command: str) -> None:
     [
         (["studdy"], "perhaps 'study'"),
         (["corpus", "prepare", "espaek"], "perhaps 'espeak'"),
-        (["study", "--preset", "smok"], "choose from smoke, short, laptop, paper"),
+        (["study", "--preset", "smok"], "choose from smoke, short, laptop, desktop, paper"),
         (["study", "--only", "patternd", "--out", "study"], "perhaps 'patterned'"),
         (["study", "--only", "qk@identiy", "--out", "study"], "perhaps 'identity'"),
         (["study", "--repeated", "qk@identiy", "--out", "study"], "perhaps 'identity'"),

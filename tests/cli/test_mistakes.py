@@ -37,7 +37,7 @@ def _nothing_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         ("corpus prepre espeak", "perhaps 'prepare'"),
         ("corpus prepare espaek", "perhaps 'espeak'"),
         ("corpus prepare --out x", "the kind of corpus comes before --out"),
-        ("study --preset smok", "perhaps 'smoke': choose from smoke, short, laptop, paper"),
+        ("study --preset smok", "perhaps 'smoke': choose from smoke, short, laptop, desktop, paper"),
         ("study --preset", "--preset needs a value: --preset PRESET"),
         ("study --sede 3", "perhaps --seeds?"),
         ("study --width 3", "perhaps --model.width or --timing.width?"),

@@ -10,10 +10,8 @@ from collections.abc import Callable, Sequence
 from inattention.cli import (
     analyze,
     compare,
-    conversions,
     convert,
     corpus,
-    encoders,
     extract,
     measure,
     mechanisms,
@@ -25,6 +23,7 @@ from inattention.cli import (
 from inattention.cli.terminal.endings import ended
 from inattention.cli.terminal.help import entries, wrapped
 from inattention.cli.terminal.parsing import complain
+from inattention.cli.trained import conversions, encoders, export
 from inattention.text import nearest
 
 GROUPS: dict[str, dict[str, Callable[[list[str]], int]]] = {
@@ -35,6 +34,7 @@ GROUPS: dict[str, dict[str, Callable[[list[str]], int]]] = {
         "probe": probe.run,
         "extract": extract.run,
         "analyze": analyze.run,
+        "export": export.run,
     },
     "trained encoders": {
         "encoders": encoders.run,

@@ -29,6 +29,9 @@ def _convert_trained(arguments: list[str]) -> int:
 
         Example: inattention convert openai/whisper-tiny.en --recordings speech/ --minutes 10 --out whisper-toeplitz
 
+        Example: inattention convert openai/whisper-tiny.en --corpus corpora/queen --order least-dependent
+        --until wer=+0.01 --out frontier
+
         The result is a Hugging Face folder. If the command was stopped, the same command resumes it. For an encoder
         that was pre-trained with inattention, the options are others: inattention convert FOLDER --help.
 
@@ -39,9 +42,11 @@ def _convert_trained(arguments: list[str]) -> int:
             out: folder of the converted model, with conversion.json and conversion.html beside it.
             teacher_cache: folder of the teacher's outputs, which stays: conversions of one teacher with the same
                 speech, seed, lengths and language share it. By default they are in out, and removed at the end.
+            continue_from: folder of a finished conversion of the same model with the same replacements, whose student
+                is distilled further; it stays as it is.
             device: cpu, cuda, or auto for a GPU if there is one.
-            json: print the contents of conversion.json (to, layers, config, speech, relative_error, ...) in place of a
-                summary.
+            json: print the contents of conversion.json (to, layers, config, speech, relative_error, stages, heads, ...)
+                in place of a summary.
             settings: of the conversion.
         """
 
@@ -50,6 +55,7 @@ def _convert_trained(arguments: list[str]) -> int:
         recordings: Path | None = None
         corpus: Path | None = None
         teacher_cache: Path | None = None
+        continue_from: Path | None = None
         device: Literal["auto", "cpu", "cuda"] = "auto"
         json: bool = False
         settings: flat(TrainedConversionConfig) = field(  # ty: ignore[invalid-type-form]
@@ -58,15 +64,18 @@ def _convert_trained(arguments: list[str]) -> int:
 
     options = parse(Convert, "convert", arguments)
     speech = open_speech(options.recordings, options.corpus)
+    from inattention.conversion.frontier import convert_in_stages
     from inattention.conversion.trained.convert import convert_trained
 
-    report = convert_trained(
+    convert = convert_in_stages if options.settings.staged else convert_trained
+    report = convert(
         options.model,
         speech,
         options.out,
         options.settings,
         device=options.device,
         teacher_cache=options.teacher_cache,
+        continue_from=options.continue_from,
         progress=not options.quiet,
     )
     _print(report, options)

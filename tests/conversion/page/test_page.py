@@ -140,6 +140,7 @@ def test_words_that_the_reference_lacks_are_marked_whatever_their_case_and_punct
 def test_a_browser_shows_the_page_without_errors_requests_or_sideways_scrolling(
     browser: Any, measured: Path, width: int, scheme: str
 ) -> None:
+    staged(measured)
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     troubles: list[str] = []
     address = (measured / PAGE).as_uri()
@@ -151,3 +152,43 @@ def test_a_browser_shows_the_page_without_errors_requests_or_sideways_scrolling(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("[...document.images].filter(it => it.complete && !it.naturalWidth).length") == 0
     page.close()
+
+
+def staged(folder: Path) -> Path:
+    """Pretend that a conversion was made in stages."""
+    path = folder / "conversion.json"
+    record = json.loads(path.read_text())
+    sides = {"student": {"word_error_rate": 0.3, "loops": 1}, "teacher": {"word_error_rate": 0.2, "loops": 0}}
+    words = {"length": "own", "utterances": 40, "words": 300, "difference": [0.1, 0.05, 0.15], **sides}
+    record["config"] |= {"order": "least-dependent", "until": "wer=+0.15"}
+    record["stages"] = [
+        {"stage": number, "layer": layer, "layers": layers, "input_dependence": 0.25, "steps": 5, "seconds": 61.0,
+         "relative_error": {"start": 0.5, "after": 0.2 * number}, "words": words, "within": kept, "kept": kept}
+        for number, layer, layers, kept in ((1, 1, [1], True), (2, 0, [0, 1], False))
+    ]  # fmt: skip
+    path.write_text(json.dumps(record))
+    return write_page(folder)
+
+
+def test_a_conversion_in_stages_shows_its_frontier(measured: Path) -> None:
+    page = staged(measured).read_text(encoding="utf-8")
+    for text in ("Layer after layer", "depend least on the input", "wer=+0.15", "stage 1", "+0.100 [+0.050, +0.150]"):
+        assert text in page
+    assert "2 replaced: 0.4" in page
+    assert "Teacher 0.200; 1 replaced: 0.300" in page
+    assert page.count(" beyond</th>") == 1
+
+
+def test_heads_are_listed_by_the_error_of_replacing_them(converted: Path) -> None:
+    page = (converted / PAGE).read_text(encoding="utf-8")
+    heads = json.loads((converted / "conversion.json").read_text())["heads"]
+    first = max(heads, key=lambda it: it["error_alone"])
+    table = page[page.index("Error if replaced alone") :]
+    assert table.index(f'<th scope="row">{first["layer"]}.{first["head"]}</th>') == table.index('<th scope="row">')
+    assert f"Of {len(heads)} heads" in page
+
+
+def test_a_conversion_without_a_report_on_heads_has_a_page(measured: Path) -> None:
+    path = measured / "conversion.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"heads": []}))
+    assert "Heads of the original" not in write_page(measured).read_text(encoding="utf-8")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from inattention.cli import main
-from inattention.conversion.table.figures import by_layers
+from inattention.conversion.table.figures import by_layers, by_stages, frontier
 from inattention.conversion.table.records import read_conversions
-from inattention.conversion.table.rows import make_table
+from inattention.conversion.table.rows import HEADER, cells, make_table
 
 WORDS = [5] * 40
 
@@ -20,7 +20,7 @@ def conversion(
     folder.mkdir(parents=True)
     record = {
         "to": to, "layers": 2, "converted_layers": 2 if layers == "all" else 1, "steps": 5, "plan": {"examples": 3},
-        "config": {"layers": layers, "heads": "all", "lengths": "mixed", "seed": seed},
+        "config": {"layers": layers, "heads": "all", "lengths": "mixed", "seed": seed, "steps": 5, "minutes": 10.0},
         "teacher": {"name": "<tiny>", "digest": digest}, "speech": {"name": "s", "train": 9},
         "relative_error": {"start": 0.5, "after": 0.1, "layers_after": [0.2, 0.1]},
     }  # fmt: skip
@@ -37,8 +37,28 @@ def conversion(
             "teacher_errors": teacher,
         },
     }  # fmt: skip
-    times = [{"model": "student", "speech_seconds": 5, "ratio": {"ratio": 0.1, "low": 0.09, "high": 0.11}}]
-    (folder / "measurements.json").write_text(json.dumps({"words": [words], "times": times}))
+    ratio = {"ratio": 0.1, "low": 0.09, "high": 0.11}
+    times = [{"model": "student", "speech_seconds": seconds, "ratio": ratio} for seconds in (5, 30)]
+    probes = [
+        {"task": task, "layer": layer, "student": {"accuracy": 0.5 + 0.1 * layer + 0.01 * seed},
+         "teacher": {"accuracy": 0.75}}
+        for task in ("speaker-utterance", "phone-1-hidden") for layer in (0, 1)
+    ]  # fmt: skip
+    measured = {"words": [words], "times": times, "probes": probes if to == "toeplitz@table" else []}
+    (folder / "measurements.json").write_text(json.dumps(measured))
+
+
+def staged(root: Path, name: str, to: str, kept: int) -> None:
+    """A conversion layer by layer, of which some stages are kept."""
+    conversion(root, name, to, 0, [1] * 20 + [0] * 20)
+    path = root / name / "conversion.json"
+    record = json.loads(path.read_text())
+    record["config"]["order"], record["converted_layers"] = "least-dependent", kept
+    record["stages"] = [
+        {"stage": number, "layers": layers, "kept": number == kept, "words": {"difference": [0.1, 0.0, 0.2]}}
+        for number, layers in ((1, [1]), (2, [0, 1]))
+    ]
+    path.write_text(json.dumps(record))
 
 
 @pytest.fixture
@@ -95,3 +115,58 @@ def test_word_errors_are_drawn_against_replaced_layers_where_some_rows_replace_a
     drawn = by_layers(make_table(read_conversions(root)), "own")
     assert drawn is not None
     assert "toeplitz@table, layers 0 0.100" in drawn
+
+
+def test_probes_of_the_encoders_output_are_columns_where_they_were_measured(root: Path) -> None:
+    table = make_table(read_conversions(root))
+    assert table.teacher_probes == {"speakers": 0.75, "phones": 0.75}
+    fixed = next(row for row in table.rows if row.row == "toeplitz@table")
+    assert fixed.probes == {"speakers": pytest.approx(0.61), "phones": pytest.approx(0.61)}
+    assert cells(fixed)[HEADER.index("speakers, %")] == "61.0"
+    kept = next(row for row in table.rows if row.row == "qk")
+    assert cells(kept)[-2:] == ["", ""]
+
+
+def test_word_errors_are_drawn_against_time_with_kept_attention_as_a_reference(root: Path) -> None:
+    table = make_table(read_conversions(root))
+    for seconds in (5, 30):
+        drawn = frontier(table, "own", seconds)
+        assert drawn is not None
+        assert f"encoder time on {seconds} s" in drawn
+        assert "qk kept" in drawn
+    assert frontier(table, "30", 30) is None
+
+
+def test_conversions_layer_by_layer_are_rows_of_their_own_named_by_what_they_kept(root: Path) -> None:
+    staged(root, "some-0", "toeplitz@table", kept=1)
+    staged(root, "all-0", "toeplitz@table", kept=2)
+    staged(root, "nothing-0", "toeplitz@table", kept=0)
+    records = read_conversions(root)
+    rows = {it.folder: it.row for it in records}
+    assert rows["some-0"] == "toeplitz@table, layers 1, least dependent first"
+    assert rows["all-0"] == "toeplitz@table, least dependent first"
+    assert rows["nothing-0"] == "toeplitz@table, no layer, least dependent first"
+    assert rows["table-0"] == "toeplitz@table"
+    drawn = by_stages(records)
+    assert drawn is not None
+    assert "least dependent first +0.100" in drawn
+
+
+def test_without_conversions_layer_by_layer_there_is_no_figure_of_stages(root: Path) -> None:
+    assert by_stages(read_conversions(root)) is None
+
+
+def test_conversions_of_several_lengths_are_rows_of_their_own_and_not_seeds_of_one(root: Path) -> None:
+    conversion(root, "further-0", "toeplitz@table", 0, [1] * 20 + [0] * 20)
+    path = root / "further-0/conversion.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "continues": {"model": "d", "steps": 7}}))
+    conversion(root, "minutes-0", "none", 0, None)
+    path = root / "minutes-0/conversion.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "config": {**record["config"], "steps": 0}}))
+    rows = {it.row: it.seeds for it in make_table(read_conversions(root)).rows}
+    assert rows == {
+        "toeplitz@table, 5 steps": (0, 1, 2), "toeplitz@table, 12 steps": (0,), "none, 5 steps": (0,),
+        "none, 10 min": (0,), "qk": (0, 1, 2), "uniform": (0,),
+    }  # fmt: skip

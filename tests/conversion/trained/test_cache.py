@@ -13,7 +13,7 @@ from inattention.conversion.trained.config import TrainedConversionConfig  # noq
 from inattention.conversion.trained.convert import Speech, convert_trained  # noqa: E402
 from inattention.conversion.trained.whisper import WhisperTask  # noqa: E402
 
-SHORT = {"steps": 1, "held_out": 1, "start_windows": 1, "examples": 2, "accumulate": 1}
+SHORT = {"steps": 1, "held_out": 1, "start_windows": 1, "examples": 2, "accumulate": 1, "head_report": False}
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,10 @@ from inattention.conversion.trained.distillation import Distillation  # noqa: E4
 from inattention.encoders.trained import load_trained  # noqa: E402
 from inattention.pretraining.stopping import RunError, RunStopped  # noqa: E402
 
-SHORT = {"steps": 4, "held_out": 3, "start_windows": 2, "examples": 6, "accumulate": 2, "learning_rate": 1e-3}
+SHORT = {
+    "steps": 4, "held_out": 3, "start_windows": 2, "examples": 6, "accumulate": 2, "learning_rate": 1e-3,
+    "head_report": False,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from inattention.conversion.trained.saving import make_folder, save_state, savin
 from inattention.pretraining.stopping import RunError  # noqa: E402
 
 TESTS = Path(__file__).parents[2]
-CONFIG = TrainedConversionConfig(steps=1, held_out=1, start_windows=1, examples=2, accumulate=1)
+CONFIG = TrainedConversionConfig(steps=1, held_out=1, start_windows=1, examples=2, accumulate=1, head_report=False)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
@@ -67,9 +67,12 @@ def test_a_conversion_on_a_full_disk_resumes_when_there_is_space(
 
 
 @pytest.mark.slow
-def test_a_killed_conversion_resumes_to_the_same_bits(whisper_folder: Path, recordings: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--stages",)], ids=["together", "in stages"])
+def test_a_killed_conversion_resumes_to_the_same_bits(
+    options: tuple[str, ...], whisper_folder: Path, recordings: Path
+) -> None:
     done = subprocess.run(
-        [sys.executable, TESTS / "kill_conversions.py", whisper_folder, recordings, "5"],
+        [sys.executable, TESTS / "kill_conversions.py", whisper_folder, recordings, "5", *options],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,

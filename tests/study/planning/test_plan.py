@@ -9,7 +9,7 @@ from inattention.corpora.core.corpus import Corpus
 from inattention.study.planning import rows as rows_module
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.plan import JobId, make_plan, parse_config
-from inattention.study.planning.presets import PRESETS, preset
+from inattention.study.planning.presets import PAPER_ROWS, PRESETS, preset
 from inattention.study.planning.rows import StudyRow, parse_study_row
 
 CORPUS = Corpus(Path("nowhere"), {"name": "made-up", "key": "0123456789abcdef"})
@@ -49,6 +49,13 @@ def test_a_job_carries_what_running_it_takes() -> None:
     assert again.probes.seed == 1
     assert timed.own_size is not None
     assert timed.own_size.lengths == (96,)
+
+
+def test_the_long_study_trains_the_encoders_of_the_laptop_five_times_as_long() -> None:
+    short, long = preset("laptop"), preset("desktop")
+    assert (long.training.steps, long.model, long.probes) == (5 * short.training.steps, short.model, short.probes)
+    assert {"toeplitz", "qk@identity", "qk@toeplitz", *PAPER_ROWS} <= set(long.rows)
+    assert set(long.repeated) <= set(long.rows)
 
 
 def test_folders_keep_the_names_that_earlier_versions_wrote() -> None:

@@ -78,7 +78,7 @@ OWN_BLOCK = Pattern(allowed=lambda i, j, length: i // length == j // length, att
 
 def _patterns(heads: int, head_split: int | None, columns: int) -> tuple[tuple[int, Pattern], ...]:
     summary = Pattern(
-        allowed=lambda i, j, length: (j % length >= length - columns).expand(len(i), -1),
+        allowed=lambda i, j, length: (j % length >= length - columns).expand(i.shape[0], -1),
         attend=partial(summary_attention, columns=columns),
         flops=partial(_summary_flops, columns=columns),
     )

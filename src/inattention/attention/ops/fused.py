@@ -1,4 +1,4 @@
-"""Query-key attention by PyTorch's fused kernel, which forms no (time, time) tensor."""
+"""Query-key attention by PyTorch's fused kernel, which forms no (time, time) tensor of its own."""
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -12,12 +12,14 @@ def fused_attention(
     key: Float[Tensor, "batch heads time head_dim"],
     values: Float[Tensor, "batch heads time head_dim"],
     valid: Bool[Tensor, "batch time"] | None,
+    bias: Float[Tensor, "heads time time"] | None = None,
 ) -> Float[Tensor, "batch heads time head_dim"]:
-    """Return ``softmax(query key' / sqrt(head_dim)) values`` over real keys; at padding the output is finite."""
+    """Return ``softmax(query key' / sqrt(head_dim) + bias) values`` over real keys; at padding the output is finite."""
+    added = None if bias is None else bias.to(query.dtype)[None]
     if valid is None:
-        return F.scaled_dot_product_attention(query, key, values)
+        return F.scaled_dot_product_attention(query, key, values, attn_mask=added)
     # A row without any real key would be NaN; it may attend to all frames, whose values are zero.
-    allowed = valid | ~valid.any(-1, keepdim=True)
-    return F.scaled_dot_product_attention(
-        query, key, zero_invalid(values, valid), attn_mask=allowed[:, None, None, :].expand(-1, -1, query.shape[2], -1)
-    )
+    allowed = (valid | ~valid.any(-1, keepdim=True))[:, None, None, :]
+    wide = allowed.expand(-1, -1, query.shape[2], -1)
+    mask = wide if added is None else added.masked_fill(~allowed, float("-inf"))
+    return F.scaled_dot_product_attention(query, key, zero_invalid(values, valid), attn_mask=mask)

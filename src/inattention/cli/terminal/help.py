@@ -45,6 +45,10 @@ EXAMPLES = {
         "inattention extract runs/mine recordings/ --out features/",
         "inattention extract runs/mine speech.wav --out features/",
     ),
+    "export": (
+        "inattention export runs/mine --out mine.onnx",
+        "inattention export whisper-toeplitz --out whisper.onnx --precision int8",
+    ),
     "time": ("inattention time --rows patterned none --lengths 500 1000",),
     "analyze": ("inattention analyze runs/mine --corpus corpora/espeak",),
     "encoders import": ("inattention encoders import faster-whisper-tiny.en --out models/whisper-tiny.en",),

@@ -4,7 +4,7 @@ from typing import Any
 
 # Of whole numbers and floats: the unit, or N for a count, of what the help line says.
 NUMBERS = {
-    "FRACTION": "train dev test rate_spread warmup proportion zeroed replaced",
+    "FRACTION": "train dev test rate_spread warmup proportion zeroed replaced bound",
     "FRAMES": "max_length delta_frames stack span_steps start_every step_batch_size lengths exponent_lengths "
     "crop_steps",
     "UTTERANCES": "batch_size labelled_utterances utterance_batch_size batch_sizes utterances held_out",
@@ -32,7 +32,7 @@ NUMBERS = {
     "LAYER": "layer",
     "LEVEL": "speaker_level",
     "ROWS": "most_rows",
-    "LINES": "lines_per_speaker",
+    "LINES": "lines_per_speaker until_lines",
     "N": "voices heads layers mels held_out_draws accumulate snapshots workers devices nodes bootstrap_draws threads "
     "rounds timing_rounds singles components cuts jobs examples start_windows",
 }
@@ -54,6 +54,7 @@ WORDS = {
     "FILE": "derive_maps draw",
     "FOLDER": "folder labels snapshots audio_root",
     "COLUMN": "audio speaker text",
+    "MEASURE=BOUND": "until",
     "SUBSET": "subsets",
     "COMMIT": "revision",
 }

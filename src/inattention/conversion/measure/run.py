@@ -21,8 +21,8 @@ from inattention.conversion.measure.words import WordComparison, word_comparison
 from inattention.conversion.page.page import write_page
 from inattention.conversion.page.sources import DIFFERING, MEASUREMENTS, RECORD
 from inattention.conversion.trained.config import TrainedConversionConfig
-from inattention.conversion.trained.convert import task_of
 from inattention.conversion.trained.saving import make_folder, saving
+from inattention.conversion.trained.setup import task_of
 from inattention.conversion.trained.speech import Examples, Utterance
 from inattention.conversion.trained.task import RelativeError
 from inattention.corpora.core.corpus import Corpus

@@ -142,11 +142,9 @@ def word_comparisons(
         speech_key: digest of the speech, whose utterances may have the names of others.
         progress: show progress bars.
     """
-    speech = hashlib.sha256(f"{speech_key} {config.language}".encode()).hexdigest()[:8]
 
     def transcribed(loaded: TrainedModel, length: Length, who: str) -> tuple[Transcript, ...]:
-        digest = weights_digest(loaded.folder)[:12]
-        path = out / f"transcripts-{who}-{length}-{digest}-{speech}.jsonl"
+        path = transcripts_path(out, who, length, loaded.folder, speech_key, config.language)
         title = f"{who}, {'30 s' if length == '30' else 'own length'}"
         found = transcripts(loaded, utterances, length, path, title=title, language=config.language, progress=progress)
         return tuple(found)
@@ -155,6 +153,21 @@ def word_comparisons(
     texts = {it.id: it.text or "" for it in utterances}
     lengths: tuple[Length, ...] = ("own", "30") if config.lengths == "both" else (config.lengths,)
     return [compare_words(it, transcribed(student, it, "student"), wanted, texts, config.language) for it in lengths]
+
+
+def transcripts_path(out: Path, who: str, length: Length, model: Path, speech_key: str, language: str) -> Path:
+    """Return the file of a model's transcripts, whose name depends on all that they depend on.
+
+    Args:
+        out: folder of the transcripts.
+        who: ``student`` or ``teacher``.
+        length: what the encoder hears.
+        model: folder of the model.
+        speech_key: digest of the speech.
+        language: language of the speech.
+    """
+    speech = hashlib.sha256(f"{speech_key} {language}".encode()).hexdigest()[:8]
+    return out / f"transcripts-{who}-{length}-{weights_digest(model)[:12]}-{speech}.jsonl"
 
 
 def compare_words(

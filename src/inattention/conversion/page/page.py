@@ -18,6 +18,7 @@ from inattention.files import write_text
 from inattention.plotting import HALO
 
 PAGE = "conversion.html"
+LOCAL_MASS = 0.9  # of a head's weight within 64 frames, from which on it is called local
 MINUS, NBSP = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 _TASKS = {"speaker-utterance": "Speakers, by utterance", "phone-1-hidden": "Phones, by frame"}
 _FAMILIES = {"whisper": "Whisper", "wav2vec2": "wav2vec 2.0", "hubert": "HuBERT"}
@@ -49,6 +50,7 @@ def render_page(sources: Sources) -> str:
         "duration": duration,
         "against": against,
         "milliseconds": milliseconds,
+        "ranges": ranges,
     }
     record, measured = sources.record, sources.measurements or {}
     error, curve = record["relative_error"], sources.curve
@@ -75,7 +77,10 @@ def render_page(sources: Sources) -> str:
             for rows in [[it for it in probes if it["task"] == task]]
         ],
         times=_times(measured.get("times") or []),
-        colours=figures.SERIES,
+        stages=record.get("stages", []),
+        stage_figures=_stage_figures(record),
+        heads=_heads(record.get("heads", [])),
+        colours=figures.CATEGORY_COLOURS | figures.SERIES,
         scale=colour_stops(),
         halo=Markup(HALO.format("var(--paper)")),
         record_json=json.dumps(record, indent=2, ensure_ascii=False),
@@ -107,6 +112,37 @@ def ranges(numbers: list[int]) -> str:
         else:
             parts.append([number])
     return ",".join(f"{it[0]}-{it[-1]}" if len(it) > 1 else str(it[0]) for it in parts)
+
+
+def _stage_figures(record: dict[str, Any]) -> list[tuple[str, Markup]]:
+    """Return titles and figures of a conversion layer by layer; none of one of all layers together."""
+    stages = record.get("stages", [])
+    if not stages:
+        return []
+    measure, _, number = record["config"]["until"].replace(" ", "").partition("=")
+    found = [("Error of the output", figures.stage_errors(stages, float(number) if measure == "error" else None))]
+    if all(it["words"] for it in stages):
+        found.append(("Words", figures.stage_words(stages, float(number) if measure == "wer" else None)))
+    return found
+
+
+def _heads(heads: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return figures and rows of the teacher's heads, those first whose replacement costs most; None without any."""
+    ranked = figures.most_resistant(heads)
+    if not ranked:
+        return None
+    return {
+        "rows": ranked,
+        "total": len(heads),
+        "local": sum(it["near_mass"] > LOCAL_MASS for it in heads),
+        "categories": [(figures.GLYPHS[it], it) for it in figures.MARKERS if any(h["category"] == it for h in heads)],
+        "counts": {it: sum(h["category"] == it for h in heads) for it in figures.MARKERS},
+        "by_head": {(it["layer"], it["head"]): it for it in heads},
+        "figures": [
+            ("Weight within 64 frames", figures.head_errors(ranked, "near_mass", "share of weight within 64 frames")),
+            ("Input dependence", figures.head_errors(ranked, "input_dependence", "input dependence of the maps")),
+        ],
+    }
 
 
 def _tiles(maps: LayerMaps) -> dict[str, Any]:

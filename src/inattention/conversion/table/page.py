@@ -5,12 +5,14 @@ from pathlib import Path
 
 from inattention import templates
 from inattention.comparison import MARKS
-from inattention.conversion.table.figures import FIXED, LOOKING, by_layers, frontier
+from inattention.conversion.table.figures import FIXED, LOOKING, by_layers, by_stages, frontier
 from inattention.conversion.table.records import ConversionRecord
 from inattention.conversion.table.rows import HEADER, LENGTHS, Table, as_csv, as_markdown, cells, make_table
 from inattention.files import write_text
 
 REPORT = "report.html"
+# What the encoder is fed, and the seconds of speech that it is timed on: fed 30 s, less speech takes the same time.
+_TIMED_FIGURES = (("own", 5), ("own", 30), ("30", 30))
 
 
 def write_table(records: Sequence[ConversionRecord], folder: Path) -> Table:
@@ -31,12 +33,14 @@ def write_table(records: Sequence[ConversionRecord], folder: Path) -> Table:
 def render(table: Table, records: Sequence[ConversionRecord]) -> str:
     """Return the report as one HTML page."""
     environment = templates.environment("inattention.conversion.table")
-    figures = [(length, draw(table, length)) for draw in (frontier, by_layers) for length in LENGTHS]
+    figures = [(length, frontier(table, length, seconds)) for length, seconds in _TIMED_FIGURES]
+    figures += [(length, by_layers(table, length)) for length in LENGTHS]
     return environment.get_template("table.html.jinja").render(
         table=table,
         header=HEADER,
         rows=[cells(row) for row in table.rows],
         figures=[(length, drawn) for length, drawn in figures if drawn],
+        stages=by_stages(records),
         colours={"fixed": FIXED, "looking": LOOKING},
         teacher=records[0].conversion["teacher"],
         speech=records[0].conversion["speech"],

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from inattention.attention import card
 from inattention.attention.rows import parse_row
 from inattention.conversion.measure.word_errors import WordCounts
+from inattention.conversion.page.page import ranges
 from inattention.conversion.page.sources import MEASUREMENTS, RECORD
 from inattention.conversion.trained.config import FRESH
 
@@ -43,6 +44,14 @@ class ConversionRecord:
         return self.conversion["relative_error"]["after"]
 
     @property
+    def length(self) -> str:
+        """Length of the distillation as it was asked for, with that of the conversion that it goes on from."""
+        config, before = self.conversion["config"], (self.conversion.get("continues") or {}).get("steps", 0)
+        if config["steps"] or before:
+            return f"{before + (config['steps'] or self.conversion['steps'])} steps"
+        return f"{config['minutes']:g} min"
+
+    @property
     def input_independent(self) -> bool:
         """Whether the mechanism's weights are the same for every input; False of one that is not installed."""
         try:
@@ -71,6 +80,14 @@ class ConversionRecord:
         found = (self.measurements or {}).get("words", ())
         return next((it for it in found if it["length"] == length and it["words"]), None)
 
+    def probe(self, task: str) -> tuple[float, float] | None:
+        """Return the accuracies of a probe on the encoder's output, of student and teacher; None if not measured."""
+        found = [it for it in (self.measurements or {}).get("probes", ()) if it["task"] == task]
+        if not found:
+            return None
+        last = max(found, key=lambda it: it["layer"])
+        return last["student"]["accuracy"], last["teacher"]["accuracy"]
+
     def time_ratio(self, speech_seconds: int) -> tuple[float, float, float] | None:
         """Return the encoder's time on some seconds of speech, relative to the teacher as it is used, with interval."""
         for it in (self.measurements or {}).get("times", ()):
@@ -91,7 +108,15 @@ def read_conversions(root: Path) -> list[ConversionRecord]:
     teachers = {it.conversion["teacher"]["digest"] for it in found}
     if len(teachers) > 1:
         raise ValueError(f"{root}: the conversions have {len(teachers)} different teachers; a table has one")
-    return found
+    return _told_apart(found)
+
+
+def _told_apart(records: list[ConversionRecord]) -> list[ConversionRecord]:
+    """Return the records, with the length of the distillation in the names of rows that have several."""
+    lengths: dict[str, set[str]] = {}
+    for it in records:
+        lengths.setdefault(it.row, set()).add(it.length)
+    return [replace(it, row=f"{it.row}, {it.length}") if len(lengths[it.row]) > 1 else it for it in records]
 
 
 def _read(folder: Path) -> ConversionRecord:
@@ -99,7 +124,9 @@ def _read(folder: Path) -> ConversionRecord:
     measured = folder / MEASUREMENTS
     try:
         config = conversion["config"]
-        parts = [f"{name} {config[name]}" for name in ("layers", "heads") if config[name] != "all"]
+        parts = _layer_parts(conversion)
+        if config["heads"] != "all":
+            parts.append(f"heads {config['heads']}")
         if config["lengths"] != "mixed":
             parts.append(f"fed {config['lengths']}")
         return ConversionRecord(
@@ -113,6 +140,18 @@ def _read(folder: Path) -> ConversionRecord:
         )
     except KeyError as error:
         raise ValueError(f"{folder / RECORD} is no record of a conversion: {error} is missing") from None
+
+
+def _layer_parts(conversion: Mapping[str, Any]) -> list[str]:
+    """Return which layers were replaced, unless it is all of them, and whether they were one after the other."""
+    config = conversion["config"]
+    if "stages" not in conversion:
+        return [] if config["layers"] == "all" else [f"layers {config['layers']}"]
+    replaced = next((sorted(it["layers"]) for it in conversion["stages"] if it["kept"]), [])
+    order = "least dependent first" if config["order"] == "least-dependent" else "last first"
+    if len(replaced) == conversion["layers"]:
+        return [order]
+    return [f"layers {ranges(replaced)}" if replaced else "no layer", order]
 
 
 def _object(path: Path) -> Mapping[str, Any]:

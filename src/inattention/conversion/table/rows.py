@@ -13,10 +13,11 @@ KEPT = "qk"
 LARGEST = "toeplitz@table"  # the row whose layers are replaced one after the other
 LENGTHS = ("own", "30")
 TIMED = (5, 30)
+PROBES = {"speakers": "speaker-utterance", "phones": "phone-1-hidden"}
 HEADER = (
     "row", "seeds", "replaced layers", "relative error", "words changed (own)", "loops (own)", "WER (own)",
     "minus teacher (own)", "minus qk kept (own)", "loops (30 s)", "WER (30 s)", "minus teacher (30 s)",
-    "minus qk kept (30 s)", "time at 5 s", "time at 30 s",
+    "minus qk kept (30 s)", "time at 5 s", "time at 30 s", "speakers, %", "phones, %",
 )  # fmt: skip
 
 
@@ -51,6 +52,7 @@ class TableRow:
         relative_error: of the encoder's output, mean over seeds.
         words: word errors by length of input.
         times: time relative to the teacher as it is used, by seconds of speech, with its interval; of the first seed.
+        probes: accuracy of each of `PROBES` that was measured on the encoder's output, mean over seeds.
     """
 
     row: str
@@ -60,6 +62,7 @@ class TableRow:
     relative_error: float
     words: dict[str, WordCells]
     times: dict[int, tuple[float, float, float]]
+    probes: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,18 @@ class Table:
         teacher: word error rate and loops of the teacher at 30 s; None if no words were measured.
         utterances: number of utterances that word errors rest on.
         layers: number of layers of the encoder.
+        teacher_probes: accuracy of each of `PROBES` on the output of the teacher's encoder, as far as it was measured.
     """
 
     rows: tuple[TableRow, ...]
     teacher: tuple[float, int] | None
     utterances: int
     layers: int
+    teacher_probes: dict[str, float]
+
+    def kept(self, length: str) -> TableRow | None:
+        """Return the control, all layers with kept query-key attention; None if its words were not measured."""
+        return next((it for it in self.rows if it.row == KEPT and length in it.words), None)
 
 
 def make_table(records: Sequence[ConversionRecord]) -> Table:
@@ -87,11 +96,16 @@ def make_table(records: Sequence[ConversionRecord]) -> Table:
     compared = {length: _bootstrap(records, length) for length in LENGTHS}
     rows = [_row(name, found, compared) for name, found in by_row.items()]
     rows.sort(key=lambda it: (it.words["own"].rate if "own" in it.words else float("inf"), it.relative_error))
+    probes = {name: found[0][1] for name, task in PROBES.items() if (found := _probed(records, task))}
     measured = next((words for it in records if (words := it.words("own") or it.words("30"))), None)
     if measured is None:
-        return Table(tuple(rows), None, 0, records[0].layers)
+        return Table(tuple(rows), None, 0, records[0].layers, probes)
     teacher = measured["teacher"]["word_error_rate"], measured["teacher"]["loops"]
-    return Table(tuple(rows), teacher, measured["utterances"], records[0].layers)
+    return Table(tuple(rows), teacher, measured["utterances"], records[0].layers, probes)
+
+
+def _probed(records: Sequence[ConversionRecord], task: str) -> list[tuple[float, float]]:
+    return [found for it in records if (found := it.probe(task))]
 
 
 def _bootstrap(records: Sequence[ConversionRecord], length: str) -> PairedBootstrap | None:
@@ -124,6 +138,7 @@ def _row(name: str, records: list[ConversionRecord], compared: dict[str, PairedB
         fmean(it.relative_error for it in records),
         words,
         times,
+        {name: fmean(it for it, _ in found) for name, task in PROBES.items() if (found := _probed(records, task))},
     )
 
 
@@ -146,6 +161,7 @@ def cells(row: TableRow) -> list[str]:
         *_word_cells(own),
         *_word_cells(padded),
         *(f"{row.times[seconds][0]:.3f}" if seconds in row.times else "" for seconds in TIMED),
+        *(f"{100 * row.probes[name]:.1f}" if name in row.probes else "" for name in PROBES),
     ]
 
 

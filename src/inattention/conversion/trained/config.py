@@ -1,24 +1,49 @@
 """Settings of the conversion of a trained encoder, without heavy imports so that the command line can show them."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Lengths = Literal["mixed", "own", "30"]
 DecoderTraining = Literal["tuned", "frozen"]
+Order = Literal["together", "last-first", "least-dependent"]
 
 FRESH = "@fresh"
+# Settings of conversions layer by layer, which leave a conversion of all layers together as it was.
+_OF_STAGES = ("order", "until", "until_lines")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Bound up to which layers are replaced.
+
+    Attributes:
+        measure: ``wer``: word error rate above the teacher's; ``error``: relative error of the encoder's output.
+        most: greatest value that is within the bound.
+    """
+
+    measure: Literal["wer", "error"]
+    most: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedConversionConfig:
-    """Settings of a conversion; every option but `minutes` changes what the result is.
+    """Settings of a conversion; every option but `minutes` and `head_report` changes what the result is.
 
     Attributes:
         to: mechanism that replaces the attention, as a row: a name and options, such as toeplitz@table. It starts from
             the teacher's attention as far as it can; with @fresh at the end it starts as in a new encoder.
-        layers: layers that are converted, numbered from 0: all, or a list with ranges such as 0-2,5.
+        layers: layers that are converted, numbered from 0: all, or a list with ranges such as 0-2,5. With order or
+            until: layers that may be converted.
+        order: convert all layers at once (together; with until as last-first), or one after the other, from the last
+            one on (last-first) or those first whose attention maps depend least on the input (least-dependent).
+        until: convert layer after layer as long as the word error rate exceeds the teacher's by no more than a bound
+            (wer=+0.01), or as the relative error of the encoder's output is within it (error=0.2). The result is the
+            last stage within the bound; two stages in a row beyond it end the conversion.
+        until_lines: number of held-out lines with a text for the word error rate of each stage; 0 for none.
         heads: heads that are converted in each of these layers: all, or a list; for input-independent mechanisms.
         minutes: time for the distillation, turned into a number of steps by a measurement at the start; 0 for none.
+            Conversions layer by layer share it equally among the layers; transcripts take their own time.
         steps: number of optimizer steps of the distillation, in place of minutes.
         lengths: what a student of Whisper is fed: its speech and a little silence (own), 30 s (30), or both (mixed).
         decoder: train Whisper's decoder along with the encoder, at a tenth of its rate (tuned), or not (frozen).
@@ -30,11 +55,16 @@ class TrainedConversionConfig:
         start_windows: number of windows of speech from which the mechanisms start.
         held_out: number of held-out examples for the relative error.
         language: language of the speech, as Whisper names it.
+        head_report: describe each head of the teacher on the page, and measure the error that results from replacing
+            it alone: two runs of the encoder per head, for at most 96 heads.
         seed: of all random choices.
     """
 
     to: str = "toeplitz@table"
     layers: str = "all"
+    order: Order = "together"
+    until: str = ""
+    until_lines: int = 100
     heads: str = "all"
     minutes: float = 10.0
     steps: int = 0
@@ -48,6 +78,7 @@ class TrainedConversionConfig:
     start_windows: int = 6
     held_out: int = 24
     language: str = "en"
+    head_report: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -61,6 +92,16 @@ class TrainedConversionConfig:
             raise ValueError("accumulate, start_windows and held_out must be at least 1")
         if min(self.attention_rate, self.decoder_rate) <= 0:
             raise ValueError("attention_rate and decoder_rate must be above 0")
+        self._check_stages()
+
+    def _check_stages(self) -> None:
+        if self.order not in ("together", "last-first", "least-dependent"):
+            raise ValueError(f"order must be together, last-first or least-dependent, not {self.order!r}")
+        if self.until_lines < 0:
+            raise ValueError("until_lines must not be negative")
+        bound = self.bound
+        if bound and bound.measure == "wer" and not self.until_lines:
+            raise ValueError(f"until {self.until} needs lines to transcribe: until_lines must be at least 1")
 
     @property
     def row(self) -> str:
@@ -72,9 +113,27 @@ class TrainedConversionConfig:
         """Whether the mechanism starts as in a new encoder."""
         return self.to.endswith(FRESH)
 
+    @property
+    def bound(self) -> Bound | None:
+        """The bound up to which layers are replaced; None without one."""
+        return parse_bound(self.until) if self.until else None
+
+    @property
+    def staged(self) -> bool:
+        """Whether layers are replaced one after the other."""
+        return bool(self.until) or self.order != "together"
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         return asdict(self)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that the weights depend on, as JSON data.
+
+        Folders of conversions of all layers together have no settings of stages among them.
+        """
+        left_out = {"head_report", *(() if self.staged else _OF_STAGES)}
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     def chosen_layers(self, count: int) -> tuple[int, ...]:
         """Return the layers to convert.
@@ -95,6 +154,30 @@ class TrainedConversionConfig:
         """
         chosen = indices(self.heads, count, "heads")
         return None if len(chosen) == count else chosen
+
+
+def parse_bound(text: str) -> Bound:
+    """Parse a bound such as ``wer=+0.01`` or ``error=0.2``.
+
+    Raises:
+        ValueError: if it is none.
+
+    >>> parse_bound("wer=+0.01"), parse_bound("error=0.2")
+    (Bound(measure='wer', most=0.01), Bound(measure='error', most=0.2))
+    """
+    measure, _, number = text.replace(" ", "").partition("=")
+    try:
+        most = float(number)
+    except ValueError:
+        most = math.nan
+    if measure == "wer" and 0 <= most < math.inf:
+        return Bound("wer", most)
+    if measure == "error" and 0 < most < math.inf:
+        return Bound("error", most)
+    raise ValueError(
+        "until must be wer=+0.01 (word error rate above the teacher's) or error=0.2 (relative error of the output), "
+        f"with any such number, not {text!r}"
+    )
 
 
 def indices(text: str, count: int, what: str) -> tuple[int, ...]:

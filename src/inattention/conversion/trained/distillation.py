@@ -6,7 +6,7 @@ optimizer and the step.
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +66,7 @@ class Distillation:
         held_out: examples for the relative error, with the teacher's outputs.
         config: settings of the conversion.
         folder: where checkpoint and curve are written.
+        title: label of the progress bar.
     """
 
     task: Task
@@ -75,6 +76,7 @@ class Distillation:
     held_out: list[tuple[Example, TeacherOutputs]]
     config: TrainedConversionConfig
     folder: Path
+    title: str = "distilling"
 
     def plan(self) -> Plan:
         """Return the number of steps: as configured, or as many as fit the minutes by a measurement."""
@@ -128,7 +130,7 @@ class Distillation:
         stop = StopRequests()
         began = saved = time.monotonic()
         began -= seconds
-        bar = progress_bar(total=plan.steps, desc="distilling", unit="step", initial=step, show=progress)
+        bar = progress_bar(total=plan.steps, desc=self.title, unit="step", initial=step, show=progress)
         with bar, stop.noted():
             while step < plan.steps:
                 torch.manual_seed(derive_seed(self.config.seed, "step", step))  # mechanisms may draw random numbers
@@ -170,14 +172,9 @@ class Distillation:
         optimizer.zero_grad(set_to_none=True)
         return parts
 
-    @torch.no_grad()
     def error(self) -> RelativeError:
         """Return the relative error of the student on the held-out examples."""
-        found = RelativeError()
-        with evaluating(self.student):
-            for example, outputs in self.held_out:
-                found.add(self.task.hidden(self.student, example, outputs.frames).cpu(), outputs.hidden)
-        return found
+        return held_out_error(self.task, self.student, self.held_out)
 
     def _optimizer(self) -> tuple[AdamW, list[nn.Parameter]]:
         config = self.config
@@ -194,6 +191,22 @@ class Distillation:
             if parameters:
                 groups.append({"params": parameters, "lr": rate, "peak": rate * rates[kind]})
         return AdamW(groups, weight_decay=0.0), [p for parameters in kinds.values() for p in parameters]
+
+
+@torch.no_grad()
+def held_out_error(task: Task, student: nn.Module, held_out: Sequence[tuple[Example, TeacherOutputs]]) -> RelativeError:
+    """Return the relative error of a student.
+
+    Args:
+        task: the family of encoders.
+        student: what is measured.
+        held_out: examples, with the teacher's outputs.
+    """
+    found = RelativeError()
+    with evaluating(student):
+        for example, outputs in held_out:
+            found.add(task.hidden(student, example, outputs.frames).cpu(), outputs.hidden)
+    return found
 
 
 def _remark(parts: dict[str, float], curve: list[dict[str, float]]) -> str:

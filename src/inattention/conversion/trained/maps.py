@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from inattention.analysis.map_images import shrink
 from inattention.conversion.trained.speech import Example
-from inattention.conversion.trained.starts import teacher_maps
+from inattention.conversion.trained.starts import attention_inputs, maps_or_none
 from inattention.conversion.trained.task import Task
 from inattention.conversion.trained.teacher import TeacherOutputs
 from inattention.encoders.attention_handles import attention_handles
-from inattention.encoders.converted_attention import ConvertedAttention
 from inattention.files import write_bytes
 from inattention.model.chunks import evaluating
 
@@ -24,6 +23,7 @@ SIDE = 96  # pixels
 MOST_MAPS = 96  # heads that are kept of each model
 _FRAMES = 250  # of the example that is preferred
 
+Item = TypeVar("Item")
 Maps = dict[int, Float[np.ndarray, "heads side side"]]
 
 
@@ -58,7 +58,7 @@ def save_maps(
     write_bytes(path, save(tensors))
 
 
-def spaced(items: Sequence[int], most: int) -> tuple[int, ...]:
+def spaced(items: Sequence[Item], most: int) -> tuple[Item, ...]:
     """Return at most so many items, evenly spaced, the first and the last among them.
 
     >>> spaced(range(12), 4), spaced(range(3), 4)
@@ -72,31 +72,13 @@ def spaced(items: Sequence[int], most: int) -> tuple[int, ...]:
 @torch.no_grad()
 def _maps(model: nn.Module, run: Callable[[], object], layers: Sequence[int]) -> Maps:
     """Return the maps of layers in one run; none of a mechanism without any."""
-    places = [handle.module for handle in attention_handles(model)]
     found: Maps = {}
 
-    def hook(layer: int) -> Callable[..., None]:
-        def record(module: Any, args: tuple, kwargs: dict[str, Any]) -> None:
-            maps = _weights(module, args[0] if args else kwargs["hidden_states"])
-            if maps is not None:
-                found[layer] = maps[0].float().cpu().numpy()
+    def record(layer: int, module: nn.Module, hidden: Tensor) -> None:
+        maps = maps_or_none(module, hidden)
+        if maps is not None:
+            found[layer] = maps[0].float().cpu().numpy()
 
-        return record
-
-    handles = [places[layer].register_forward_pre_hook(hook(layer), with_kwargs=True) for layer in layers]
-    try:
-        with evaluating(model):
-            run()
-    finally:
-        for handle in handles:
-            handle.remove()
+    with attention_inputs(model, layers, record), evaluating(model):
+        run()
     return found
-
-
-def _weights(module: nn.Module, hidden: Float[Tensor, "1 time width"]) -> Float[Tensor, "1 heads time time"] | None:
-    if not isinstance(module, ConvertedAttention):
-        return teacher_maps(module, hidden)
-    try:
-        return module.weights(hidden)
-    except (ValueError, NotImplementedError):
-        return None

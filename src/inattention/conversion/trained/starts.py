@@ -4,7 +4,8 @@ A mechanism of another kind, a third party's too, starts as in a new encoder; a 
 projections of the teacher's shape starts from the teacher's.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -90,35 +91,68 @@ def needs_dense(mechanism: AttentionMechanism) -> bool:
 
 
 @torch.no_grad()
-def capture(model: nn.Module, runs: Iterable[Callable[[], object]], *, longest: int, dense: bool) -> list[HeadMaps]:
-    """Return the mean maps of all layers of a trained encoder.
+def capture(
+    model: nn.Module, runs: Iterable[Callable[[], object]], *, layers: Iterable[int], longest: int, dense: bool
+) -> dict[int, HeadMaps]:
+    """Return the mean maps of some layers of a trained encoder.
 
     Args:
         model: an encoder of `transformers`.
         runs: each call runs the encoder on one utterance.
+        layers: their numbers; a layer whose mechanism has no maps is left out.
         longest: greatest number of frames.
         dense: keep whole maps too.
     """
-    places = [handle.module for handle in attention_handles(model)]
-    found = [HeadMaps(longest, dense) for _ in places]
+    found: dict[int, HeadMaps] = {}
 
-    def hook(maps: HeadMaps) -> Callable[..., None]:
-        def record(module: Any, args: tuple, kwargs: dict[str, Any]) -> None:
-            maps.add(teacher_maps(module, args[0] if args else kwargs["hidden_states"])[0].cpu())
+    def add(layer: int, module: nn.Module, hidden: Tensor) -> None:
+        maps = maps_or_none(module, hidden)
+        if maps is not None:
+            found.setdefault(layer, HeadMaps(longest, dense)).add(maps[0].cpu())
+
+    with attention_inputs(model, layers, add):
+        for run in runs:
+            run()
+    return found
+
+
+@contextmanager
+def attention_inputs(
+    model: nn.Module, layers: Iterable[int], seen: Callable[[int, nn.Module, Tensor], None]
+) -> Generator[None]:
+    """Call a function with the layer, the attention module and its input, whenever an encoder runs in the block.
+
+    Args:
+        model: an encoder of `transformers`.
+        layers: layers whose inputs are wanted.
+        seen: the function.
+    """
+    places = [handle.module for handle in attention_handles(model)]
+
+    def hook(layer: int) -> Callable[..., None]:
+        def record(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+            seen(layer, module, args[0] if args else kwargs["hidden_states"])
 
         return record
 
-    hooks = [
-        module.register_forward_pre_hook(hook(maps), with_kwargs=True)
-        for module, maps in zip(places, found, strict=True)
-    ]
+    hooks = [places[layer].register_forward_pre_hook(hook(layer), with_kwargs=True) for layer in layers]
     try:
-        for run in runs:
-            run()
+        yield
     finally:
         for handle in hooks:
             handle.remove()
-    return found
+
+
+def maps_or_none(
+    module: nn.Module, hidden: Float[Tensor, "batch time width"]
+) -> Float[Tensor, "batch heads time time"] | None:
+    """Return the weights of a self-attention module, as `teacher_maps`; None of a mechanism without any."""
+    try:
+        return teacher_maps(module, hidden)
+    except (ValueError, NotImplementedError):
+        if not isinstance(module, ConvertedAttention):
+            raise
+        return None
 
 
 def teacher_maps(module: Any, hidden: Float[Tensor, "batch time width"]) -> Float[Tensor, "batch heads time time"]:

@@ -100,7 +100,7 @@ NOT_HASHED: dict[str, tuple[str, ...]] = {
     "timing": ("rows",),
 }
 # Values that mean the behaviour from before a setting or an option existed.
-ADDED_LATER: dict[str, Any] = {}
+ADDED_LATER: dict[str, Any] = {"qk.bias": "none", "qk.floor": 1e-5}
 # Of a machine, what decides how rows compare; not the version of its system, which changes with every update.
 _OF_A_MACHINE = ("cpu", "cores", "threads", "instructions", "gpu")
 _EXACT_AS_FLOAT = 2**53

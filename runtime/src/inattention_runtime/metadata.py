@@ -1,0 +1,179 @@
+"""What a file says of itself, checked: it may come from a stranger."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+KEY = "inattention"
+FORMAT = 1
+LARGEST = 2**20  # characters
+# How a tensor whose numbers lie in another file is written: reading it would open a path that the file chooses.
+_ELSEWHERE = re.compile(rb"\x0a\x08location\x12")
+
+
+class ModelFileError(ValueError):
+    """A file that is no usable encoder; the message names it, and the reason."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a runtime must know of an encoder.
+
+    Attributes:
+        features: how a waveform becomes its input.
+        step_seconds: time from one frame to the next.
+        first_center_seconds: time of the first frame's centre.
+        longest: greatest number of frames that are encoded at once.
+        width: number of features of a frame.
+        layers: number of layers.
+        outputs: number of the hidden state by the name of the output.
+        precision: of the linear layers.
+    """
+
+    features: dict[str, Any]
+    step_seconds: float
+    first_center_seconds: float
+    longest: int
+    width: int
+    layers: int
+    outputs: dict[str, int]
+    precision: str
+
+
+def whole(low: int, high: int) -> Callable[[Any], bool]:
+    """Return a check for whole numbers within limits."""
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def number(low: float, high: float) -> Callable[[Any], bool]:
+    """Return a check for numbers within limits."""
+    return lambda value: type(value) in (int, float) and low <= value <= high
+
+
+def _truth(value: Any) -> bool:
+    return type(value) is bool
+
+
+def _stages(value: Any) -> bool:
+    return isinstance(value, list) and 0 < len(value) <= 32 and all(map(whole(1, 2**12), value))
+
+
+FEATURES: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "log-mel": {
+        "sampling_rate": whole(1_000, 768_000),
+        "fft_size": whole(2, 2**16),
+        "window_seconds": number(1e-6, 60),
+        "hop_seconds": number(1e-6, 60),
+        "mels": whole(1, 4096),
+        "lowest_hz": number(0, 384_000),
+        "highest_hz": number(0, 384_000),
+        "log_floor": number(1e-30, 1),
+        "deltas": _truth,
+        "delta_frames": whole(3, 9999),
+        "normalise": _truth,
+        "stack": whole(1, 1000),
+    },
+    "whisper": {
+        "sampling_rate": whole(1_000, 768_000),
+        "fft_size": whole(2, 2**16),
+        "hop_samples": whole(1, 2**16),
+        "mels": whole(1, 4096),
+        "silence_frames": lambda value: value is None or whole(0, 1_000_000)(value),
+    },
+    "waveform": {
+        "sampling_rate": whole(1_000, 768_000),
+        "normalise": _truth,
+        "kernels": _stages,
+        "strides": _stages,
+    },
+}
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "frame_shift_seconds": number(1e-6, 60),
+    "first_center_seconds": number(0, 60),
+    "longest_frames": whole(1, 1_000_000),
+    "width": whole(1, 1_000_000),
+    "layers": whole(0, 10_000),
+    "precision": lambda value: value in ("float32", "int8", "bf16"),
+}
+
+
+def read_description(name: str, entries: Mapping[str, str], outputs: list[str]) -> Description:
+    """Return what a file's metadata says.
+
+    Args:
+        name: the file, for errors.
+        entries: its metadata.
+        outputs: the names of its outputs.
+
+    Raises:
+        ModelFileError: if it was not exported by inattention, or a value is missing or out of its limits.
+    """
+    text = entries.get(KEY, "")
+    if not text:
+        raise ModelFileError(f"{name}: was not written by `inattention export` (it has no metadata {KEY!r})")
+    try:
+        data = json.loads(text) if len(text) <= LARGEST else None
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict):
+        raise ModelFileError(f"{name}: its metadata {KEY!r} is no JSON object of usual size")
+    if data.get("format") != FORMAT:
+        raise ModelFileError(
+            f"{name}: has metadata of format {data.get('format')!r}; this version reads format {FORMAT}"
+        )
+    _check(name, data, _FIELDS)
+    features = data.get("features")
+    kind = features.get("kind") if isinstance(features, dict) else None
+    if not isinstance(features, dict) or not isinstance(kind, str) or kind not in FEATURES:
+        raise ModelFileError(f"{name}: takes features of an unknown kind {kind!r}")
+    _check(name, features, FEATURES[kind])
+    _check_together(name, features)
+    states = data.get("outputs")
+    if (
+        not isinstance(states, dict)
+        or list(states) != outputs
+        or not all(whole(0, data["layers"])(state) for state in states.values())
+    ):
+        raise ModelFileError(f"{name}: its metadata and its graph have different outputs")
+    return Description(
+        features=features,
+        step_seconds=float(data["frame_shift_seconds"]),
+        first_center_seconds=float(data["first_center_seconds"]),
+        longest=data["longest_frames"],
+        width=data["width"],
+        layers=data["layers"],
+        outputs=states,
+        precision=data["precision"],
+    )
+
+
+def check_self_contained(name: str, content: bytes) -> None:
+    """Raise if the numbers of a tensor lie in another file.
+
+    Raises:
+        ModelFileError: naming the file.
+    """
+    if _ELSEWHERE.search(content):
+        raise ModelFileError(f"{name}: refers to weights in other files, which are not read")
+
+
+def _check(name: str, data: Mapping[str, Any], fields: Mapping[str, Callable[[Any], bool]]) -> None:
+    for field, right in fields.items():
+        if field not in data or not right(data[field]):
+            raise ModelFileError(f"{name}: its metadata has no usable {field} ({str(data.get(field))[:40]!r})")
+
+
+def _check_together(name: str, features: Mapping[str, Any]) -> None:
+    """Raise if values that are fine alone do not go together."""
+    rate = features["sampling_rate"]
+    if features["kind"] == "waveform" and len(features["kernels"]) != len(features["strides"]):
+        raise ModelFileError(f"{name}: its metadata has {len(features['kernels'])} kernels for other strides")
+    if features["kind"] != "log-mel":
+        return
+    hop, window = features["hop_seconds"] * rate, features["window_seconds"] * rate
+    if round(hop) < 1 or not 1 <= round(window) <= features["fft_size"]:
+        raise ModelFileError(f"{name}: its metadata has a hop or a window that does not fit its fft_size")
+    if not features["lowest_hz"] < (features["highest_hz"] or rate / 2) <= rate / 2:
+        raise ModelFileError(f"{name}: its metadata has mel bands outside of 0 Hz to half the sampling rate")

@@ -1,0 +1,1 @@
+"""Commands for trained encoders: import, export, and the table of conversions."""

@@ -1,0 +1,1 @@
+"""Encoders as ONNX files and `torch.export` programs that run without this package."""

@@ -1,0 +1,91 @@
+"""An exported file against PyTorch: the same hidden states, on recordings of real lengths, alone and in batches."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inattention.export.config import ExportError
+from inattention.export.subject import Subject
+
+Runner = Callable[[np.ndarray, np.ndarray], Sequence[np.ndarray]]
+
+# Seconds of the recordings that are compared, if the model takes so long ones.
+SECONDS = (0.4, 1.9, 5.0, 20.0)
+MOST_FRAMES = 1500
+# Between exact forms: float32 sums in another order.
+FLOAT_TOLERANCE = 1e-4
+# Share of the hidden states' size by which low precision may differ.
+LOW_PRECISION_TOLERANCE = 0.25
+
+
+def batches(subject: Subject) -> list[list[Tensor]]:
+    """Return batches of noise at the encoder's sampling rate: the longest alone, the others together."""
+    limit = min(subject.longest, MOST_FRAMES) * subject.source.step_seconds
+    seconds = sorted({min(it, limit) for it in SECONDS})
+    generator = torch.Generator().manual_seed(0)
+    rate = subject.source.sampling_rate
+    waves = []
+    for duration in seconds:
+        samples = max(1, int(duration * rate))
+        loudness = 0.05 * (1.2 + torch.sin(torch.arange(samples) * (2 * torch.pi * 4 / rate)))
+        waves.append(loudness * torch.randn(samples, generator=generator))
+    return [waves[-1:], waves[:-1]] if len(waves) > 1 else [waves]
+
+
+def compare(run: Runner, subject: Subject, states: Sequence[int]) -> tuple[float, float]:
+    """Return the greatest difference of a file from PyTorch, and the relative error.
+
+    Args:
+        run: returns a file's outputs for features and a padding mask.
+        subject: the encoder in PyTorch.
+        states: numbers of the hidden states that the file returns.
+
+    Returns:
+        The greatest absolute difference over the root mean square of the hidden state, and the root of the summed
+        squared differences over that of the summed squares; of the worst output.
+
+    Raises:
+        ExportError: if the file returns NaN or infinity, or another number of frames.
+    """
+    greatest, squares, sizes = 0.0, np.zeros(len(states)), np.zeros(len(states))
+    for waveforms in batches(subject):
+        features, mask, counts = subject.batch(waveforms)
+        outputs = run(features.numpy(), mask.numpy())
+        for row, (waveform, count) in enumerate(zip(waveforms, counts, strict=True)):
+            for place, expected in enumerate(subject.reference(waveform, states)):
+                got, wanted = outputs[place][row, :count], expected.float().cpu().numpy()
+                if got.shape != wanted.shape or not np.isfinite(got).all():
+                    raise ExportError(
+                        f"the exported file returns {got.shape} for an utterance of {wanted.shape}, or numbers that "
+                        "are not finite; nothing was written"
+                    )
+                difference = got.astype(np.float64) - wanted
+                greatest = max(greatest, float(np.abs(difference).max() / np.sqrt(np.square(wanted).mean())))
+                squares[place] += np.square(difference).sum()
+                sizes[place] += np.square(wanted.astype(np.float64)).sum()
+    return greatest, float(np.sqrt((squares / sizes).max()))
+
+
+def tolerance(layers: int, band: float) -> float:
+    """Return the greatest difference that is allowed in float32, over the root mean square of a hidden state.
+
+    Args:
+        layers: number of layers.
+        band: the largest part of a row that a band leaves out: an average of values moves by at most twice that part
+            of the largest value, in each layer.
+    """
+    return FLOAT_TOLERANCE + 2 * band * layers
+
+
+def check(greatest: float, relative: float, allowed: float, precision: str) -> None:
+    """Raise if a file does not compute what the model does.
+
+    Raises:
+        ExportError: with the difference and what was allowed.
+    """
+    value, limit = (greatest, allowed) if precision == "float32" else (relative, LOW_PRECISION_TOLERANCE)
+    if not value <= limit:
+        what = "differs from PyTorch by" if precision == "float32" else "has a relative error of"
+        raise ExportError(f"the exported file {what} {value:.2g} where {limit:.2g} is allowed; nothing was written")

@@ -1,0 +1,212 @@
+"""Export of an encoder: prepare, lower, quantise, compare with PyTorch, and only then put the file in its place."""
+
+import platform
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from inattention.export.config import ExportConfig, ExportError
+from inattention.export.lowering import INPUTS, lower, quantise, to_bf16, to_onnx, write_onnx, write_program
+from inattention.export.metadata import describe, output_names
+from inattention.export.parity import Runner, batches, check, compare, tolerance
+from inattention.export.prepare import Prepared, prepare
+from inattention.export.subject import Subject, WhisperSubject, open_subject
+from inattention.files import check_writable, replacing
+
+SUFFIXES = (".onnx", ".pt2")
+X86 = ("x86_64", "amd64", "i686", "i386")
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """Outcome of an export.
+
+    Attributes:
+        path: the file.
+        metadata: what the file says of itself.
+        bytes: size of the file.
+        model_bytes: size of the model's parameters in float32.
+        difference: greatest difference from PyTorch, over the root mean square of the hidden state.
+        relative_error: root of the summed squared differences over that of the summed squares.
+    """
+
+    path: Path
+    metadata: dict[str, Any]
+    bytes: int
+    model_bytes: int
+    difference: float
+    relative_error: float
+
+    def summary(self) -> str:
+        """Return some lines for the terminal."""
+        about = self.metadata
+        forms = Counter[str]()
+        for counts in about["forms"].values():
+            forms.update(counts)
+        lines = [
+            f"precision: {about['precision']}, {self.bytes / 1e6:.1f} MB ({self.model_bytes / 1e6:.1f} MB in float32)",
+            f"difference from PyTorch: at most {self.difference:.1e} (allowed: {about['tolerance']:.1e}), "
+            f"relative error {self.relative_error:.1e}",
+        ]
+        if about["precision"] != "float32":
+            lines[1] = f"relative error: {self.relative_error:.1e}, at most {self.difference:.1e} of a hidden state"
+        if forms:
+            lines.append("heads: " + ", ".join(f"{count} {form}" for form, count in sorted(forms.items())))
+        if about["band_bound"]:
+            lines.append(f"bands leave out at most {about['band_bound']:.1e} of a row of weights")
+        if about["reach_seconds"] is not None:
+            left, right = about["reach_seconds"]
+            lines.append(f"reach of mixing: {left:.2f} s to the left, {right:.2f} s to the right")
+        return "\n".join(lines)
+
+
+def export(model: str, out: Path, config: ExportConfig | None = None) -> ExportReport:
+    """Export an encoder to ONNX or to a `torch.export` program.
+
+    Args:
+        model: folder or hub name of one of our encoders, or of Whisper, wav2vec 2.0, HuBERT or a similar one,
+            converted or not.
+        out: the file, ``.onnx`` or ``.pt2``.
+        config: settings.
+
+    Raises:
+        ExportError: if the model cannot be exported, or the file does not compute what the model does; no file is
+            left then.
+        ModelFolderError: if there is no model.
+    """
+    config = config or ExportConfig()
+    if out.suffix not in SUFFIXES:
+        raise ExportError(f"{out}: the file must end in .onnx or .pt2, not {out.suffix or 'without a suffix'}")
+    if config.precision == "bf16" and out.suffix == ".onnx" and platform.machine().lower() in X86:
+        raise ExportError(
+            "onnxruntime has no bf16 matrix products on this CPU; use --precision int8, or an --out that ends in .pt2"
+        )
+    if config.precision == "int8" and out.suffix == ".pt2":
+        raise ExportError("--precision int8 is onnxruntime's: use an --out that ends in .onnx")
+    _need(out.suffix)
+    check_writable(out.parent)
+    subject = open_subject(model)
+    if config.decoder != "none":
+        _check_decoder(model, out, subject)
+    states = states_of(config.layers, subject.source.layers)
+    frames = max(1, min(subject.longest, round(config.seconds / subject.source.step_seconds)))
+    prepared = prepare(subject.model, config, subject.longest, frames)
+    allowed = tolerance(subject.source.layers, prepared.bound)
+    metadata = describe(subject, prepared, config, states, allowed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as temporary:
+        runner = _write(temporary, out.suffix, subject, prepared, config, states, metadata)
+        difference, relative = compare(runner, subject, states)
+        check(difference, relative, allowed, config.precision)
+        size = temporary.stat().st_size
+    if config.decoder != "none":
+        from inattention.export.decoder import export_decoder
+
+        export_decoder(model, out, config.decoder)
+    parameters = sum(4 * parameter.numel() for parameter in subject.model.parameters())
+    return ExportReport(out, metadata, size, parameters, difference, relative)
+
+
+def states_of(layers: Sequence[int], count: int) -> list[int]:
+    """Return the numbers of hidden states, counted from 0.
+
+    Raises:
+        ValueError: if there is no such layer.
+
+    >>> states_of((0, -1), 6)
+    [0, 6]
+    """
+    for layer in layers:
+        if not -count - 1 <= layer <= count:
+            raise ValueError(f"there is no layer {layer}: the model has hidden states 0 to {count}, -1 is the last")
+    return sorted({layer % (count + 1) for layer in layers or (-1,)})
+
+
+def _write(
+    path: Path,
+    suffix: str,
+    subject: Subject,
+    prepared: Prepared,
+    config: ExportConfig,
+    states: Sequence[int],
+    metadata: dict[str, Any],
+) -> Runner:
+    """Write the file, and return what runs it."""
+    if config.precision == "bf16":
+        to_bf16(prepared.model)
+    graph = subject.graph(prepared.model, states)
+    features, mask, _ = subject.batch(2 * batches(subject)[0][:1])  # a batch of one would be taken for a rule
+    program = lower(graph, (features, mask), subject.shapes(), subject.source.name)
+    if suffix == ".pt2":
+        write_program(program, metadata, path)
+        return _program_runner(path)
+    model = to_onnx(program, output_names(states), subject.source.name)
+    if config.precision != "int8":
+        write_onnx(model, metadata, path)
+        return _onnx_runner(path)
+    import onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain, small = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
+        write_onnx(model, metadata, plain)
+        quantise(plain, small)
+        write_onnx(onnx.load(small), metadata, path)
+    return _onnx_runner(path)
+
+
+def _onnx_runner(path: Path) -> Runner:
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ExportError(f"onnxruntime cannot run the exported file on this machine ({reason})") from error
+
+    def run(features: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
+        return [np.asarray(it) for it in session.run(None, dict(zip(INPUTS, (features, mask), strict=True)))]
+
+    return run
+
+
+def _program_runner(path: Path) -> Runner:
+    with path.open("rb") as file:
+        module = torch.export.load(file).module()
+
+    def run(features: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
+        with torch.no_grad():
+            return [it.numpy() for it in module(torch.from_numpy(features), torch.from_numpy(mask))]
+
+    return run
+
+
+def _check_decoder(model: str, out: Path, subject: Subject) -> None:
+    """Raise if there is no decoder to write.
+
+    Raises:
+        ExportError: with the reason.
+    """
+    if not isinstance(subject, WhisperSubject) or not hasattr(subject.source.whole, "generate"):
+        raise ExportError(f"--decoder: {model} is no Whisper with a decoder")
+    from inattention.export.decoder import check_decoder
+
+    check_decoder(model, out)
+
+
+def _need(suffix: str) -> None:
+    """Raise if a package is missing.
+
+    Raises:
+        ExportError: with the command that installs it.
+    """
+    from importlib.util import find_spec
+
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        if suffix == ".onnx" and find_spec(name) is None:
+            raise ExportError(f"{name} is not installed: pip install 'inattention[export]'")

@@ -1,0 +1,158 @@
+"""Exported files: run on real lengths against PyTorch, complete or absent, and described by their metadata."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jaxtyping
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from hugging_face_models import speech, waveform_model, whisper_model
+from inattention.cli import main
+from inattention.encoders.converted import converted_copy
+from inattention.encoders.converted_attention import Conversion, Replacement
+from inattention.export import run as export_run
+from inattention.export.config import ExportConfig, ExportError
+from inattention.export.run import export
+from inattention.model.transformer import AudioTransformer
+from small_models import small_model
+
+
+@pytest.fixture(autouse=True)
+def unchecked_shapes() -> Any:
+    """Turn shape checks off, since they would compare the symbols of a graph with numbers."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def saved(folder: Path, **settings: Any) -> AudioTransformer:
+    model = small_model(**{"attention": "toeplitz", "layers": 1, **settings})
+    model.save_pretrained(folder)
+    return model
+
+
+def run_file(path: Path, features: torch.Tensor, mask: torch.Tensor) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return [np.asarray(it) for it in session.run(None, {"features": features.numpy(), "valid": mask.numpy()})]
+
+
+@pytest.mark.slow
+def test_a_file_computes_what_the_model_does_at_every_length(tmp_path: Path) -> None:
+    model = saved(tmp_path / "model")
+    report = export(str(tmp_path / "model"), tmp_path / "a.onnx", ExportConfig(layers=(0, -1), form="band"))
+    assert report.difference <= report.metadata["tolerance"]
+    for time in (1, 2, 31, 48):
+        features = torch.randn(1, time, model.config.input_size, generator=torch.Generator().manual_seed(time))
+        with torch.no_grad():
+            expected = model(features, output_hidden_states=True).hidden_states
+        got = run_file(report.path, features, torch.ones(1, time, dtype=torch.bool))
+        for one, other in zip(got, expected, strict=True):
+            np.testing.assert_allclose(one, other.numpy(), atol=report.metadata["tolerance"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fixed-encoder", "sparse-fixed", "sparse-strided", "toeplitz-free", "qk"])
+def test_mechanisms_of_every_kind_take_every_length(name: str, tmp_path: Path) -> None:
+    model = saved(tmp_path / "model", attention=name)
+    report = export(str(tmp_path / "model"), tmp_path / "a.onnx")
+    for time in (1, 3, 48):
+        features = torch.randn(2, time, model.config.input_size, generator=torch.Generator().manual_seed(time))
+        mask = torch.arange(time) < torch.tensor([time, max(1, time // 2)])[:, None]
+        with torch.no_grad():
+            expected = model(features, mask).last_hidden_state
+        (got,) = run_file(report.path, features, mask)
+        np.testing.assert_allclose(got[mask.numpy()], expected[mask].numpy(), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_file_stands_alone(tmp_path: Path) -> None:
+    model = saved(tmp_path / "model", attention="none")
+    report = export(str(tmp_path / "model"), tmp_path / "a.onnx")
+    entries = {it.key: it.value for it in onnx.load(report.path).metadata_props}
+    about = json.loads(entries["inattention"])
+    assert about == json.loads(json.dumps(report.metadata))
+    assert about["features"]["kind"] == "log-mel"
+    assert about["features"]["mels"] == model.config.features.mels
+    assert about["frame_shift_seconds"] == model.config.features.step_seconds
+    assert (about["outputs"], about["longest_frames"]) == ({"hidden_state_1": 1}, 48)
+    assert about["reach_seconds"] == [0.0, 0.0]
+    assert str(tmp_path) not in json.dumps(entries)
+
+
+@pytest.mark.slow
+def test_int8_quantises_linear_layers_and_no_convolution(tmp_path: Path) -> None:
+    model = waveform_model("hubert")
+    layers = (Replacement(row="toeplitz"),) * model.config.num_hidden_layers
+    converted_copy(model, Conversion(layers=layers, max_length=60)).save_pretrained(tmp_path / "model")
+    report = export(str(tmp_path / "model"), tmp_path / "a.onnx", ExportConfig(precision="int8", seconds=0.1))
+    assert 0 < report.relative_error < 0.2
+    kinds = {node.op_type for node in onnx.load(report.path).graph.node}
+    assert "Conv" in kinds
+    assert any("MatMulInteger" in kind for kind in kinds)
+    assert not any("ConvInteger" in kind for kind in kinds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_program_of_torch_export(tmp_path: Path, precision: Any) -> None:
+    model = saved(tmp_path / "model", attention="patterned")
+    report = export(str(tmp_path / "model"), tmp_path / "a.pt2", ExportConfig(precision=precision))
+    files = {"inattention.json": ""}
+    module = torch.export.load(report.path, extra_files=files).module()
+    assert json.loads(files["inattention.json"])["precision"] == precision
+    features = torch.randn(3, 7, model.config.input_size)
+    with torch.no_grad():
+        (got,) = module(features, torch.ones(3, 7, dtype=torch.bool))
+        expected = model(features).last_hidden_state
+    torch.testing.assert_close(got, expected, atol=1e-4 if precision == "float32" else 0.1, rtol=0)
+
+
+@pytest.mark.slow
+def test_whisper_takes_any_length_in_batches(tmp_path: Path) -> None:
+    model = whisper_model()
+    layers = (Replacement(row="toeplitz"), None)  # one layer keeps its queries and keys
+    converted_copy(model, Conversion(layers=layers, max_length=50)).save_pretrained(tmp_path / "model")
+    report = export(str(tmp_path / "model"), tmp_path / "a.onnx")
+    assert report.metadata["reach_seconds"] is None
+    subject = export_run.open_subject(str(tmp_path / "model"))
+    waveforms = speech(0.9, 0.3, 0.02)
+    features, mask, counts = subject.batch(waveforms)
+    (got,) = run_file(report.path, features, mask)
+    for row, (waveform, count) in enumerate(zip(waveforms, counts, strict=True)):
+        np.testing.assert_allclose(got[row, :count], subject.reference(waveform, [2])[0].numpy(), atol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_file_that_differs_is_an_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved(tmp_path / "model", attention="none")
+    monkeypatch.setattr(export_run, "tolerance", lambda layers, band: 1e-12)
+    (tmp_path / "out").mkdir()
+    assert main(["export", str(tmp_path / "model"), "--out", str(tmp_path / "out/a.onnx")]) == 2
+    assert "differs from PyTorch by" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_cannot_be_exported_is_refused_before_work(tmp_path: Path) -> None:
+    saved(tmp_path / "model")
+    for out, settings, reason in (
+        ("a.bin", {}, "must end in .onnx or .pt2"),
+        ("a.pt2", {"precision": "int8"}, "onnxruntime"),
+        ("a.onnx", {"layers": (2,)}, "hidden states 0 to 1"),
+        ("a.onnx", {"decoder": "int8"}, "no Whisper with a decoder"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            export(str(tmp_path / "model"), tmp_path / out, ExportConfig(**settings))
+    assert [it.name for it in tmp_path.iterdir()] == ["model"]
+
+
+def test_an_encoder_whose_attention_is_biased_by_position_is_refused(tmp_path: Path) -> None:
+    waveform_model("wavlm").save_pretrained(tmp_path / "model")
+    with pytest.raises(ExportError, match="wavlm cannot be exported"):
+        export(str(tmp_path / "model"), tmp_path / "a.onnx")
