@@ -15,6 +15,7 @@ FIXED, LOOKING = PALETTE["blue"], PALETTE["orange"]
 _COLOURS = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}
 _COLOURS |= {FIXED.light: "var(--fixed)", LOOKING.light: "var(--looking)"}
 _WIDTH, _HEIGHT = 460, 320  # pixels
+_LETTER, _LINE = 5.0, 10.5  # points, of labels
 
 
 def frontier(table: Table, length: str, seconds: int) -> Markup | None:
@@ -96,6 +97,7 @@ def _draw(
         axes.set_ylabel("word error rate")
         axes.set_ylim(bottom=0)
         drawn.subplots_adjust(0.13, 0.15, 0.97, 0.97)
+        _name_points(axes, [(it.row, place, it.words[length].rate) for it, place in zip(rows, places, strict=True)])
         rates = ", ".join(f"{it.row} {it.words[length].rate:.3f}" for it in rows)
         return Markup(inline(svg(drawn, name), name, f"Word error rates: {rates}", _COLOURS))
 
@@ -116,13 +118,30 @@ def _reference(axes: Axes, rate: float, name: str, colour: str) -> None:
 
 
 def _point(axes: Axes, row: TableRow, place: float, length: str) -> None:
-    """Plot a rate with the interval of its difference from the teacher, and label it."""
+    """Plot a rate with the interval of its difference from the teacher."""
     words, colour = row.words[length], (FIXED if row.input_independent else LOOKING).light
     gap = words.above_teacher
     below, above = (gap.estimate - gap.low, gap.high - gap.estimate) if gap else (0.0, 0.0)
     axes.vlines(place, words.rate - below, words.rate + above, color=colour, linewidth=1.2)
     axes.plot(place, words.rate, "o", color=colour, markersize=5)
-    axes.annotate(row.row, (place, words.rate), xytext=(6, 3), textcoords="offset points", fontsize=8.5)
+
+
+def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
+    """Write names beside points, (name, x, y), each so much higher that none covers another."""
+    drawn = axes.get_figure(root=True)
+    assert drawn is not None
+    scale = drawn.dpi / 72
+    pixels = axes.transData.transform([(x, y) for _, x, y in points]) / scale
+    taken: list[tuple[float, float, float]] = []
+    for place in sorted(range(len(points)), key=lambda it: (pixels[it][1], pixels[it][0])):
+        name, x, y = points[place]
+        left, height = pixels[place][0], pixels[place][1] + 3
+        right = left + _LETTER * len(name)
+        while hit := [at for low, high, at in taken if low < right and left < high and abs(at - height) < _LINE]:
+            height = max(hit) + _LINE
+        taken.append((left, right, height))
+        offset = (6, height - pixels[place][1])
+        axes.annotate(name, (x, y), xytext=offset, textcoords="offset points", fontsize=8.5)
 
 
 def _place_axis(axes: Axes, places: Sequence[float], *, logarithmic: bool) -> None:
