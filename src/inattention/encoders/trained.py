@@ -31,6 +31,11 @@ class TrainedModel:
     tokenizer: Any
 
     @property
+    def label(self) -> str:
+        """Name for records and pages, which others read: the hub name, or that of the folder without its path."""
+        return self.folder.resolve().name if Path(self.name).is_dir() else self.name
+
+    @property
     def is_whisper(self) -> bool:
         """Whether it is Whisper, with a decoder."""
         return self.model.config.model_type == "whisper"

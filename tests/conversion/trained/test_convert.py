@@ -52,6 +52,8 @@ def test_a_converted_whisper_is_loaded_equal_by_every_front_door(
     assert torch.equal(auto(mel, decoder_input_ids=ids).logits, expected)
     assert torch.equal(again(mel, decoder_input_ids=ids).logits, expected)
     assert ours.generate(mel, max_new_tokens=4).shape[0] == 1
+    # Folders are given to others: their records have no path of this machine.
+    assert json.loads((tmp_path / "conversion.json").read_text())["teacher"]["name"] == whisper_folder.name
 
 
 def test_a_pipeline_transcribes_with_a_converted_whisper(whisper_folder: Path, speech: Speech, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def _record(
     """Return names, digests, settings and versions."""
     models = {"model": student, "teacher": teacher}
     return {
-        **{key: {"name": it.name, "digest": weights_digest(it.folder)} for key, it in models.items()},
+        **{key: {"name": it.label, "digest": weights_digest(it.folder)} for key, it in models.items()},
         "speech": speech,
         "config": asdict(config),
         "probe_config": SETTINGS if config.probes else None,

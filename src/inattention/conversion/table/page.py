@@ -42,7 +42,8 @@ def render(table: Table, records: Sequence[ConversionRecord]) -> str:
         figures=[(length, drawn) for length, drawn in figures if drawn],
         stages=by_stages(records),
         colours={"fixed": FIXED, "looking": LOOKING},
-        teacher=records[0].conversion["teacher"],
+        # Records of earlier versions have a path.
+        teacher=Path(records[0].conversion["teacher"]["name"]).name,
         speech=records[0].conversion["speech"],
         records=records,
         marks=MARKS,

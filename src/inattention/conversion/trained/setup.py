@@ -245,7 +245,7 @@ class Setup:
             "conversion": conversion.to_dict(),
             "config": self.config.to_dict(),
             "teacher": {
-                "name": self.loaded.name,
+                "name": self.loaded.label,
                 "digest": weights_digest(self.loaded.folder),
                 "family": self.loaded.model.config.model_type,
             },
