@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from inattention.files import folder_lock
 from inattention.pretraining import module  # noqa: F401  # so that workers need not import it
 from inattention.probing.run import probe  # noqa: F401
 from inattention.study.execution.run import run_study
@@ -31,7 +30,9 @@ def start(corpus: Path, folder: Path) -> int:
         return child
     code = 70
     try:
+        os.setpgid(0, 0)  # its workers are in its group
         failures = run_study(replace(SMALL, corpus=corpus), folder, jobs=2).failures
+        print(*failures, sep="\n", file=sys.stderr, flush=True)
         code = len(failures)
     finally:
         os._exit(code)
@@ -49,13 +50,13 @@ def outcomes(folder: Path) -> int:
     return len(list(folder.glob("steps/*/outcome.json")))
 
 
-def unlocked(folder: Path) -> bool:
-    """Return whether the workers of a killed study, which inherit its lock when forked, have ended."""
+def is_alive(group: int) -> bool:
+    """Return whether a process of a group is left."""
     try:
-        with folder_lock(folder):
-            return True
-    except ValueError:
+        os.killpg(group, 0)
+    except ProcessLookupError:
         return False
+    return True
 
 
 def main(corpus: Path, folder: Path) -> None:
@@ -68,7 +69,7 @@ def main(corpus: Path, folder: Path) -> None:
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, "the study ended before it was killed"
-        wait_for(lambda: unlocked(folder), "end of the workers")
+        wait_for(lambda child=child: not is_alive(child), "end of the workers, which see that the study is gone")
     _, status = os.waitpid(start(corpus, folder), 0)
     assert os.waitstatus_to_exitcode(status) == 0
 

@@ -1,5 +1,3 @@
-"""Workers of studies that tests run in this process are forked, and find libraries imported."""
-
 import multiprocessing
 from collections.abc import Iterator
 
@@ -14,9 +12,9 @@ from inattention.study.execution import local
 from small_studies import quick_workers
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module")
 def forked_workers() -> Iterator[None]:
-    """Turn them into forked ones until all tests of studies are done."""
+    """Fork the workers of studies that tests run in this process, which have imported all libraries then."""
     epochs = linear_baseline.EPOCHS
     quick_workers()
     yield

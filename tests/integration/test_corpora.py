@@ -50,9 +50,8 @@ def librispeech_of(spoken: Path, folder: Path, labels: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_tree_shaped_like_librispeech_goes_from_files_to_the_report(
-    tmp_path: Path,
-) -> None:
+@pytest.mark.usefixtures("forked_workers")
+def test_a_tree_shaped_like_librispeech_goes_from_files_to_the_report(tmp_path: Path) -> None:
     prepare_espeak(EspeakConfig(hours=0.025, voices=3, seed=3), tmp_path / "spoken", workers=1, progress=False)
     count = librispeech_of(tmp_path / "spoken", tmp_path / "LibriSpeech", tmp_path / "cpc")
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "LibriSpeech").rglob("*")}

@@ -22,6 +22,7 @@ from small_studies import SMALL
 from speech import make_corpus
 
 TESTS = Path(__file__).parents[1]
+pytestmark = pytest.mark.usefixtures("forked_workers")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.fixture(scope="module")
-def study(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study(forked_workers: None, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "small"
     results = run_study(replace(SMALL, corpus=corpus.folder), folder, jobs=2, progress=False)
     assert not results.failures
