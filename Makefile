@@ -7,6 +7,8 @@ ROOM ?=
 # Rooms whose tests train models.
 TRAINING := integration pretraining conversion fuzz
 TESTS := $(if $(ROOM),tests/$(ROOM) src/inattention/$(ROOM),)
+# Tests start many processes; where nothing compiled is kept, each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: study test quick check clean help
 .DEFAULT_GOAL := help
