@@ -48,7 +48,7 @@ def alignment(seed: int) -> list[AlignmentItem]:
 
 @dataclass
 class Utterance:
-    """What is to be written; tests spoil one or another part of it."""
+    """An utterance to be written; tests spoil one or another part of it."""
 
     id: str
     split: str

@@ -55,8 +55,10 @@ def main() -> None:
     parser.add_argument("model", help="folder of the teacher")
     parser.add_argument("--corpus", required=True, help="folder of a prepared corpus with texts")
     parser.add_argument("--out", type=Path, required=True, help="folder of the conversions")
-    parser.add_argument("--steps", default="1500", help="steps of distillation per conversion: 25 minutes of one core")
-    parser.add_argument("--examples", default="1500", help="different examples, about 3 hours of speech")
+    parser.add_argument(
+        "--steps", default="1500", help="steps of distillation per conversion: an hour or less of one thread"
+    )
+    parser.add_argument("--examples", default="1500", help="different examples: 1500 are 2.6 hours of queen's speech")
     parser.add_argument("--teacher-cache", type=Path, help="folder of the teacher's outputs; out/teacher by default")
     parser.add_argument("--only", nargs="+", metavar="ROW", help="these rows alone")
     parser.add_argument("--part", default="0/1", help="which part of the rows, such as 0/2")

@@ -9,8 +9,9 @@ from typing import Any
 KEY = "inattention"
 FORMAT = 1
 LARGEST = 2**20  # characters
-# How a tensor whose numbers lie in another file is written: reading it would open a path that the file chooses.
-_ELSEWHERE = re.compile(rb"\x0a\x08location\x12")
+# The key of a tensor's entry that names another file with its numbers: reading it would open a path that the file
+# chooses. Field number and length may have more bytes than they need, and the value may stand before the key.
+_ELSEWHERE = re.compile(rb"(\x0a|\x8a\x80*\x00)(\x08|\x88\x80*\x00)location")
 
 
 class ModelFileError(ValueError):
@@ -19,7 +20,7 @@ class ModelFileError(ValueError):
 
 @dataclass(frozen=True)
 class Description:
-    """What a runtime must know of an encoder.
+    """Facts about an encoder that a runtime needs.
 
     Attributes:
         features: how a waveform becomes its input.

@@ -19,7 +19,7 @@ def run(arguments: list[str]) -> int:
         """Pre-train, probe and time several mechanisms, and write one report. Run again, it resumes.
 
         Attributes:
-            preset: smoke (minutes), short (most of an hour), laptop (hours), desktop (a day) or paper (GPUs).
+            preset: smoke (minutes), short (most of an hour), laptop (hours), desktop (half a day) or paper (GPUs).
             only: rows to run, in place of the preset's.
             out: output folder; default: runs/PRESET.
             jobs: jobs that run at once, one thread each; 0: one per processor.

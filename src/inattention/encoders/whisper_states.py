@@ -6,6 +6,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+# Frames of silence, of 20 ms, that a converted Whisper hears behind its speech.
+SILENCE_FRAMES = 25
+
 
 def whisper_states(
     encoder: Any, mel: Float[Tensor, "batch mels frames"], **options: Any

@@ -16,12 +16,11 @@ from inattention.encoders.hugging_face import WaveformEncoder, WhisperEncoder
 from inattention.encoders.hugging_face.whisper import STRIDE
 from inattention.encoders.open import open_source
 from inattention.encoders.ours import EncoderSource
+from inattention.encoders.whisper_states import SILENCE_FRAMES
 from inattention.export.config import ExportError
 from inattention.export.graphs import EncoderGraph, WaveformGraph, WhisperGraph
 from inattention.model.chunks import evaluating
 
-# Frames of silence that a converted Whisper was trained to hear behind its speech.
-SILENCE_FRAMES = 25
 # A longer recording of a waveform encoder is cut, as `inattention extract` cuts it.
 LONGEST_SECONDS = 60.0
 # Families of `transformers` whose layers need nothing but hidden states and a padding mask.
@@ -186,7 +185,7 @@ class WaveformSubject:
     def shapes(self) -> tuple[dict[int, Any], dict[int, Any]]:
         """Return the dynamic dimensions of features and mask."""
         # A graph is for two frames or more; the padding of a shorter utterance fills the second.
-        samples = torch.export.Dim("samples", min=self._samples(2), max=self._samples(self.longest + 1) - 1)
+        samples = torch.export.Dim("samples", min=self.source.samples(2), max=self.source.samples(self.longest + 1) - 1)
         shape = {0: torch.export.Dim("batch"), 1: samples}
         return shape, shape
 
@@ -215,14 +214,7 @@ class WaveformSubject:
         }
 
     def _inputs(self, waveform: Tensor) -> EncoderInputs:
-        return self.source.inputs([waveform[: self._samples(self.longest)]])
-
-    def _samples(self, steps: int) -> int:
-        for kernel, stride in zip(
-            reversed(self.source.config.conv_kernel), reversed(self.source.config.conv_stride), strict=True
-        ):
-            steps = (steps - 1) * stride + kernel
-        return steps
+        return self.source.inputs([waveform[: self.source.samples(self.longest)]])
 
 
 def open_subject(model: str) -> OurSubject | WhisperSubject | WaveformSubject:

@@ -1,16 +1,14 @@
 """The table over many conversions."""
 
-import itertools
 import json
 from pathlib import Path
 
 import pytest
 
 from inattention.cli import main
-from inattention.conversion.table.figures import _name_points, by_layers, by_stages, frontier
+from inattention.conversion.table.figures import by_layers, by_stages, frontier
 from inattention.conversion.table.records import read_conversions
-from inattention.conversion.table.rows import HEADER, cells, make_table
-from inattention.plotting import figure
+from inattention.conversion.table.rows import HEADER, as_csv, as_markdown, cells, make_table
 
 WORDS = [5] * 40
 
@@ -174,13 +172,9 @@ def test_conversions_of_several_lengths_are_rows_of_their_own_and_not_seeds_of_o
     }  # fmt: skip
 
 
-def test_names_of_close_points_stand_above_each_other() -> None:
-    with figure(400, 300) as drawn:
-        axes = drawn.add_subplot()
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1)
-        _name_points(axes, [("first row", 0.3, 0.5), ("second row", 0.31, 0.5), ("third row", 0.3, 0.1)])
-        boxes = {text.get_text(): text.get_window_extent() for text in axes.texts}
-        lonely = axes.transData.transform((0.3, 0.1))[1]
-    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes.values(), 2))
-    assert boxes["third row"].y0 - lonely < 8  # pixels: nothing is near it
+def test_columns_without_any_value_are_left_out_of_the_table_and_kept_in_the_csv_file(root: Path) -> None:
+    table = make_table(read_conversions(root))
+    header = as_markdown(table).splitlines()[0]
+    assert "WER (own)" in header
+    assert "WER (30 s)" not in header
+    assert as_csv(table).splitlines()[0].split(",") == list(HEADER)

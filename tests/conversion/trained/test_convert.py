@@ -77,8 +77,11 @@ def test_distillation_reduces_the_error_of_a_fresh_start(whisper_folder: Path, s
     assert error["after"] < 0.7 * error["start"]
 
 
-def test_query_key_attention_starts_as_the_teacher(whisper_folder: Path, speech: Speech, tmp_path: Path) -> None:
-    settings = config(to="qk", steps=1, lengths="30")
+@pytest.mark.parametrize("row", ["qk", "qk@toeplitz"])
+def test_query_key_attention_starts_as_the_teacher(
+    row: str, whisper_folder: Path, speech: Speech, tmp_path: Path
+) -> None:
+    settings = config(to=row, steps=1, lengths="30")
     error = convert_trained(str(whisper_folder), speech, tmp_path, settings, progress=False).record["relative_error"]
     assert error["start"] < 1e-5
 

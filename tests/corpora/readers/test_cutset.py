@@ -65,7 +65,7 @@ def test_a_shar_is_unpacked(tmp_path: Path) -> None:
 
 
 def hostile(marker: Path) -> dict[str, tuple[dict[str, Any], str]]:
-    """What a stranger may write, and what is said of it."""
+    """Return manifests of strangers, each with the expected reason."""
     command = f"touch {marker}"
     return {
         "command": ({"source": {"type": "command", "source": command}}, "its audio is a 'command'"),

@@ -193,7 +193,7 @@ def test_a_crop_has_the_requested_frames_and_maps_that_sum_to_one(family: str) -
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "whisper"])
 def test_too_short_recordings_are_refused(family: str) -> None:
     source = encoder(family)
-    needed = source._samples(1)
+    needed = source.samples(1)
     with pytest.raises(ValueError, match=f"is too short .*: {needed - 1} samples .* at least {needed}"):
         source.features([speech(1.0)[0][: needed - 1]])
     assert len(source.features([speech(1.0)[0][:needed]])[0]) == 1

@@ -33,7 +33,7 @@ def test_an_encoder_is_fed_by_the_feature_extractor_of_its_folder(normalise: boo
     (waveform,) = speech(0.2)
     values = source.inputs([waveform]).values[0]
     assert abs(float(values.mean())) < 1e-4 if normalise else torch.equal(values, waveform)
-    assert torch.equal(source.crop(waveform, 0, 5).inputs, source.inputs([waveform[: source._samples(5)]]).values[0])  # ty: ignore[unresolved-attribute]
+    assert torch.equal(source.crop(waveform, 0, 5).inputs, source.inputs([waveform[: source.samples(5)]]).values[0])  # ty: ignore[unresolved-attribute]
 
 
 def test_whether_waveforms_are_normalised_changes_features_and_maps(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_maps_of_whisper_and_of_filterbank_encoders(corpus: Corpus) -> None:
 def test_maps_reproduce_the_output_of_the_encoders_attention(kind: str) -> None:
     encoder = model(kind)
     source = HuggingFaceMaps(encoder)
-    inputs = torch.randn(2, source._samples(12), generator=torch.Generator().manual_seed(1))
+    inputs = torch.randn(2, source.samples(12), generator=torch.Generator().manual_seed(1))
     seen: dict[str, torch.Tensor] = {}
     block = encoder.encoder.layers[0].attention
     hooks = [
@@ -101,7 +101,7 @@ def test_maps_reproduce_the_output_of_the_encoders_attention(kind: str) -> None:
 @pytest.mark.parametrize("steps", [2, 9, 50])
 def test_a_crop_yields_exactly_the_requested_frames(steps: int) -> None:
     source = HuggingFaceMaps(model("wav2vec2"))
-    samples = source._samples(steps)
+    samples = source.samples(steps)
     assert [source.steps(samples - 1), source.steps(samples)] == [steps - 1, steps]
     assert [source.starts(samples - 1, steps), source.starts(samples + source.hop, steps)] == [0, 2]
     assert source.maps(torch.randn(1, samples)).shape[-1] == steps

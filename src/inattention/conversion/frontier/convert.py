@@ -36,15 +36,7 @@ STAGE = "stage.json"
 
 
 def convert_in_stages(
-    model: str,
-    speech: Speech,
-    out: Path,
-    config: TrainedConversionConfig,
-    *,
-    device: str = "auto",
-    teacher_cache: Path | None = None,
-    continue_from: Path | None = None,
-    progress: bool = True,
+    model: str, speech: Speech, out: Path, config: TrainedConversionConfig, **options: Any
 ) -> TrainedConversionReport:
     """Convert a trained encoder layer by layer as far as a bound allows, or resume such a conversion.
 
@@ -53,28 +45,14 @@ def convert_in_stages(
         speech: what to distil on; word error rates are measured on the held-out part.
         out: output folder.
         config: the settings, with an order or a bound.
-        device: ``cpu``, ``cuda``, or ``auto`` for a GPU if there is one.
-        teacher_cache: see `convert_trained`.
-        continue_from: must be None, see `convert_trained`.
-        progress: show progress bars.
+        **options: of `convert_trained`.
 
     Raises:
-        RunError: if the folder contains another conversion, another process works in it, or it cannot be written.
-        RunStopped: if SIGTERM or SIGINT stopped a distillation, after a checkpoint.
-        ValueError: if the encoder cannot be converted in this way, the cache belongs to anything else, or word error
-            rates are to be bounded and cannot be measured.
+        RunError: as `convert_trained`.
+        RunStopped: as `convert_trained`.
+        ValueError: as `convert_trained`, or if word error rates are to be bounded and cannot be measured.
     """
-    return convert_trained(
-        model,
-        speech,
-        out,
-        config,
-        device=device,
-        teacher_cache=teacher_cache,
-        continue_from=continue_from,
-        progress=progress,
-        run=lambda setup: _Stages(setup).run(),
-    )
+    return convert_trained(model, speech, out, config, run=lambda setup: _Stages(setup).run(), **options)
 
 
 @dataclass

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from inattention.conversion.measure.transcripts import SILENCE_FRAMES
 from inattention.encoders.base import FeatureSource
 from inattention.encoders.hugging_face import WhisperEncoder, encoder_of
 from inattention.encoders.trained import TrainedModel
+from inattention.encoders.whisper_states import SILENCE_FRAMES
 
 
 def feature_source(loaded: TrainedModel, name: str, *, own_length: bool) -> FeatureSource:

@@ -13,10 +13,10 @@ from inattention.audio.decoding import AudioError
 from inattention.conversion.trained.speech import SAMPLING_RATE, Utterance
 from inattention.conversion.trained.whisper import FRAMES_PER_SECOND, decoder_prompt, encode, generate
 from inattention.encoders.trained import TrainedModel
+from inattention.encoders.whisper_states import SILENCE_FRAMES
 from inattention.progress import bar as progress_bar
 
 Length = Literal["own", "30"]
-SILENCE_FRAMES = 25  # behind the speech, of 20 ms
 DECODING = (
     "greedy, utterance by utterance, without timestamps, at most 7 tokens per second of speech and 10 more; a "
     "transcript that has not ended by then is counted as a loop"

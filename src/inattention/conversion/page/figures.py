@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
@@ -10,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from inattention.analysis.figures import CATEGORY_COLOURS
 from inattention.analysis.measures import CATEGORIES
 from inattention.plotting import GRID, INK, MUTED, PALETTE, PAPER, figure, inline, svg
+from inattention.plotting.labels import name_points
 
 # What each series is drawn in, and the variable of the page's style for it.
 SERIES = {"teacher": PALETTE["orange"], "student": PALETTE["blue"], "start": PALETTE["grey"]}
@@ -163,13 +165,15 @@ def head_errors(heads: Sequence[Mapping[str, Any]], measure: str, label: str) ->
             found = [it for it in heads if it["category"] == category]
             values = [[it[name] for it in found] for name in (measure, "error_alone")]
             axes.plot(*values, marker, color=CATEGORY_COLOURS[category].light, markersize=6, linestyle="none")
-        for it in most_resistant(heads)[:_NAMED]:
-            place = it[measure], it["error_alone"]
-            axes.annotate(f"{it['layer']}.{it['head']}", place, xytext=(6, 2), textcoords="offset points", fontsize=8.5)
         _label(axes, label, "relative error of the output")
         _logarithmic(axes, [it["error_alone"] for it in heads])
         axes.set_xlim(-0.03, 1.08)
         drawn.subplots_adjust(0.17, 0.17, 0.98, 0.96)
+        named = most_resistant(heads)[:_NAMED]
+        dots = {id(it): axes.transData.transform((it[measure], it["error_alone"])) for it in heads}
+        boxes = np.array([(x - 4, y - 4, x + 4, y + 4) for x, y in dots.values()])
+        points = np.array([dots[id(it)] for it in named])
+        name_points(drawn, axes, [f"{it['layer']}.{it['head']}" for it in named], points, boxes, 8.5)
         name = f"heads-{measure.replace('_', '-')}"
         values = ", ".join(f"{it['layer']}.{it['head']}: {it['error_alone']:.2g}" for it in most_resistant(heads))
         return _inline(svg(drawn, name), name, f"Error by layer and head: {values}")

@@ -3,19 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from inattention.conversion.table.records import ConversionRecord
-from inattention.conversion.table.rows import KEPT, LARGEST, Table, TableRow
+from inattention.conversion.table.rows import KEPT, LARGEST, Table, TableRow, WordCells
 from inattention.plotting import GRID, INK, MUTED, PALETTE, PAPER, figure, inline, svg
+from inattention.plotting.labels import name_points
 
 FIXED, LOOKING = PALETTE["blue"], PALETTE["orange"]
 _COLOURS = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}
 _COLOURS |= {FIXED.light: "var(--fixed)", LOOKING.light: "var(--looking)"}
 _WIDTH, _HEIGHT = 460, 320  # pixels
-_LETTER, _LINE = 5.0, 10.5  # points, of labels
+
+Bar = tuple[float, float, float]  # place, low, high
 
 
 def frontier(table: Table, length: str, seconds: int) -> Markup | None:
@@ -52,6 +56,8 @@ def by_stages(records: Sequence[ConversionRecord]) -> Markup | None:
     with figure(_WIDTH, _HEIGHT) as drawn:
         axes = drawn.add_subplot()
         axes.axhline(0, linestyle=(0, (4, 3)), linewidth=1, color=MUTED)
+        bars: list[Bar] = []
+        ends: list[tuple[float, float]] = []
         for number, record in enumerate(found):
             colour = (FIXED if record.input_independent else LOOKING).light
             stages = record.conversion["stages"]
@@ -59,14 +65,15 @@ def by_stages(records: Sequence[ConversionRecord]) -> Markup | None:
             middle, low, high = zip(*(it["words"]["difference"] for it in stages), strict=True)
             axes.vlines(places, low, high, color=colour, linewidth=1.2)
             axes.plot(places, middle, "o-", color=colour, markersize=5, linewidth=1.4)
-            at = (places[-1], middle[-1])
-            axes.annotate(record.row, at, xytext=(6, 3), textcoords="offset points", fontsize=8.5)
+            bars += list(zip(places, low, high, strict=True))
+            ends.append((places[-1], middle[-1]))
         _place_axis(
             axes, [float(it["stage"]) for record in found for it in record.conversion["stages"]], logarithmic=False
         )
         axes.set_xlabel(f"replaced layers of {found[0].layers}")
         axes.set_ylabel("word error rate minus teacher's")
         drawn.subplots_adjust(0.15, 0.15, 0.97, 0.97)
+        _name_points(drawn, axes, [it.row for it in found], ends, bars, [0.0])
         last = ", ".join(f"{it.row} {it.conversion['stages'][-1]['words']['difference'][0]:+.3f}" for it in found)
         return Markup(
             inline(svg(drawn, "stages"), "stages", f"Word error rates after the last stage: {last}", _COLOURS)
@@ -89,7 +96,7 @@ def _draw(
 ) -> Markup:
     with figure(_WIDTH, _HEIGHT) as drawn:
         axes = drawn.add_subplot()
-        _references(axes, table, length)
+        levels = _references(axes, table, length)
         for row, place in zip(rows, places, strict=True):
             _point(axes, row, place, length)
         _place_axis(axes, places, logarithmic=logarithmic)
@@ -97,18 +104,24 @@ def _draw(
         axes.set_ylabel("word error rate")
         axes.set_ylim(bottom=0)
         drawn.subplots_adjust(0.13, 0.15, 0.97, 0.97)
-        _name_points(axes, [(it.row, place, it.words[length].rate) for it, place in zip(rows, places, strict=True)])
+        words = [it.words[length] for it in rows]
+        bars = [(place, *_interval(it)) for place, it in zip(places, words, strict=True)]
+        points = [(place, it.rate) for place, it in zip(places, words, strict=True)]
+        _name_points(drawn, axes, [it.row for it in rows], points, bars, levels)
         rates = ", ".join(f"{it.row} {it.words[length].rate:.3f}" for it in rows)
         return Markup(inline(svg(drawn, name), name, f"Word error rates: {rates}", _COLOURS))
 
 
-def _references(axes: Axes, table: Table, length: str) -> None:
-    """Draw the rates of the teacher and of kept query-key attention, distilled in the same way, as lines."""
+def _references(axes: Axes, table: Table, length: str) -> list[float]:
+    """Draw the rates of the teacher and of kept query-key attention, distilled in the same way; return the rates."""
+    found = []
     if table.teacher:
-        _reference(axes, table.teacher[0], "teacher", MUTED)
-    kept = table.kept(length)
-    if kept:
-        _reference(axes, kept.words[length].rate, "qk kept", LOOKING.light)
+        found.append((table.teacher[0], "teacher", MUTED))
+    if kept := table.kept(length):
+        found.append((kept.words[length].rate, "qk kept", LOOKING.light))
+    for it in found:
+        _reference(axes, *it)
+    return [rate for rate, _, _ in found]
 
 
 def _reference(axes: Axes, rate: float, name: str, colour: str) -> None:
@@ -120,28 +133,38 @@ def _reference(axes: Axes, rate: float, name: str, colour: str) -> None:
 def _point(axes: Axes, row: TableRow, place: float, length: str) -> None:
     """Plot a rate with the interval of its difference from the teacher."""
     words, colour = row.words[length], (FIXED if row.input_independent else LOOKING).light
-    gap = words.above_teacher
-    below, above = (gap.estimate - gap.low, gap.high - gap.estimate) if gap else (0.0, 0.0)
-    axes.vlines(place, words.rate - below, words.rate + above, color=colour, linewidth=1.2)
+    axes.vlines(place, *_interval(words), color=colour, linewidth=1.2)
     axes.plot(place, words.rate, "o", color=colour, markersize=5)
 
 
-def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
-    """Write names beside points, (name, x, y), each so much higher that none covers another."""
-    drawn = axes.get_figure(root=True)
-    assert drawn is not None
-    scale = drawn.dpi / 72
-    pixels = axes.transData.transform([(x, y) for _, x, y in points]) / scale
-    taken: list[tuple[float, float, float]] = []
-    for place in sorted(range(len(points)), key=lambda it: (pixels[it][1], pixels[it][0])):
-        name, x, y = points[place]
-        left, height = pixels[place][0], pixels[place][1] + 3
-        right = left + _LETTER * len(name)
-        while hit := [at for low, high, at in taken if low < right and left < high and abs(at - height) < _LINE]:
-            height = max(hit) + _LINE
-        taken.append((left, right, height))
-        offset = (6, height - pixels[place][1])
-        axes.annotate(name, (x, y), xytext=offset, textcoords="offset points", fontsize=8.5)
+def _interval(words: WordCells) -> tuple[float, float]:
+    """Return the interval of the difference from the teacher, around the rate."""
+    gap = words.above_teacher
+    below, above = (gap.low - gap.estimate, gap.high - gap.estimate) if gap else (0.0, 0.0)
+    return words.rate + below, words.rate + above
+
+
+def _name_points(
+    drawn: Figure,
+    axes: Axes,
+    names: Sequence[str],
+    points: Sequence[tuple[float, float]],
+    bars: Sequence[Bar],
+    levels: Sequence[float],
+) -> None:
+    """Write names beside points, clear of bars and of horizontal lines, all in the units of the axes."""
+
+    def pixels(x: float, y: float) -> tuple[float, float]:
+        across, up = axes.transData.transform((x, y)).tolist()
+        return across, up
+
+    left, _, right, _ = axes.get_window_extent().extents
+    lines = [pixels(points[0][0], level)[1] for level in levels]
+    obstacles = [(left, y - 1, right, y + 1) for y in lines]
+    for place, low, high in bars:
+        (x, bottom), (_, top) = pixels(place, low), pixels(place, high)
+        obstacles.append((x - 1.5, bottom, x + 1.5, top))
+    name_points(drawn, axes, names, np.array([pixels(*it) for it in points]), np.array(obstacles), 8.5)
 
 
 def _place_axis(axes: Axes, places: Sequence[float], *, logarithmic: bool) -> None:

@@ -7,7 +7,7 @@ from inattention import templates
 from inattention.comparison import MARKS
 from inattention.conversion.table.figures import FIXED, LOOKING, by_layers, by_stages, frontier
 from inattention.conversion.table.records import ConversionRecord
-from inattention.conversion.table.rows import HEADER, LENGTHS, Table, as_csv, as_markdown, cells, make_table
+from inattention.conversion.table.rows import LENGTHS, Table, as_csv, as_markdown, filled, make_table
 from inattention.files import write_text
 
 REPORT = "report.html"
@@ -35,10 +35,11 @@ def render(table: Table, records: Sequence[ConversionRecord]) -> str:
     environment = templates.environment("inattention.conversion.table")
     figures = [(length, frontier(table, length, seconds)) for length, seconds in _TIMED_FIGURES]
     figures += [(length, by_layers(table, length)) for length in LENGTHS]
+    header, rows = filled(table)
     return environment.get_template("table.html.jinja").render(
         table=table,
-        header=HEADER,
-        rows=[cells(row) for row in table.rows],
+        header=header,
+        rows=rows,
         figures=[(length, drawn) for length, drawn in figures if drawn],
         stages=by_stages(records),
         colours={"fixed": FIXED, "looking": LOOKING},

@@ -187,7 +187,15 @@ def as_csv(table: Table) -> str:
     return out.getvalue()
 
 
+def filled(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows as text, without columns that no row has a value for."""
+    rows = [cells(row) for row in table.rows]
+    kept = [place for place in range(len(HEADER)) if any(row[place] for row in rows)]
+    return [HEADER[place] for place in kept], [[row[place] for place in kept] for row in rows]
+
+
 def as_markdown(table: Table) -> str:
     """Return the table in Markdown."""
-    lines = [HEADER, ("---",) * len(HEADER), *(cells(row) for row in table.rows)]
+    header, rows = filled(table)
+    lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{MARKS}\n"

@@ -4,6 +4,7 @@ A mechanism of another kind, a third party's too, starts as in a new encoder; a 
 projections of the teacher's shape starts from the teacher's.
 """
 
+import math
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from inattention.attention.base import AttentionMechanism
 from inattention.attention.mechanisms.patterned import Patterned
+from inattention.attention.mechanisms.query_key import QueryKey
 from inattention.attention.mechanisms.synthesizer_random import RandomSynthesizer
 from inattention.attention.mechanisms.toeplitz import Toeplitz
 from inattention.encoders.attention_handles import attention_handles
@@ -23,6 +25,7 @@ from inattention.encoders.converted_attention import ConvertedAttention
 
 FLOOR = 1e-7
 _NARROWEST, _WIDEST = 0.5, 200.0  # frames, of a Gaussian that a head starts from
+_FLAT = 10.0  # lengths of the longest input, as the width of a Gaussian that is flat over it
 _CENTRE = 0.5  # offsets with at least this share of the greatest weight locate a Gaussian
 
 
@@ -184,7 +187,12 @@ def start(new: ConvertedAttention, teacher: nn.Module, maps: HeadMaps) -> bool:
 
 @singledispatch
 def _start(mechanism: AttentionMechanism, teacher: Any, maps: HeadMaps, heads: list[int]) -> bool:
-    """Copy the teacher's queries and keys into projections of the same names and shapes."""
+    """Copy the teacher's queries and keys, where the mechanism has projections of them."""
+    return _copy_queries_and_keys(mechanism, teacher)
+
+
+def _copy_queries_and_keys(mechanism: AttentionMechanism, teacher: Any) -> bool:
+    """Copy the teacher's queries and keys into projections of the same names and shapes; return if there are any."""
     copied = False
     for name in ("query", "key"):
         mine, its = getattr(mechanism, name, None), getattr(teacher, f"{name[0]}_proj", None)
@@ -194,6 +202,15 @@ def _start(mechanism: AttentionMechanism, teacher: Any, maps: HeadMaps, heads: l
                 mine.bias.zero_() if its.bias is None else mine.bias.copy_(its.bias)
             copied = True
     return copied
+
+
+@_start.register
+def _(mechanism: QueryKey, teacher: Any, maps: HeadMaps, heads: list[int]) -> bool:
+    """Copy queries and keys, with a bias so wide that it changes next to nothing."""
+    if mechanism.bias == "toeplitz":
+        mechanism.offset.zero_()
+        mechanism.log_width.fill_(math.log(_FLAT * maps.longest))
+    return _copy_queries_and_keys(mechanism, teacher)
 
 
 @_start.register

@@ -28,7 +28,7 @@ class FilterbankEncoder(HuggingFaceEncoder):
         self.frames_per_step = int(self.extractor.stride)
         self.hop = HOP * self.frames_per_step  # samples
         self.step_seconds = self.hop / self.sampling_rate
-        self.first_center_seconds = self._samples(1) / 2 / self.sampling_rate
+        self.first_center_seconds = self.samples(1) / 2 / self.sampling_rate
 
     def steps(self, samples: int) -> int:
         """Return the number of frames of a waveform of this many samples; a filterbank frame left over has none."""
@@ -42,7 +42,7 @@ class FilterbankEncoder(HuggingFaceEncoder):
         """
         check_samples(waveform)
         first = start * self.hop
-        values = self.inputs([waveform[first : first + self._samples(steps)]]).values[0, :steps]
+        values = self.inputs([waveform[first : first + self.samples(steps)]]).values[0, :steps]
         spectrum = values.unflatten(1, (self.frames_per_step, -1)).mean(1)
         return Crop(values, spectrum, first / self.sampling_rate)
 
@@ -64,7 +64,7 @@ class FilterbankEncoder(HuggingFaceEncoder):
             mask = None if whole.mask is None else whole.mask[:, window]
             yield EncoderInputs(whole.values[:, window], mask, (window.stop - start,))
 
-    def _samples(self, steps: int) -> int:
+    def samples(self, steps: int) -> int:
         """Return the smallest number of samples that yields this many frames."""
         return (steps * self.frames_per_step - 1) * HOP + WINDOW
 

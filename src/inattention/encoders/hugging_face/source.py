@@ -58,7 +58,7 @@ class HuggingFaceEncoder(ABC):
         """Return the number of frames of a waveform of this many samples."""
 
     @abstractmethod
-    def _samples(self, steps: int) -> int:
+    def samples(self, steps: int) -> int:
         """Return the smallest number of samples that yields this many frames."""
 
     @abstractmethod
@@ -71,7 +71,7 @@ class HuggingFaceEncoder(ABC):
 
     def starts(self, samples: int, steps: int) -> int:
         """Return the number of places at which a crop of this many frames can begin."""
-        room = samples - self._samples(steps)
+        room = samples - self.samples(steps)
         return 1 + room // self.hop if room >= 0 else 0
 
     @abstractmethod
@@ -165,7 +165,7 @@ class HuggingFaceEncoder(ABC):
             if not count:
                 raise ValueError(
                     f"is too short for {self.name}: {len(waveform)} samples at {self.sampling_rate} Hz, at least "
-                    f"{self._samples(1)} needed"
+                    f"{self.samples(1)} needed"
                 )
         return steps
 

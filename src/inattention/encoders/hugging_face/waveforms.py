@@ -35,7 +35,7 @@ class WaveformEncoder(HuggingFaceEncoder):
         super().__init__(model, extractor or _default_extractor(model, normalise), name)
         self.hop = math.prod(self.config.conv_stride)  # samples
         self.step_seconds = self.hop / self.sampling_rate
-        self.first_center_seconds = self._samples(1) / 2 / self.sampling_rate  # of the samples that a frame sees
+        self.first_center_seconds = self.samples(1) / 2 / self.sampling_rate  # of the samples that a frame sees
 
     def steps(self, samples: int) -> int:
         """Return the number of frames of a waveform of this many samples."""
@@ -51,10 +51,10 @@ class WaveformEncoder(HuggingFaceEncoder):
         """
         check_samples(waveform)
         first = start * self.hop
-        values, _ = self._extract([waveform[first : first + self._samples(steps)]])
+        values, _ = self._extract([waveform[first : first + self.samples(steps)]])
         # A frame is centred in the samples that its convolutions see.
         config = FeatureConfig(sampling_rate=self.sampling_rate, hop_seconds=self.step_seconds, deltas=False, stack=1)
-        spectrum = log_mel(waveform[self._samples(1) // 2 :], config)
+        spectrum = log_mel(waveform[self.samples(1) // 2 :], config)
         return Crop(values[0], spectrum[start : start + steps], first / self.sampling_rate)
 
     def inputs(self, waveforms: Sequence[Float[Tensor, " _"]]) -> EncoderInputs:
@@ -74,12 +74,12 @@ class WaveformEncoder(HuggingFaceEncoder):
             steps = min(longest, whole.steps[0] - start)
             # The last part also has the samples after its last frame, which normalisation layers see.
             last = start + steps == whole.steps[0]
-            end = None if last else start * self.hop + self._samples(steps)
+            end = None if last else start * self.hop + self.samples(steps)
             window = slice(start * self.hop, end)
             mask = None if whole.mask is None else whole.mask[:, window]
             yield EncoderInputs(whole.values[:, window], mask, (steps,))
 
-    def _samples(self, steps: int) -> int:
+    def samples(self, steps: int) -> int:
         """Return the smallest number of samples that yields this many frames."""
         for kernel, stride in zip(reversed(self.config.conv_kernel), reversed(self.config.conv_stride), strict=True):
             steps = (steps - 1) * stride + kernel

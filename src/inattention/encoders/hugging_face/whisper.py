@@ -105,7 +105,8 @@ class WhisperEncoder(HuggingFaceEncoder):
             self.hidden_states(EncoderInputs(inputs, None, ()))
         return found
 
-    def _samples(self, steps: int) -> int:
+    def samples(self, steps: int) -> int:
+        """Return the smallest number of samples that yields this many frames."""
         return (steps - 1) * self.hop + 1
 
     def _parts(self, waveform: Float[Tensor, " samples"]) -> Iterator[EncoderInputs]:

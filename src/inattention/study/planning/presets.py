@@ -1,4 +1,4 @@
-"""Presets: settings of a study that takes minutes, most of an hour, hours, days, or the paper's GPUs."""
+"""Presets: settings of a study that takes minutes, most of an hour, hours, half a day, or the paper's GPUs."""
 
 from dataclasses import replace
 
@@ -112,7 +112,8 @@ PRESETS: dict[str, StudyConfig] = {
     # Hours on two cores: long enough for attention to learn something. Meant for the queen corpus (--corpus);
     # without a corpus, espeak is the control with exact phones.
     "laptop": _LAPTOP,
-    # A day on two cores: the same encoders, five times as many steps. Most rows of `laptop` end while they still learn.
+    # Half a day, 11 hours of one thread by the times of `laptop`: the same encoders, five times as many steps. Most
+    # rows of `laptop` end while they still learn.
     "desktop": replace(
         _LAPTOP,
         rows=DESKTOP_ROWS,

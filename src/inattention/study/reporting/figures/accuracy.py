@@ -9,10 +9,11 @@ from matplotlib.ticker import MaxNLocator
 from inattention.plotting import MUTED
 from inattention.plotting import figure as figure_of
 from inattention.plotting import svg as svg_of
+from inattention.plotting.labels import text_size
 from inattention.study.comparison import Estimate
 from inattention.study.planning.rows import StudyRow
 from inattention.study.reporting.families import Family
-from inattention.study.reporting.figures.drawing import in_percent, margins, marker_style, text_size
+from inattention.study.reporting.figures.drawing import in_percent, margins, marker_style
 
 
 @dataclass(frozen=True)

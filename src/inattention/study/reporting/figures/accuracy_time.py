@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from inattention.plotting import INK, MUTED
+from inattention.plotting import MUTED
 from inattention.plotting import figure as figure_of
 from inattention.plotting import svg as svg_of
+from inattention.plotting.labels import in_figure, name_points, text_size
 from inattention.study.reporting.figures.accuracy import AccuracyPoint
-from inattention.study.reporting.figures.drawing import in_figure, in_percent, margins, marker_style, text_size
-from inattention.study.reporting.figures.labels import place_labels
+from inattention.study.reporting.figures.drawing import in_percent, margins, marker_style
 
 
 def accuracy_time_svg(points: Sequence[AccuracyPoint], name: str, *, width: int, height: int) -> str:
@@ -109,11 +109,5 @@ def _label_points(
         middles.append(at)
         obstacles.append((below[0] - 1.5, below[1], above[0] + 1.5, above[1]))
         obstacles.append((left[0], left[1] - 1.5, right[0], right[1] + 1.5))
-    sizes = np.array([text_size(figure, point.row.name, fontsize) for point in points])
-    corners = place_labels(np.array(middles), sizes, np.array(obstacles), tuple(frame), marker=5.0)
-    for point, corner, size, middle in zip(points, corners, sizes, middles, strict=True):
-        nearest = np.clip(middle, corner, corner + size)
-        if np.hypot(*(nearest - middle)) > 14:
-            ends_at = np.stack([middle, nearest]) / (72 * figure.get_size_inches())
-            axes.plot(*ends_at.T, transform=figure.transFigure, color=MUTED, linewidth=0.6, zorder=1.5, clip_on=False)
-        figure.text(*in_figure(figure, *corner), point.row.name, fontsize=fontsize, color=INK, va="bottom")
+    names = [point.row.name for point in points]
+    name_points(figure, axes, names, np.array(middles), np.array(obstacles), fontsize)

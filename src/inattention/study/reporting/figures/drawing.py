@@ -19,20 +19,6 @@ def margins(
     return (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
 
 
-def text_size(figure: Figure, text: str, fontsize: float) -> tuple[float, float]:
-    """Return the width and height of a label in pixels."""
-    label = figure.text(0, 0, text, fontsize=fontsize)
-    box = label.get_window_extent()
-    label.remove()
-    return box.width, fontsize * 1.15
-
-
-def in_figure(figure: Figure, x: float, y: float) -> tuple[float, float]:
-    """Return a place in pixels as fractions of the figure."""
-    width, height = figure.get_size_inches() * 72
-    return x / width, y / height
-
-
 def marker_style(family: Family, *, open_: bool, size: float) -> dict[str, Any]:
     """Return the arguments of `plot` for a family's marker.
 

@@ -15,10 +15,10 @@ from matplotlib.ticker import MaxNLocator
 from inattention.plotting import INK, MUTED
 from inattention.plotting import figure as figure_of
 from inattention.plotting import svg as svg_of
+from inattention.plotting.labels import in_figure, stack_up, text_size
 from inattention.study.records import PretrainingRecord
 from inattention.study.reporting.families import Family
-from inattention.study.reporting.figures.drawing import in_figure, margins, marker_style, text_size
-from inattention.study.reporting.figures.labels import stack_up
+from inattention.study.reporting.figures.drawing import margins, marker_style
 
 Against = Literal["step", "time", "seconds"]
 AGAINST: dict[Against, str] = {

@@ -10,12 +10,30 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from inattention.plotting import INK, MUTED
 
 Boxes = Float[np.ndarray, "_ 4"]
 
 _DIRECTIONS = np.deg2rad([0, 180, 90, 270, 35, 145, 325, 215, 60, 120, 240, 300])
 _DISTANCES = (0, 6, 14, 24, 38, 54, 74)  # pixels beyond the marker
 _PASSES = 4
+
+
+def text_size(figure: Figure, text: str, fontsize: float) -> tuple[float, float]:
+    """Return the width and height of a label in pixels."""
+    label = figure.text(0, 0, text, fontsize=fontsize)
+    box = label.get_window_extent()
+    label.remove()
+    return box.width, fontsize * 1.15
+
+
+def in_figure(figure: Figure, x: float, y: float) -> tuple[float, float]:
+    """Return a place in pixels as fractions of the figure."""
+    width, height = figure.get_size_inches() * 72
+    return x / width, y / height
 
 
 def stack_up(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
@@ -42,6 +60,35 @@ def stack_up(wanted: Sequence[float], gap: float, low: float, high: float) -> li
     places = np.empty(len(order))
     places[order] = shifted + gap * np.arange(len(order))
     return places.tolist()
+
+
+def name_points(
+    figure: Figure,
+    axes: Axes,
+    names: Sequence[str],
+    points: Float[np.ndarray, "labels 2"],
+    obstacles: Boxes,
+    fontsize: float,
+) -> None:
+    """Write a name beside each point; a thin line connects a name that had no room close to its point.
+
+    Args:
+        figure: the figure.
+        axes: where names must stay.
+        names: of the points.
+        points: their places in pixels.
+        obstacles: what names should not cover, besides the points.
+        fontsize: of the names.
+    """
+    frame = axes.get_window_extent().extents
+    sizes = np.array([text_size(figure, name, fontsize) for name in names])
+    corners = place_labels(points, sizes, obstacles, tuple(frame), marker=5.0)
+    for name, corner, size, point in zip(names, corners, sizes, points, strict=True):
+        nearest = np.clip(point, corner, corner + size)
+        if np.hypot(*(nearest - point)) > 14:
+            ends_at = np.stack([point, nearest]) / (72 * figure.get_size_inches())
+            axes.plot(*ends_at.T, transform=figure.transFigure, color=MUTED, linewidth=0.6, zorder=1.5, clip_on=False)
+        figure.text(*in_figure(figure, *corner), name, fontsize=fontsize, color=INK, va="bottom")
 
 
 def place_labels(

@@ -1,9 +1,12 @@
 """Labels find places that keep them apart."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from inattention.study.reporting.figures.labels import place_labels, stack_up
+from inattention.plotting import figure
+from inattention.plotting.labels import name_points, place_labels, stack_up
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -36,3 +39,18 @@ def test_stacked_places_keep_their_order_and_distance_and_stay_inside(seed: int)
 
 def test_what_is_far_enough_apart_stays_where_it_is() -> None:
     assert stack_up([30.0, 10.0, 20.0], gap=5, low=0, high=100) == [30.0, 10.0, 20.0]
+
+
+def test_names_are_written_clear_of_each_other_and_connected_where_they_are_far() -> None:
+    with figure(500, 300) as drawn:
+        axes = drawn.add_subplot()
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        close = [(0.5, 0.5), (0.51, 0.5), (0.5, 0.51), (0.51, 0.51), (0.52, 0.5), (0.52, 0.51)]
+        names = [f"the row of number {number}" for number in range(len(close))]
+        name_points(drawn, axes, names, axes.transData.transform(close), np.empty((0, 4)), 9)
+        boxes = [text.get_window_extent() for text in drawn.texts]
+        lines = len(axes.lines)
+    assert [text.get_text() for text in drawn.texts] == names
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    assert 0 < lines < len(names)
