@@ -4,9 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Tests of one room: make test ROOM=attention
 ROOM ?=
-# Rooms whose tests train models.
-TRAINING := integration pretraining conversion fuzz
+# Rooms that `make quick` leaves out: their tests train models, or trace their graphs.
+LONG := integration pretraining conversion fuzz export runtime
 TESTS := $(if $(ROOM),tests/$(ROOM) src/inattention/$(ROOM),)
+# A file's tests run in one process, in order, so that what they share is made once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # Tests start many processes; where nothing compiled is kept, each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -20,10 +22,10 @@ study: $(VENV)/installed ## Prepare the embedded corpus, run the smoke study, pr
 	$(BIN)/inattention study --preset smoke
 
 test: check ## Run `check`, then every test; ROOM=attention: the tests of one room
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+	$(PYTEST) --ignore=tests/architecture $(TESTS)
 
-quick: $(VENV)/installed-test ## Run the tests without training runs, in under a minute
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow" $(TRAINING:%=--ignore=tests/%) $(or $(TESTS),tests)
+quick: $(VENV)/installed-test ## Run the tests that neither train nor take seconds each
+	$(PYTEST) -q -m "not slow" $(LONG:%=--ignore=tests/%) --ignore=tests/architecture $(or $(TESTS),tests)
 
 check: $(VENV)/installed-test ## Lint, types, direction of imports, dead code, sizes; no tests
 	$(BIN)/ruff check .

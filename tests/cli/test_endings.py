@@ -76,6 +76,7 @@ def test_an_existing_path_is_suggested_for_a_misspelt_one(tmp_path: Path) -> Non
 PRINTING = ("mechanisms", "mechanisms --json", "study --help", "pretrain --help", "corpus prepare folder --help")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [*PRINTING, "", "corpus"])
 def test_a_reader_that_ends_early_is_no_error(command: str) -> None:
     words = [sys.executable, "-m", "inattention", *command.split()]
@@ -112,6 +113,7 @@ def test_names_that_are_no_text_are_printed(tmp_path: Path) -> None:
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_output_that_cannot_be_written_is_one_line() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")

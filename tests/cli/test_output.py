@@ -60,6 +60,7 @@ def on_terminal(columns: int, *words: str) -> str:
     return shown.decode().replace("\r\n", "\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 80])
 @pytest.mark.parametrize("words", [("mechanisms",), COMPARE, ("corpus", "prepare"), ()])
 def test_tables_fit_the_terminal(columns: int, words: tuple[str, ...]) -> None:

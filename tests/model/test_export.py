@@ -16,6 +16,8 @@ from inattention.model.encoder import EncoderOutput
 from inattention.model.transformer import AudioTransformer
 from small_models import small_input, small_model
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("toeplitz", "patterned", "synthesizer-random", "uniform", "none", "qk")
 LONGEST = 48
 # (batch, time) of inputs, none of them that of the example a graph is made from.
@@ -120,7 +122,6 @@ def test_an_exported_table_takes_every_length_up_to_its_longest() -> None:
             torch.testing.assert_close(got, expected, atol=2e-5, rtol=0)
 
 
-@pytest.mark.slow
 def test_compiled_encoders_are_one_graph_each() -> None:
     """In a process of its own, as the functions that check shapes in tests cannot be compiled."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

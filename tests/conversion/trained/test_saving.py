@@ -72,7 +72,7 @@ def test_a_killed_conversion_resumes_to_the_same_bits(
     options: tuple[str, ...], whisper_folder: Path, recordings: Path
 ) -> None:
     done = subprocess.run(
-        [sys.executable, TESTS / "kill_conversions.py", whisper_folder, recordings, "5", *options],
+        [sys.executable, TESTS / "kill_conversions.py", whisper_folder, recordings, "3", *options],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,

@@ -181,6 +181,7 @@ store_features(open_corpus(sys.argv[1]), FeatureConfig(), workers=2, progress=Fa
 """
 
 
+@pytest.mark.slow
 def test_processes_store_the_same_bytes_and_do_not_run_the_callers_script_again(corpus: Corpus, tmp_path: Path) -> None:
     store_features(corpus, CONFIG, workers=0, progress=False)
     folder = features_folder(corpus, CONFIG)

@@ -13,6 +13,8 @@ from inattention.corpora.labels import alignment
 from inattention.corpora.labels.alignment import SAMPLING_RATE, align
 from inattention.corpora.labels.alignment_jobs import Aligned, Refused
 
+pytestmark = pytest.mark.slow
+
 TONE = 0.1 * np.sin(np.arange(SAMPLING_RATE) / 5).astype(np.float32)
 
 

@@ -22,6 +22,8 @@ from inattention.study.reporting.tables import terminal_table
 from inattention.study.store import ResultsError
 from study.fake import ROWS, fake_study, put_accuracy, rewrite
 
+pytestmark = pytest.mark.slow
+
 FEW = ("mel", "qk", "patterned", "patterned@untrained")
 
 

@@ -14,6 +14,8 @@ from inattention.corpora.readers.espeak.reader import EspeakConfig, prepare
 from inattention.corpora.readers.espeak.voices import VOICES
 from inattention.corpora.workers.pool import Worker
 
+pytestmark = pytest.mark.slow
+
 SMALL = EspeakConfig(hours=0.01, voices=4, seed=5)
 NOISE = 10 ** (SMALL.noise_dbfs / 20)
 

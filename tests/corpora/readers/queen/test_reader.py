@@ -18,6 +18,8 @@ from inattention.corpora.workers.pool import Worker
 
 from . import queen_archive as made
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = range(0x20, 0x28)  # of the lines that Joe and Bob say
 
 
