@@ -58,7 +58,8 @@ def main() -> None:
     parser.add_argument(
         "--steps", default="1500", help="steps of distillation per conversion: an hour or less of one thread"
     )
-    parser.add_argument("--examples", default="1500", help="different examples: 1500 are 2.6 hours of queen's speech")
+    parser.add_argument("--examples", default="4500", help="different examples; each is used once by default")
+    parser.add_argument("--precision", default="bf16", help="of the distillation: float32 or bf16")
     parser.add_argument("--teacher-cache", type=Path, help="folder of the teacher's outputs; out/teacher by default")
     parser.add_argument("--only", nargs="+", metavar="ROW", help="these rows alone")
     parser.add_argument("--part", default="0/1", help="which part of the rows, such as 0/2")
@@ -70,6 +71,7 @@ def main() -> None:
         speech = ["--corpus", options.corpus]
         cache = (options.teacher_cache or options.out / "teacher") / str(seed)
         settings = ["--to", row, "--seed", str(seed), "--steps", options.steps, "--examples", options.examples]
+        settings += ["--precision", options.precision]
         run("convert", options.model, *speech, *settings, "--teacher-cache", str(cache), "--out", str(folder))
         share_transcripts(options.out, folder)
         run("measure", str(folder), "--against", options.model, *speech, "--out", str(folder))

@@ -49,7 +49,12 @@ def test_a_second_conversion_runs_no_teacher_and_ends_in_the_same_weights(
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"seed": 1}, "another seed"), ({"lengths": "own"}, "other lengths"), ({"language": "de"}, "another language")],
+    [
+        ({"seed": 1}, "another seed"),
+        ({"lengths": "own"}, "other lengths"),
+        ({"language": "de"}, "another language"),
+        ({"precision": "bf16"}, "another precision"),
+    ],
 )
 def test_another_setting_is_refused(
     settings: dict, message: str, whisper_folder: Path, speech: Speech, cache: Path, tmp_path: Path

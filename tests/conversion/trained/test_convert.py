@@ -140,11 +140,12 @@ def test_kept_heads_are_the_teachers(whisper_folder: Path) -> None:
     assert torch.allclose(output, old.out_proj((mine @ values).transpose(1, 2).flatten(2)), atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_stopped_conversion_resumes_to_the_same_bits(
-    whisper_folder: Path, speech: Speech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    precision: str, whisper_folder: Path, speech: Speech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    convert_trained(str(whisper_folder), speech, whole, config(), progress=False)
+    whole, parts, settings = tmp_path / "whole", tmp_path / "parts", config(precision=precision)
+    convert_trained(str(whisper_folder), speech, whole, settings, progress=False)
     step, count = Distillation._step, []
 
     def stopping(self: Distillation, *arguments: object) -> dict[str, float]:
@@ -156,8 +157,8 @@ def test_a_stopped_conversion_resumes_to_the_same_bits(
     monkeypatch.setattr(Distillation, "_step", stopping)
     for _ in range(2):
         with pytest.raises(RunStopped, match="resumes"):
-            convert_trained(str(whisper_folder), speech, parts, config(), progress=False)
-    convert_trained(str(whisper_folder), speech, parts, config(), progress=False)
+            convert_trained(str(whisper_folder), speech, parts, settings, progress=False)
+    convert_trained(str(whisper_folder), speech, parts, settings, progress=False)
     assert weights(whole) == weights(parts)
 
 

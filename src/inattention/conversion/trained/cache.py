@@ -11,7 +11,7 @@ from inattention.encoders.trained import TrainedModel, weights_digest
 from inattention.files import write_json
 
 KEY = "teacher.json"
-REVISION = 1  # of the composition of examples and of what is kept of the teacher; raise it when either changes
+REVISION = 2  # of the composition of examples and of what is kept of the teacher; raise it when either changes
 # Files of a model's folder, besides the weights, that decide on what it hears and what it outputs.
 _FILES = (
     "config.json", "preprocessor_config.json", "processor_config.json", "generation_config.json", "tokenizer.json",
@@ -27,6 +27,7 @@ _NAMES = {
     "seed": "another seed",
     "lengths": "other lengths",
     "language": "another language",
+    "precision": "another precision",
     "device": "another device",
     "revision": "another version of inattention",
 }
@@ -41,6 +42,7 @@ def cache_key(
     seed: int,
     lengths: str,
     language: str,
+    precision: str,
 ) -> dict[str, Any]:
     """Return all that the teacher's outputs depend on, as JSON data.
 
@@ -52,6 +54,7 @@ def cache_key(
         seed: of the composition.
         lengths: setting of `TrainedConversionConfig`.
         language: setting of `TrainedConversionConfig`.
+        precision: setting of `TrainedConversionConfig`.
     """
     digest = hashlib.sha256()
     for name in _FILES:
@@ -67,6 +70,7 @@ def cache_key(
         "seed": seed,
         "lengths": lengths,
         "language": language,
+        "precision": precision,
         "device": loaded.model.device.type,
     }
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 Lengths = Literal["mixed", "own", "30"]
 DecoderTraining = Literal["tuned", "frozen"]
+Precision = Literal["float32", "bf16"]
 Order = Literal["together", "last-first", "least-dependent"]
 
 FRESH = "@fresh"
@@ -52,6 +53,9 @@ class TrainedConversionConfig:
         learning_rate: peak learning rate of the encoder's weights; 0 for 4e-4 at width 384 and less for wider ones.
         attention_rate: learning rate of the mechanisms' own maps, relative to that of the weights.
         decoder_rate: learning rate of the decoder, relative to that of the encoder's weights.
+        precision: of teacher and student during the distillation: float32, or bf16 for matrix products in bfloat16,
+            which is faster where the processor multiplies such numbers. Weights, errors and the converted model are
+            float32.
         start_windows: number of windows of speech from which the mechanisms start.
         held_out: number of held-out examples for the relative error.
         language: language of the speech, as Whisper names it.
@@ -75,6 +79,7 @@ class TrainedConversionConfig:
     learning_rate: float = 0.0
     attention_rate: float = 50.0
     decoder_rate: float = 0.1
+    precision: Precision = "float32"
     start_windows: int = 6
     held_out: int = 24
     language: str = "en"
@@ -86,6 +91,8 @@ class TrainedConversionConfig:
             raise ValueError(f"lengths must be mixed, own or 30, not {self.lengths!r}")
         if self.decoder not in ("tuned", "frozen"):
             raise ValueError(f"decoder must be tuned or frozen, not {self.decoder!r}")
+        if self.precision not in ("float32", "bf16"):
+            raise ValueError(f"precision must be float32 or bf16, not {self.precision!r}")
         if min(self.minutes, self.steps, self.examples, self.learning_rate) < 0:
             raise ValueError("minutes, steps, examples and learning_rate must not be negative")
         if min(self.accumulate, self.start_windows, self.held_out) < 1:
@@ -130,9 +137,12 @@ class TrainedConversionConfig:
     def identity(self) -> dict[str, Any]:
         """Return the settings that the weights depend on, as JSON data.
 
-        Folders of conversions of all layers together have no settings of stages among them.
+        Folders of conversions of all layers together have no settings of stages among them, and those in float32 no
+        precision.
         """
         left_out = {"head_report", *(() if self.staged else _OF_STAGES)}
+        if self.precision == "float32":
+            left_out.add("precision")
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     def chosen_layers(self, count: int) -> tuple[int, ...]:

@@ -79,7 +79,7 @@ def task_of(teacher: TrainedModel, config: TrainedConversionConfig) -> Task:
     """Return the distillation task of a trained model's family."""
     if teacher.is_whisper:
         return WhisperTask(teacher.model, teacher.extractor, teacher.tokenizer, config)
-    return WaveformTask(teacher.model, teacher.extractor)
+    return WaveformTask(teacher.model, teacher.extractor, config)
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Setup:
         speech, config = self.speech, self.config
         key = cache_key(
             self.loaded, speech.key, speech.train, speech.held_out,
-            seed=config.seed, lengths=config.lengths, language=config.language,
+            seed=config.seed, lengths=config.lengths, language=config.language, precision=config.precision,
         )  # fmt: skip
         with saving(self.teacher_cache):
             claim_cache(self.teacher_cache, key)

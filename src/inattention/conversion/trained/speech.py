@@ -23,7 +23,8 @@ SAMPLING_RATE = 16_000
 LONGEST_SECONDS = 30.0
 SHORTEST_SECONDS = 0.4
 # Shares of the kinds of examples: one line; several lines of any length; one of these, padded to 30 s.
-_SEVERAL, _PADDED = 0.35, 0.2
+# A padded example takes several times as long as one line.
+_SEVERAL, _PADDED = 0.35, 0.1
 _PAUSE_SECONDS = (0.1, 0.5)
 _SILENCE_FRAMES = (25, 25, 50, 100)  # of 20 ms, behind the speech
 _HELD_OUT_SHARE = 20  # one file of this many is held out where a folder has no splits

@@ -1,5 +1,6 @@
 """The interface between the distillation and a family of encoders."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -7,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from inattention.conversion.trained.config import Precision
 from inattention.conversion.trained.speech import Example
 from inattention.conversion.trained.teacher import TeacherOutputs
 
@@ -78,6 +80,11 @@ class Task(Protocol):
         ...
 
 
+def mixed_precision(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which matrix products are computed in the precision of a distillation."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
 def hidden_loss(
     student: Float[Tensor, "layers time width"], teacher: Float[Tensor, "layers time width"]
 ) -> Float[Tensor, ""]:
@@ -86,7 +93,7 @@ def hidden_loss(
     Each is relative to the variance of the teacher's layer.
     """
     wanted = teacher.to(student.device).float()
-    errors = (student - wanted).square().mean((1, 2)) / wanted.flatten(1).var(1).clamp(min=1e-12)
+    errors = (student.float() - wanted).square().mean((1, 2)) / wanted.flatten(1).var(1).clamp(min=1e-12)
     weights = torch.full_like(errors, INNER_WEIGHT)
     weights[-1] = 1.0
     return (weights * errors).sum()

@@ -8,8 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from inattention.conversion.trained.config import TrainedConversionConfig
 from inattention.conversion.trained.speech import SAMPLING_RATE, Example
-from inattention.conversion.trained.task import Loss, hidden_loss
+from inattention.conversion.trained.task import Loss, hidden_loss, mixed_precision
 from inattention.conversion.trained.teacher import TeacherOutputs
 from inattention.conversion.trained.whisper import mechanism_parameters
 
@@ -21,26 +22,35 @@ class WaveformTask:
     Attributes:
         teacher: the trained model.
         extractor: its feature extractor, which normalises waveforms as the encoder was trained.
+        config: settings of the conversion.
     """
 
     teacher: PreTrainedModel
     extractor: Any
+    config: TrainedConversionConfig
 
     @torch.no_grad()
     def teacher_outputs(self, example: Example) -> TeacherOutputs:
         """Run the teacher."""
-        return TeacherOutputs(self.hidden(self.teacher, example, 0).half().cpu())
+        return TeacherOutputs(self._mixed(self.teacher, example).half().cpu())
 
     def hidden(self, student: nn.Module, example: Example, frames: int) -> Float[Tensor, "layers time width"]:
         """Run an encoder, and return the output of each layer."""
+        return _states(student, self._features(example))
+
+    def _features(self, example: Example) -> Float[Tensor, "1 samples"]:
         features = self.extractor(example.waveform.numpy(), sampling_rate=SAMPLING_RATE, return_tensors="pt")
-        device = next(student.parameters()).device
-        output = student(features.input_values.to(device), output_hidden_states=True)
-        return torch.cat([*output.hidden_states[1:-1], output.last_hidden_state])
+        return features.input_values.to(self.teacher.device)
+
+    def _mixed(self, model: nn.Module, example: Example) -> Float[Tensor, "layers time width"]:
+        """Run an encoder in the precision of the distillation."""
+        features = self._features(example)
+        with mixed_precision(self.config.precision, features.device):
+            return _states(model, features)
 
     def loss(self, student: nn.Module, example: Example, outputs: TeacherOutputs) -> Loss:
         """Return the error of hidden states."""
-        hidden = hidden_loss(self.hidden(student, example, outputs.frames), outputs.hidden)
+        hidden = hidden_loss(self._mixed(student, example), outputs.hidden)
         return Loss(hidden, {"hidden": float(hidden.detach())})
 
     def parameters(self, student: nn.Module) -> dict[str, list[nn.Parameter]]:
@@ -50,3 +60,9 @@ class WaveformTask:
         known = {id(parameter) for parameter in own}
         known |= {id(p) for name, p in model.named_parameters() if "encoder.layers." not in name}
         return {"weights": [p for p in model.parameters() if id(p) not in known], "attention": own, "decoder": []}
+
+
+def _states(model: nn.Module, features: Float[Tensor, "1 samples"]) -> Float[Tensor, "layers time width"]:
+    """Return the output of each layer of an encoder."""
+    output = model(features, output_hidden_states=True)
+    return torch.cat([*output.hidden_states[1:-1], output.last_hidden_state])

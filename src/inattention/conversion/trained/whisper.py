@@ -17,7 +17,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from inattention.attention import AttentionMechanism
 from inattention.conversion.trained.config import TrainedConversionConfig
 from inattention.conversion.trained.speech import SAMPLING_RATE, Example
-from inattention.conversion.trained.task import Loss, hidden_loss
+from inattention.conversion.trained.task import Loss, hidden_loss, mixed_precision
 from inattention.conversion.trained.teacher import NextTokens, TeacherOutputs, divergence, most_likely
 from inattention.encoders.whisper_states import whisper_states
 
@@ -62,9 +62,11 @@ class WhisperTask:
     @torch.no_grad()
     def teacher_outputs(self, example: Example) -> TeacherOutputs:
         """Run the teacher on 30 s; without a text, its own transcript is used."""
-        layers = encode(self.teacher, self.mel(example.waveform))
-        ids = self._tokens(example, layers[-1:])
-        logits = decode(self.teacher, layers[-1:], ids)
+        mel = self.mel(example.waveform)
+        with mixed_precision(self.config.precision, mel.device):
+            layers = encode(self.teacher, mel)
+            ids = self._tokens(example, layers[-1:])
+            logits = decode(self.teacher, layers[-1:], ids)
         log_probabilities, likely = most_likely(logits, LIKELY_TOKENS)
         return TeacherOutputs(
             layers[:, : self.frames(example)].half().cpu(),
@@ -77,10 +79,12 @@ class WhisperTask:
 
     def loss(self, student: nn.Module, example: Example, outputs: TeacherOutputs) -> Loss:
         """Return the error of hidden states plus the divergence of next tokens."""
-        layers = self.hidden(student, example, outputs.frames)
-        hidden = hidden_loss(layers, outputs.hidden)
         assert outputs.tokens is not None
-        logits = decode(student, layers[-1:], outputs.tokens.inputs.long().to(layers.device))
+        mel = self.mel(example.waveform)[:, :, : 2 * outputs.frames]
+        with mixed_precision(self.config.precision, mel.device):
+            layers = encode(student, mel)
+            logits = decode(student, layers[-1:], outputs.tokens.inputs.long().to(layers.device))
+        hidden = hidden_loss(layers, outputs.hidden)
         tokens = divergence(logits, outputs.tokens)
         return Loss(hidden + tokens, {"hidden": float(hidden.detach()), "tokens": float(tokens.detach())})
 
