@@ -10,6 +10,7 @@ from torch import nn
 from inattention.attention import AttentionMechanism
 from inattention.attention.mechanisms.fixed_encoder import FixedEncoder
 from inattention.attention.mechanisms.toeplitz_convolution import ToeplitzConvolution
+from inattention.attention.ops.band_search import least_mass
 from inattention.attention.ops.fixed_maps import VANISHING_MASS, FixedMaps
 from inattention.attention.ops.sparse_patterns import SparseAttention
 from inattention.export.choice import HeadForm, toeplitz_parts
@@ -17,7 +18,7 @@ from inattention.export.config import ExportConfig
 from inattention.export.costs import Costs, measure_costs
 from inattention.export.forms import MapForm
 from inattention.export.mixing import ByDefinition, ExportedMixing, Part
-from inattention.export.taps import as_numpy, least_mass, taps_of
+from inattention.export.taps import as_numpy, taps_of
 
 
 @dataclass

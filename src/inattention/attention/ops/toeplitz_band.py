@@ -1,0 +1,109 @@
+"""Averages with weights that depend on j - i and are 0 outside of a band, for input of any length."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from inattention.attention.base import AttentionMechanism, Reach
+from inattention.attention.ops.band_search import band_of, least_mass
+from inattention.attention.ops.banded import Bands, make_bands, multiply
+from inattention.attention.ops.cache import CachesInEvaluation
+from inattention.attention.ops.fixed_maps import VANISHING_MASS
+from inattention.attention.ops.padding import full_mask, softmax_over_valid, zero_invalid
+
+
+class _Limits(NamedTuple):
+    low: int
+    high: int
+
+
+class ToeplitzBand(CachesInEvaluation):
+    """A(i, j) = w(j - i) / sum of w(. - i) over real keys, w given from the lowest to the highest j - i of each head.
+
+    Args:
+        like: the mechanism that it takes the place of.
+        taps: weights for each j - i from ``-(offsets // 2)`` to ``offsets // 2``.
+        limits: lowest and highest j - i of the band of each head.
+        left_out: greatest part of any row of the original weights that lies outside of the bands.
+    """
+
+    taps: Tensor
+
+    def __init__(
+        self,
+        like: AttentionMechanism,
+        taps: Float[Tensor, "heads offsets"],
+        limits: tuple[tuple[int, int], ...],
+        left_out: float,
+    ) -> None:
+        super().__init__(width=like.width, heads=like.heads)
+        self.register_buffer("taps", taps)
+        self.limits = tuple(_Limits(*it) for it in limits)
+        self.left_out = left_out
+        self.eval()
+
+    def receptive_field(self) -> Reach:
+        """Return the reach of the widest band."""
+        return Reach(max(0, *(-it.low for it in self.limits)), max(0, *(it.high for it in self.limits)))
+
+    @property
+    def longest(self) -> int | None:
+        """The longest input in frames: there is no limit."""
+        return None
+
+    def weights(
+        self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
+    ) -> Float[Tensor, "batch heads time time"]:
+        """Return the weights, dense."""
+        time, middle = hidden.shape[1], self.taps.shape[1] // 2
+        frames = torch.arange(time, device=hidden.device)
+        offset = frames - frames[:, None]
+        rows = self.taps[:, offset.clamp(-middle, middle) + middle]
+        inside = torch.stack([(offset >= low) & (offset <= high) for low, high in self.limits])
+        logits = rows.log().masked_fill(~inside, float("-inf")).expand(len(hidden), -1, -1, -1)
+        return softmax_over_valid(logits, full_mask(valid, hidden)).to(hidden.dtype)
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "batch time width"],
+        values: Float[Tensor, "batch heads time head_dim"],
+        valid: Bool[Tensor, "batch time"] | None = None,
+    ) -> Float[Tensor, "batch heads time head_dim"]:
+        """Average by banded products, one for the values and one for what rows sum to."""
+        dtype = torch.promote_types(values.dtype, torch.float32)
+        with torch.autocast(values.device.type, enabled=False):
+            bands = self.cached(dtype, lambda: self._bands(dtype))
+            real = full_mask(valid, hidden).t().to(dtype)
+            columns = zero_invalid(values, valid).to(dtype).permute(1, 2, 0, 3).flatten(2)
+            mass = multiply(bands, real.expand(self.heads, -1, -1).contiguous())
+            mass = torch.where(mass < VANISHING_MASS, 1.0, mass)
+            output = multiply(bands, columns).unflatten(2, (values.shape[0], -1)) / mass[..., None]
+            return output.permute(2, 0, 1, 3).to(values.dtype)
+
+    def _bands(self, dtype: torch.dtype) -> Bands:
+        lowest, highest = min(it.low for it in self.limits), max(it.high for it in self.limits)
+        middle = self.taps.shape[1] // 2
+        inside = self.taps[:, lowest + middle : highest + middle + 1]
+        return make_bands(inside.to(dtype), lowest, self.limits)
+
+
+def band_within(like: AttentionMechanism, logits: Float[Tensor, "heads offsets"], bound: float) -> ToeplitzBand | None:
+    """Return the narrowest bands that leave out at most a part of any row of a table.
+
+    Args:
+        like: the mechanism that has the table.
+        logits: of the weights for each j - i, that of 0 in the middle.
+        bound: greatest part of a row that may be left out; 0 for the whole table.
+
+    Returns:
+        None if the weights of a row can be too small beside the largest ones of the head for sums in float32.
+    """
+    taps = (logits.double() - logits.double().amax(1, keepdim=True)).exp()
+    arrays = taps.cpu().numpy()
+    if min(map(least_mass, arrays)) < VANISHING_MASS:
+        return None
+    bands = [band_of(it, bound, uniform=False) for it in arrays]
+    limits = tuple((min(0, band.low), max(0, band.high)) for band in bands)
+    return ToeplitzBand(like, taps, limits, max(band.outside for band in bands))
