@@ -12,7 +12,9 @@ import numpy as np
 
 from inattention.audio.spans import Tape
 
-BLOCK_FRAMES = 4096  # log-mel frames that are computed at once, here as for a whole recording
+# Log-mel frames that are computed at once: few, so that memory is not scattered by large temporary arrays, and a
+# multiple of what matrix products take at once, so that each frame is computed as in a longer product, to the bit.
+BLOCK_FRAMES = 512
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inattention.audio.config import FeatureConfig
-from inattention.audio.feature_stream import BLOCK_FRAMES
+
+# Frames that are transformed at once, so that the spectrum of a long recording does not fill the memory.
+BLOCK_FRAMES = 4096
 
 
 def log_mel(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float[Tensor, "frames mels"]:

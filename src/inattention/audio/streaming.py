@@ -49,20 +49,6 @@ class LongAudio:
         """Name in error messages."""
         return "the audio" if isinstance(self._source, np.ndarray) else str(self._source)
 
-    def is_longer(self, seconds: float) -> bool:
-        """Return whether there are more samples than that; no more of the file is read than it takes to know.
-
-        Raises:
-            AudioError: The file cannot be decoded.
-        """
-        return any(count > seconds * rate for count, rate in self._counts())
-
-    def _counts(self) -> Iterator[tuple[int, int]]:
-        count = 0
-        for block, rate in self._decoded(damage=False):
-            count += len(block)
-            yield count, rate
-
     def check(self) -> int:
         """Return the number of samples at ``sampling_rate``, after decoding all of them once.
 

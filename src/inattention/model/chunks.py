@@ -119,7 +119,8 @@ def hidden_state(
         layer: number of the hidden state; None for all.
         first_frame: position of the first frame.
     """
-    output = encoder(features, valid, output_hidden_states=layer != -1, first_frame=first_frame)
+    place = {"first_frame": first_frame} if first_frame else {}
+    output = encoder(features, valid, output_hidden_states=layer != -1, **place)
     if layer == -1:
         return output.last_hidden_state
     if layer is None:

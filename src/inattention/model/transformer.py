@@ -31,9 +31,9 @@ from inattention.model.loading import (
 from inattention.model.long_input import encode_stream, plan_blocks
 from inattention.model.model_card import TEMPLATE, card_fields
 from inattention.model.reach import limit_encoder, reach_seconds
-from inattention.model.recording import Extracted, features_of_file, recording, short_input, timed
+from inattention.model.recording import Extracted, recording, short_input, timed
 
-__all__ = ["AudioTransformer", "Extracted", "ModelFolderError", "features_of_file"]
+__all__ = ["AudioTransformer", "Extracted", "ModelFolderError"]
 
 
 class AudioTransformer(
