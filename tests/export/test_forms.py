@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inattention.attention.ops.band_search import Band, band_of
+from inattention.attention.ops.toeplitz_band import Band, band_of
 from inattention.export.forms import BandForm, DenseForm, FftForm, MapForm, transform_length
 from inattention.export.taps import as_numpy
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from inattention.attention import build
-from inattention.attention.ops.band_search import band_of, least_mass
+from inattention.attention.ops.toeplitz_band import band_of, least_mass
 from inattention.export.taps import as_numpy, taps_of
 
 LONGEST = 60

@@ -96,15 +96,13 @@ class Tape:
         if not self._held:
             raise ValueError("the stream holds nothing there")
         if len(self._held) > 1:
-            self._held = [self._join(self._held)]
+            oldest = self._held[0][first - self._first :]
+            self._first += len(self._held[0]) - len(oldest)
+            self._held = [self._join([oldest, *self._held[1:]])]  # a copy: what lies before it can go
         start = first - self._first
-        return self._held[0][max(0, start) : max(0, last - self._first)]
+        return self._held[0][start : max(start, last - self._first)]
 
     def _drop(self, first: int) -> None:
         """Drop arrays that lie before an item, but for the last one."""
         while len(self._held) > 1 and self._first + len(self._held[0]) <= first:
             self._first += len(self._held.pop(0))
-        if len(self._held) == 1 and first - self._first > len(self._held[0]) // 2:
-            rest = self._held[0][min(first - self._first, len(self._held[0]) - 1) :]
-            self._first += len(self._held[0]) - len(rest)
-            self._held = [self._join([rest])]  # a copy, so that what it was a part of can go

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from inattention.attention.ops.band_search import Band, band_of, least_mass
+from inattention.attention.ops.toeplitz_band import Band, band_of, least_mass
 from inattention.export.config import ExportError, Form
 from inattention.export.costs import Costs
 from inattention.export.forms import BandForm, DenseForm, FftForm

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from inattention.attention.ops.band_search import Band
 from inattention.attention.ops.banded import block_length
+from inattention.attention.ops.toeplitz_band import Band
 
 Sums = Float[Tensor, "batch heads time columns"]
 

@@ -10,9 +10,9 @@ from torch import nn
 from inattention.attention import AttentionMechanism
 from inattention.attention.mechanisms.fixed_encoder import FixedEncoder
 from inattention.attention.mechanisms.toeplitz_convolution import ToeplitzConvolution
-from inattention.attention.ops.band_search import least_mass
 from inattention.attention.ops.fixed_maps import VANISHING_MASS, FixedMaps
 from inattention.attention.ops.sparse_patterns import SparseAttention
+from inattention.attention.ops.toeplitz_band import least_mass
 from inattention.export.choice import HeadForm, toeplitz_parts
 from inattention.export.config import ExportConfig
 from inattention.export.costs import Costs, measure_costs

@@ -101,15 +101,13 @@ def extract_folder(
 
     Args:
         model: a model's folder or hub name.
-        folder: folder of recordings, which are recognised by their content, or a single one; links to folders are not
-            followed.
+        folder: folder of recordings, recognised by their content, or a single one; links to folders are not followed.
         out: output folder; features are named after their recordings, suffix included, with a further suffix.
         layer: hidden state to extract: 0 is the embedded input, 1 the first layer, -1 the last.
         format: ``safetensors`` (tensors ``features`` of (time, width) and ``times`` in seconds, with metadata), or
-            ``npy`` (two files, the times in ``NAME.times.npy``).
+            ``npy`` (two files).
         batch_seconds: seconds of audio encoded at once.
-        block: seconds of a block, for features of one pass over each whole recording; for Whisper, time between the
-            beginnings of its windows. None for chunks of the encoder's longest input.
+        block: seconds of a block, for features of one pass over each whole recording; see `ExtractionConfig`.
         bound: greatest part of a row of weights that Toeplitz tables may leave out, with ``block``.
         device: device of the model; ``auto`` selects a GPU if there is one.
         overwrite: extract everything again and replace the contents of ``out``.
@@ -120,8 +118,7 @@ def extract_folder(
         ExtractionError: if there is nothing to extract, ``out`` contains something else (another model's features,
             for example) or cannot be written, or the device cannot be used.
         ModelFolderError: if the model cannot be loaded.
-        UnlimitedReach: for ``block``, if a layer of the encoder depends on all of its input.
-        ValueError: for an invalid option, such as a layer that the model does not have.
+        ValueError: for an option that does not suit the model: no such layer, ``block`` without a limited reach.
     """
     ExtractionConfig(layer=layer, format=format, batch_seconds=batch_seconds, block=block, bound=bound, device=device)
     listing = list_audio(folder)
