@@ -12,9 +12,12 @@ MODULES = (
     "text.py",
     "audio/__init__.py",
     "audio/decoding.py",
+    "audio/feature_stream.py",
     "audio/limits.py",
     "audio/listing.py",
     "audio/recognition.py",
+    "audio/spans.py",
+    "audio/streaming.py",
 )
 FOLDERS = ("audio/containers",)
 SHAPES = "from jaxtyping import Float"  # annotations are not checked in a runtime

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from inattention.attention.ops.toeplitz_band import Band, band_of
+from inattention.export.choice import as_numpy
 from inattention.export.forms import BandForm, DenseForm, FftForm, MapForm, transform_length
-from inattention.export.taps import as_numpy
 
 LONGEST = 150
 LENGTHS = (1, 2, 31, 32, 33, 64, 149, LONGEST)

@@ -6,7 +6,7 @@ import torch
 
 from inattention.attention import build
 from inattention.attention.ops.toeplitz_band import band_of, least_mass
-from inattention.export.taps import as_numpy, taps_of
+from inattention.export.choice import as_numpy, taps_of
 
 LONGEST = 60
 

@@ -38,6 +38,7 @@ def _extract(options: argparse.Namespace) -> int:
         options.out,
         layer=options.layer,
         truncated=options.truncated,
+        block_seconds=options.block,
         overwrite=options.overwrite,
         progress=not options.quiet,
     )
@@ -47,6 +48,8 @@ def _extract(options: argparse.Namespace) -> int:
             f"{done.extracted} of {done.files} files extracted, {done.done_before} were done before, "
             f"{len(done.bad)} could not be used{speed}"
         )
+        if options.block is not None and (words := encoder.reach_in_words()):
+            print(f"a frame depends on {words}")
         print(f"features: {options.out}")
         for what, count in sorted(done.ignored.items()):
             print(f"not read: {count} x {what}")
@@ -92,6 +95,14 @@ def _parser() -> argparse.ArgumentParser:
     extract.add_argument("folder", type=Path, help="folder of recordings, searched recursively, or a single recording")
     extract.add_argument("--out", type=Path, required=True, help="folder of the features: NAME.npy and NAME.times.npy")
     extract.add_argument("--layer", type=int, default=-1, help="hidden state, one of those in the file (default: -1)")
+    extract.add_argument(
+        "--block",
+        type=float,
+        metavar="SECONDS",
+        help="features of one pass over each whole recording, in blocks of at most so many seconds, for encoders of "
+        "limited reach; for Whisper, time between the beginnings of its windows of 30 s (default: chunks of the "
+        "encoder's longest input)",
+    )
     extract.add_argument("--overwrite", action="store_true", help="extract everything again")
     extract.add_argument("--quiet", action="store_true", help="print errors alone")
     transcribe = commands.add_parser(

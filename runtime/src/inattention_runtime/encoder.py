@@ -1,22 +1,34 @@
 """`Encoder`: an exported file that turns recordings of any rate and length into features."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from inattention_runtime.features import TooShort, frames_of, normalised, samples_of, steps_of, whisper_mel
+from inattention_runtime.features import (
+    TooShort,
+    around_seconds,
+    frames_of,
+    normalised,
+    samples_of,
+    steps_of,
+    whisper_mel,
+)
+from inattention_runtime.long_input import WHISPER_STRIDE, Piece, block_frames, pieces
 from inattention_runtime.metadata import ModelFileError, check_self_contained, read_description
-from inattention_runtime.reader import AudioError, Truncated, as_waveform, load_audio
+from inattention_runtime.reader import AudioError, LongAudio, Truncated, as_waveform, chunks, load_audio, long_audio
 
-_WHISPER_STRIDE = 2  # spectral frames in a frame of the encoder
-_AT_ONCE = 8  # inputs that are encoded at once, so that memory does not grow with a recording
+_AT_ONCE = 8  # inputs that are encoded at once
+_AT_ONCE_OF_LONG = 4  # the same, of a recording that is read piece by piece
+LONG_SECONDS = 120.0  # a longer recording is read piece by piece, so that memory does not grow with it
 _INPUTS = ["features", "valid"]
+_PLACE = "first_frame"  # a third input, with a default, of encoders that know absolute positions
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,10 @@ class Encoder:
         self.about = read_description(str(self.path), entries, [it.name for it in self._session.get_outputs()])
         if [it.name for it in self._session.get_inputs()] != _INPUTS:
             raise ModelFileError(f"{self.path}: its graph does not take {' and '.join(_INPUTS)}")
+        optional = [it.name for it in self._session.get_overridable_initializers()]
+        self._placed = _PLACE in optional
+        if self.about.blocks is not None and self.about.features["kind"] == "log-mel" and not self._placed:
+            raise ModelFileError(f"{self.path}: has blocks in its metadata, and no input {_PLACE} in its graph")
         self.features = self.about.features
         self.sampling_rate: int = self.features["sampling_rate"]
         silence = self.features.get("silence_frames")
@@ -95,20 +111,70 @@ class Encoder:
         layer: int = -1,
         sampling_rate: int | None = None,
         truncated: Truncated = "skip",
+        block_seconds: float | None = None,
     ) -> Extracted:
         """Return the features of one recording of any rate and length.
+
+        By default, a recording that is longer than the encoder's longest input is encoded in chunks of that length.
+        With ``block_seconds``, the features are those of one pass over the whole recording, computed in blocks.
 
         Args:
             audio: a file, or one channel of samples.
             layer: which hidden state: 0 is the embedded input, 1 the first layer, -1 the last; the file must have it.
             sampling_rate: Hz of the samples; required for samples, and for them alone.
             truncated: ``skip`` raises for a file that ends before its header says, ``keep`` uses what is there.
+            block_seconds: greatest length of the blocks, of an encoder whose frames depend on a limited part of the
+                input; of Whisper, the time between the beginnings of its windows of 30 s.
 
         Raises:
             AudioError: if the audio cannot be used; the message names the file.
-            ValueError: if the file has no such layer.
+            ValueError: if the file has no such layer, or its encoder cannot be run in blocks.
         """
-        return self.extract_batch([audio], layer=layer, sampling_rate=sampling_rate, truncated=truncated)[0]
+        _, found = self.extract_blocks(
+            audio, layer=layer, sampling_rate=sampling_rate, truncated=truncated, block_seconds=block_seconds
+        )
+        about = self.about
+        return Extracted(np.concatenate(list(found)), about.step_seconds, about.first_center_seconds)
+
+    def extract_blocks(
+        self,
+        audio: str | Path | np.ndarray,
+        *,
+        layer: int = -1,
+        sampling_rate: int | None = None,
+        truncated: Truncated = "skip",
+        block_seconds: float | None = None,
+    ) -> tuple[int, Iterator[np.ndarray]]:
+        """Return the number of frames of a recording, and its features piece by piece, in bounded memory.
+
+        A file is decoded twice or more: to check it, for what is normalised over the whole recording, and to encode it.
+
+        Args:
+            audio: as for `extract`.
+            layer: as for `extract`.
+            sampling_rate: as for `extract`.
+            truncated: as for `extract`.
+            block_seconds: as for `extract`.
+
+        Raises:
+            AudioError: as for `extract`.
+            ValueError: as for `extract`.
+        """
+        output = self.output_of(layer)
+        if block_seconds is None:
+            waveform = self._waveform(audio, sampling_rate, truncated, LONG_SECONDS)
+            if waveform is not None:
+                (whole,) = self._extract_batch([audio], [waveform], layer)
+                return len(whole.values), iter([whole.values])
+        block = None if block_seconds is None else block_frames(self.about, block_seconds, str(self.path))
+        frames, parts = pieces(self.about, self._long(audio, sampling_rate, truncated), self._silence, block)
+        return frames, self._encoded(parts, output, 1 if block is not None else _AT_ONCE_OF_LONG)
+
+    def _encoded(self, parts: Iterator[Piece], output: str, at_once: int) -> Iterator[np.ndarray]:
+        """Yield the frames of parts that are kept."""
+        while group := list(islice(parts, at_once)):
+            hidden = self._run([part.input for part in group], output, group[0].first)
+            yield np.concatenate([it[part.low : part.high] for part, it in zip(group, hidden, strict=True)])
 
     def extract_batch(
         self,
@@ -130,10 +196,16 @@ class Encoder:
             AudioError: if one of them cannot be used.
             ValueError: if the file has no such layer.
         """
+        waveforms = [self._waveform(one, sampling_rate, truncated) for one in audio]
+        return self._extract_batch(audio, waveforms, layer)
+
+    def _extract_batch(
+        self, audio: Sequence[Any], waveforms: Sequence[np.ndarray | None], layer: int
+    ) -> list[Extracted]:
         output = self.output_of(layer)
         parts: list[tuple[int, np.ndarray, int, int]] = []
-        for row, one in enumerate(audio):
-            waveform = self._waveform(one, sampling_rate, truncated)
+        for row, (one, waveform) in enumerate(zip(audio, waveforms, strict=True)):
+            assert waveform is not None
             try:
                 parts += [(row, *part) for part in self._parts(waveform)]
             except TooShort as error:
@@ -160,12 +232,37 @@ class Encoder:
         Raises:
             AudioError: if the audio cannot be used.
         """
-        waveform = self._waveform(audio, sampling_rate, truncated)
-        output = self.output_of(-1)
-        length = self.about.longest * _WHISPER_STRIDE * self.features["hop_samples"]
-        for number, (mel, _, _) in enumerate(self._windows(waveform)):
-            samples = min(length, len(waveform) - number * length)
-            yield self._run([mel], output)[0], samples / self.sampling_rate
+        recording, output = self._long(audio, sampling_rate, truncated), self.output_of(-1)
+        left = recording.check()
+        length = self.about.longest * WHISPER_STRIDE * self.features["hop_samples"]
+        for part in pieces(self.about, recording, self._silence, None)[1]:
+            yield self._run([part.input], output)[0], min(length, left) / self.sampling_rate
+            left -= length
+
+    def encoding(self, block_seconds: float) -> str:
+        """Return in words how blocks of a length are encoded.
+
+        Args:
+            block_seconds: as for `extract`.
+
+        Raises:
+            ValueError: if the encoder cannot be run in blocks.
+        """
+        frames = block_frames(self.about, block_seconds, str(self.path))
+        if self.about.blocks is None:
+            return f"windows that begin every {frames * self.about.step_seconds:g} s"
+        return "one pass"
+
+    def reach_in_words(self) -> str:
+        """Return in words what a frame depends on, if that is limited; else nothing."""
+        it = self.about.blocks
+        if it is None:
+            return ""
+        around = around_seconds(self.features)
+        back, ahead = (frames * self.about.step_seconds + around for frames in (it.back, it.ahead))
+        whole = " and the statistics of the recording" if self.features["normalise"] else ""
+        left_out = f"; at most {it.left_out:.1e} of a row of weights is left out" if it.left_out else ""
+        return f"{back:.2f} s before the centre of a frame and {ahead:.2f} s behind it{whole}{left_out}"
 
     def output_of(self, layer: int) -> str:
         """Return the name of the output that holds a hidden state.
@@ -181,14 +278,22 @@ class Encoder:
         known = ", ".join(map(str, self.about.outputs.values()))
         raise ValueError(f"{self.path} has no hidden state {layer}: it was exported with {known}")
 
-    def _waveform(self, audio: Any, sampling_rate: int | None, truncated: Truncated) -> np.ndarray:
+    def _waveform(
+        self, audio: Any, sampling_rate: int | None, truncated: Truncated, longest_seconds: float = math.inf
+    ) -> np.ndarray | None:
+        """Return a recording as a waveform; None if it is longer than a limit."""
+        rate = _rate_of(audio, sampling_rate)
         if isinstance(audio, str | Path):
-            if sampling_rate is not None:
-                raise ValueError("sampling_rate goes with samples; a file has its own")
-            return load_audio(audio, self.sampling_rate, truncated=truncated)
-        if sampling_rate is None:
-            raise ValueError("samples need their sampling_rate in Hz")
-        return as_waveform(audio, sampling_rate, self.sampling_rate)
+            return load_audio(audio, self.sampling_rate, truncated=truncated, longest_seconds=longest_seconds)
+        if np.ndim(audio) == 1 and len(audio) > longest_seconds * rate:
+            return None
+        return as_waveform(audio, rate, self.sampling_rate)
+
+    def _long(self, audio: Any, sampling_rate: int | None, truncated: Truncated) -> LongAudio:
+        rate = _rate_of(audio, sampling_rate)
+        if isinstance(audio, str | Path):
+            return long_audio(Path(audio), self.sampling_rate, truncated=truncated)
+        return long_audio(as_waveform(audio, rate, rate), self.sampling_rate, rate=rate)
 
     def _parts(self, waveform: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
         """Return inputs that are encoded at once, with the frames of each that are kept."""
@@ -199,25 +304,20 @@ class Encoder:
 
     def _chunks(self, frames: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
         """Return chunks that overlap by half; each frame is kept where it lies deepest."""
-        time, longest = len(frames), self.about.longest
-        if time <= longest:
-            return [(frames, 0, time)]
-        starts = [*range(0, time - longest, max(1, longest // 2)), time - longest]
-        ends = [0, *((b + a + longest) // 2 for a, b in pairwise(starts)), time]
         return [
-            (frames[start : start + longest], low - start, high - start)
-            for start, (low, high) in zip(starts, pairwise(ends), strict=True)
+            (frames[it.start : it.end], it.keep_start - it.start, it.keep_end - it.start)
+            for it in chunks(len(frames), self.about.longest)
         ]
 
     def _windows(self, waveform: np.ndarray) -> list[tuple[np.ndarray, int, int]]:
         """Return Whisper's spectrum of windows of 30 s, each as long as its speech and the silence behind it."""
-        longest, hop = self.about.longest, _WHISPER_STRIDE * self.features["hop_samples"]
+        longest, hop = self.about.longest, WHISPER_STRIDE * self.features["hop_samples"]
         found = []
         for start in range(0, len(waveform), longest * hop):
             speech = waveform[start : start + longest * hop]
             steps = -(-len(speech) // hop)
             fed = longest if self._silence is None else min(steps + self._silence, longest)
-            mel = whisper_mel(speech, self.features, _WHISPER_STRIDE * fed, _WHISPER_STRIDE * longest)
+            mel = whisper_mel(speech, self.features, WHISPER_STRIDE * fed, WHISPER_STRIDE * longest)
             found.append((mel.T, 0, steps))
         return found
 
@@ -239,7 +339,7 @@ class Encoder:
             found.append((whole[start * hop : end], 0, count))
         return found
 
-    def _run(self, inputs: Sequence[np.ndarray], output: str) -> list[np.ndarray]:
+    def _run(self, inputs: Sequence[np.ndarray], output: str, first_frame: int = 0) -> list[np.ndarray]:
         """Return a hidden state of each input, encoded at once where they fit together."""
         longest = max(map(len, inputs))
         if self.features["kind"] == "waveform":  # whose graph is for two frames or more
@@ -249,6 +349,19 @@ class Encoder:
         for row, one in enumerate(inputs):
             features[row, : len(one)], valid[row, : len(one)] = one, True
         if self.features["kind"] == "whisper":
-            features, valid = np.ascontiguousarray(features.transpose(0, 2, 1)), valid[:, ::_WHISPER_STRIDE]
-        hidden = self._session.run([output], {"features": features, "valid": np.ascontiguousarray(valid)})[0]
-        return list(np.asarray(hidden))
+            features, valid = np.ascontiguousarray(features.transpose(0, 2, 1)), valid[:, ::WHISPER_STRIDE]
+        fed = {"features": features, "valid": np.ascontiguousarray(valid)}
+        if self._placed:
+            fed[_PLACE] = np.array(first_frame, np.int64)
+        return list(np.asarray(self._session.run([output], fed)[0]))
+
+
+def _rate_of(audio: Any, sampling_rate: int | None) -> int:
+    """Return the rate of samples, 0 for a file; raise ValueError for one too many or too few."""
+    if isinstance(audio, str | Path):
+        if sampling_rate is not None:
+            raise ValueError("sampling_rate goes with samples; a file has its own")
+        return 0
+    if sampling_rate is None:
+        raise ValueError("samples need their sampling_rate in Hz")
+    return sampling_rate

@@ -41,21 +41,39 @@ def frames_of(waveform: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
 
 def log_mel(waveform: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
     """Return log(mel energy + floor), (frames, mels); frame k is centred at k hops."""
-    rate, size = settings["sampling_rate"], settings["fft_size"]
-    hop, length = round(settings["hop_seconds"] * rate), round(settings["window_seconds"] * rate)
-    window = np.zeros(size)
-    window[(size - length) // 2 : (size - length) // 2 + length] = _hann(length)
-    filters = mel_filters(rate, size, settings["mels"], settings["lowest_hz"], settings["highest_hz"] or rate / 2)
+    size, hop = settings["fft_size"], hop_samples(settings)
     padded = np.pad(waveform, (size // 2, size - size // 2))
     count = 1 + len(waveform) // hop
     return np.concatenate(
         [
-            np.log(
-                _power(padded, first, min(first + _BLOCK_FRAMES, count), hop, window) @ filters + settings["log_floor"]
-            )
+            log_mel_of_padded(padded[first * hop : (min(first + _BLOCK_FRAMES, count) - 1) * hop + size], settings)
             for first in range(0, count, _BLOCK_FRAMES)
         ]
     )
+
+
+def log_mel_of_padded(samples: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
+    """Return the log-mel frames of samples that begin half a transform before the centre of the first one."""
+    rate, size, hop = settings["sampling_rate"], settings["fft_size"], hop_samples(settings)
+    length = round(settings["window_seconds"] * rate)
+    window = np.zeros(size)
+    window[(size - length) // 2 : (size - length) // 2 + length] = _hann(length)
+    filters = mel_filters(rate, size, settings["mels"], settings["lowest_hz"], settings["highest_hz"] or rate / 2)
+    power = _power(samples, 0, (len(samples) - size) // hop + 1, hop, window)
+    return np.log(power @ filters + settings["log_floor"])
+
+
+def around_seconds(settings: dict[str, Any]) -> float:
+    """Return how far from the centre of an input frame lies the audio that it is made of, in seconds."""
+    if settings["kind"] == "waveform":
+        return samples_of(1, settings) / settings["sampling_rate"] / 2
+    frames = (settings["stack"] - 1) / 2 + (settings["delta_frames"] // 2 if settings["deltas"] else 0)
+    return frames * settings["hop_seconds"] + settings["window_seconds"] / 2
+
+
+def hop_samples(settings: dict[str, Any]) -> int:
+    """Return the number of samples between log-mel frames."""
+    return round(settings["hop_seconds"] * settings["sampling_rate"])
 
 
 def whisper_mel(waveform: np.ndarray, settings: dict[str, Any], frames: int, most_frames: int) -> np.ndarray:
@@ -103,11 +121,15 @@ def delta(frames: np.ndarray, width: int) -> np.ndarray:
     width = min(width, len(frames) - (len(frames) + 1) % 2)
     if width < 3:
         return np.zeros_like(frames)
-    half = width // 2
-    offsets = np.arange(-half, half + 1, dtype=frames.dtype)
+    half, inner = width // 2, slopes(frames, width)
+    return np.concatenate([np.repeat(inner[:1], half, 0), inner, np.repeat(inner[-1:], half, 0)])
+
+
+def slopes(frames: np.ndarray, width: int) -> np.ndarray:
+    """Return the slope of a line over `width` frames around each frame that has so many."""
+    offsets = np.arange(-(width // 2), width // 2 + 1, dtype=frames.dtype)
     kernel = offsets / np.square(offsets).sum()
-    slopes = np.lib.stride_tricks.sliding_window_view(frames, width, axis=0) @ kernel
-    return np.concatenate([np.repeat(slopes[:1], half, 0), slopes, np.repeat(slopes[-1:], half, 0)])
+    return np.lib.stride_tricks.sliding_window_view(frames, width, axis=0) @ kernel
 
 
 def _power(padded: np.ndarray, first: int, last: int, hop: int, window: np.ndarray) -> np.ndarray:

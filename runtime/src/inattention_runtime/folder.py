@@ -3,15 +3,16 @@
 import json
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from inattention_runtime.encoder import Encoder, Extracted
+from inattention_runtime.encoder import Encoder
 from inattention_runtime.reader import AudioError, Truncated, list_audio, printable
 
 INDEX = "index.json"
@@ -52,6 +53,7 @@ def extract_folder(
     *,
     layer: int = -1,
     truncated: Truncated = "skip",
+    block_seconds: float | None = None,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Summary:
@@ -66,14 +68,18 @@ def extract_folder(
         out: output folder.
         layer: which hidden state, as for `Encoder.extract`.
         truncated: as for `Encoder.extract`.
+        block_seconds: as for `Encoder.extract`.
         overwrite: extract everything again.
         progress: show the number of files that are done on stderr.
 
     Raises:
         FolderError: if there is nothing to extract, or the output folder holds something else or cannot be written.
-        ValueError: if the encoder has no such layer.
+        ValueError: if the encoder has no such layer, or cannot be run in blocks.
     """
     settings = {"encoder": encoder.digest, "output": encoder.output_of(layer), "input": os.path.realpath(folder)}
+    if block_seconds is not None:
+        settings["encoding"] = encoder.encoding(block_seconds)
+    options = {"layer": layer, "truncated": truncated, "block_seconds": block_seconds}
     listing = list_audio(folder)
     if not listing.files:
         raise FolderError(f"{folder}: contains no audio files")
@@ -86,7 +92,7 @@ def extract_folder(
     try:
         for count, path in enumerate(listing.files):
             _progress(progress, count, len(listing.files))
-            _one(encoder, path, path.relative_to(root).as_posix(), layer, truncated, output, summary)
+            _one(encoder, path, path.relative_to(root).as_posix(), options, output, summary)
         _progress(progress, len(listing.files), len(listing.files))
     finally:
         output.write_index()
@@ -94,9 +100,7 @@ def extract_folder(
     return summary
 
 
-def _one(
-    encoder: Encoder, path: Path, name: str, layer: int, truncated: Truncated, output: "_Output", summary: Summary
-) -> None:
+def _one(encoder: Encoder, path: Path, name: str, options: dict[str, Any], output: "_Output", summary: Summary) -> None:
     """Extract one file, unless that was done before."""
     try:
         state = path.stat()
@@ -104,10 +108,10 @@ def _one(
         if output.has(name, facts):
             summary.done_before += 1
             return
-        extracted = encoder.extract(path, layer=layer, truncated=truncated)
-        if not np.isfinite(extracted.values).all():
-            raise AudioError(f"{path}: the encoder's features of it are NaN or infinite")
-        output.write(name, extracted, facts)
+        frames, pieces = encoder.extract_blocks(path, **options)
+        about = encoder.about
+        times = about.first_center_seconds + np.arange(frames) * about.step_seconds
+        output.write(name, times, _finite(pieces, path), about.width, facts)
     except AudioError as error:
         _refuse(summary, output, name, str(error))
     except (MemoryError, OSError) as error:
@@ -116,7 +120,14 @@ def _one(
         _refuse(summary, output, name, f"{path}: cannot be read ({error})")
     else:
         summary.extracted += 1
-        summary.audio_seconds += len(extracted.values) * extracted.step_seconds
+        summary.audio_seconds += frames * about.step_seconds
+
+
+def _finite(pieces: Iterator[np.ndarray], path: Path) -> Iterator[np.ndarray]:
+    for piece in pieces:
+        if not np.isfinite(piece).all():
+            raise AudioError(f"{path}: the encoder's features of it are NaN or infinite")
+        yield piece
 
 
 def _refuse(summary: Summary, output: "_Output", name: str, reason: str) -> None:
@@ -149,23 +160,24 @@ class _Output:
         """Return whether a recording's features exist and the recording has not changed since."""
         return self.done.get(name) == facts and all(os.path.isfile(it) for it in self._places(name))
 
-    def write(self, name: str, extracted: Extracted, facts: dict[str, int]) -> None:
-        """Write the features of a recording, each file whole or not at all; the last one completes them."""
-        for place, values in zip(self._places(name), (extracted.times, extracted.values), strict=True):
-            root = os.path.realpath(self.folder)
-            if os.path.commonpath([root, os.path.realpath(place.parent)]) != root:
-                raise AudioError(f"{name}: a link in {self.folder} leads out of it")
-            try:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                temporary = place.with_name(f".{os.getpid()}.writing")
-                with temporary.open("xb") as file:
-                    np.save(file, values, allow_pickle=False)
-                os.replace(temporary, place)
-            except OSError as error:
-                raise FolderError(
-                    f"{place}: cannot be written ({error.strerror}); finished files are kept, and the same command "
-                    "continues from there"
-                ) from error
+    def write(
+        self, name: str, times: np.ndarray, pieces: Iterator[np.ndarray], width: int, facts: dict[str, int]
+    ) -> None:
+        """Write the features of a recording piece by piece, each file whole or not at all; the last completes them."""
+        of_times, of_values = self._places(name)
+        root, count = os.path.realpath(self.folder), 0
+        if os.path.commonpath([root, os.path.realpath(of_values.parent)]) != root:
+            raise AudioError(f"{name}: a link in {self.folder} leads out of it")
+        head = {"descr": "<f4", "fortran_order": False, "shape": (len(times), width)}
+        with _replacing(of_values) as values_file:
+            np.lib.format.write_array_header_1_0(values_file, head)
+            for piece in pieces:
+                count += len(piece)
+                values_file.write(np.ascontiguousarray(piece, "<f4").data)
+            if count != len(times):
+                raise AudioError(f"{name}: has changed while it was read")
+            with _replacing(of_times) as times_file:
+                np.save(times_file, times, allow_pickle=False)
         self.done[name] = facts
         self.bad.pop(name, None)
         if monotonic() > self._next_index:
@@ -201,8 +213,32 @@ class _Output:
         except (ValueError, TypeError, KeyError, RecursionError, OSError) as error:
             raise FolderError(f"{index}: cannot be read ({error}); choose another folder, or --overwrite") from error
         if settings != self.settings:
-            different = sorted(key for key in self.settings if settings.get(key) != self.settings[key])
+            keys = {*settings, *self.settings}
+            different = sorted(key for key in keys if settings.get(key) != self.settings.get(key))
             raise FolderError(
                 f"{self.folder}: contains features of another {' and '.join(different)}; choose another folder, or "
                 "--overwrite"
             )
+
+
+@contextmanager
+def _replacing(place: Path) -> Generator[BinaryIO]:
+    """Open a file that takes a place at the end of the `with` block, unless that raises.
+
+    Raises:
+        FolderError: if it cannot be written.
+    """
+    temporary = place.with_name(f".{os.getpid()}{''.join(place.suffixes[-2:])}.writing")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
+            yield file
+        os.replace(temporary, place)
+    except OSError as error:
+        raise FolderError(
+            f"{place}: cannot be written ({error.strerror}); finished files are kept, and the same command continues "
+            "from there"
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

@@ -19,6 +19,25 @@ class ModelFileError(ValueError):
 
 
 @dataclass(frozen=True)
+class Blocks:
+    """What a frame of the output depends on.
+
+    Attributes:
+        back: frames before it.
+        ahead: frames behind it.
+        grid: parts of a recording that are encoded begin at multiples of it.
+        longest: greatest number of frames that are encoded at once, those around a block included.
+        left_out: greatest part of any row of weights that bands leave out.
+    """
+
+    back: int
+    ahead: int
+    grid: int
+    longest: int
+    left_out: float
+
+
+@dataclass(frozen=True)
 class Description:
     """Facts about an encoder that a runtime needs.
 
@@ -31,6 +50,8 @@ class Description:
         layers: number of layers.
         outputs: number of the hidden state by the name of the output.
         precision: of the linear layers.
+        blocks: how a longer recording is encoded in blocks, as one pass over the whole; None if it cannot be.
+        unlimited: why it cannot be.
     """
 
     features: dict[str, Any]
@@ -41,6 +62,8 @@ class Description:
     layers: int
     outputs: dict[str, int]
     precision: str
+    blocks: Blocks | None
+    unlimited: str
 
 
 def whole(low: int, high: int) -> Callable[[Any], bool]:
@@ -100,6 +123,15 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
 }
 
 
+_BLOCKS: dict[str, Callable[[Any], bool]] = {
+    "back": whole(0, 1_000_000),
+    "ahead": whole(0, 1_000_000),
+    "grid": whole(1, 1_000_000),
+    "longest_frames": whole(1, 10_000_000),
+    "left_out": number(0, 1),
+}
+
+
 def read_description(name: str, entries: Mapping[str, str], outputs: list[str]) -> Description:
     """Return what a file's metadata says.
 
@@ -147,6 +179,31 @@ def read_description(name: str, entries: Mapping[str, str], outputs: list[str]) 
         layers=data["layers"],
         outputs=states,
         precision=data["precision"],
+        blocks=_blocks(name, data.get("blocks")),
+        unlimited=_reason(data.get("unlimited")),
+    )
+
+
+def _blocks(name: str, data: Any) -> Blocks | None:
+    """Return how recordings are encoded in blocks; files of earlier versions do not say it.
+
+    Raises:
+        ModelFileError: if a value is missing or out of its limits.
+    """
+    if data is None:
+        return None
+    if not isinstance(data, dict):
+        raise ModelFileError(f"{name}: its metadata has no usable blocks ({str(data)[:40]!r})")
+    _check(name, data, _BLOCKS)
+    # Parts begin up to a grid's length before what a block depends on, and each block adds a frame at least.
+    if data["back"] + data["ahead"] + data["grid"] > data["longest_frames"]:
+        raise ModelFileError(f"{name}: its metadata has a reach that is longer than what is encoded at once")
+    return Blocks(data["back"], data["ahead"], data["grid"], data["longest_frames"], float(data["left_out"]))
+
+
+def _reason(text: Any) -> str:
+    return (
+        text[:500] if isinstance(text, str) and text else "it was exported by a version that did not record its reach"
     )
 
 

@@ -56,6 +56,7 @@ def as_data() -> list[dict[str, Any]]:
             "training_cost": it.training_cost,
             "inference_cost": it.inference_cost,
             "flops_at_500_768_12": it.flops(500, 768, 12, **options_of(name)),
+            "reach_seconds": _reach(name),
             "fields": list(it.fields),
             "options": {
                 option: {"default": options_of(name)[option], "meaning": meaning}
@@ -69,6 +70,18 @@ def as_data() -> list[dict[str, Any]]:
     ]
 
 
+def _reach(name: str) -> list[float] | None:
+    """Return how far back and ahead a layer looks, in seconds, at the paper's sizes and untrained; None for no limit."""
+    from inattention.attention.registry import build
+    from inattention.model.config import AudioTransformerConfig
+
+    config = AudioTransformerConfig()
+    # Of a narrow one: the width changes nothing.
+    field = build(name, width=4 * config.heads, heads=config.heads, max_length=config.max_length).receptive_field()
+    step = config.features.step_seconds
+    return None if field is None else [round(field.back * step, 4), round(field.ahead * step, 4)]
+
+
 def as_text(width: int | None = None) -> str:
     """Format the cards as a table, sorted by family.
 
@@ -78,9 +91,13 @@ def as_text(width: int | None = None) -> str:
     from inattention.attention.registry import by_family
 
     data = sorted(as_data(), key=lambda it: by_family(it["name"]))
-    titles = ("mechanism", "family", "label", "training", "inference", "applied in")
+    titles = ("mechanism", "family", "label", "reach", "training", "inference", "applied in")
     cells = [titles] + [
-        (it["name"], it["family"], it["label"], it["training_cost"], it["inference_cost"], ", ".join(it["fields"]))
+        (
+            *(it["name"], it["family"], it["label"]),
+            "all" if it["reach_seconds"] is None else f"{max(it['reach_seconds']):.2f} s",
+            *(it["training_cost"], it["inference_cost"], ", ".join(it["fields"])),
+        )
         for it in data
     ]
     widths = [max(len(row[i]) for row in cells) for i in range(len(titles))]
@@ -89,6 +106,8 @@ def as_text(width: int | None = None) -> str:
         shown -= 1
     lines = ["  ".join(map(str.ljust, row[:shown], widths)).rstrip() for row in cells]
     notes = ["T frames, d features per head, H heads."] if shown == len(titles) else []
+    if shown > titles.index("reach"):
+        notes.append("reach: how far a layer looks to each side at the paper's sizes, before training.")
     if width is not None and shown < len(titles):
         left_out = ", ".join(titles[shown:])
         notes.append(f"Left out in {width} columns: {left_out}; --json and a wider terminal show them.")

@@ -8,12 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from inattention.attention import AttentionMechanism
+from inattention.attention.mechanisms.toeplitz import Toeplitz
+from inattention.attention.mechanisms.toeplitz_convolution import ToeplitzConvolution
+from inattention.attention.mechanisms.toeplitz_free import ToeplitzFree
+from inattention.attention.ops.gaussians import gaussians
 from inattention.attention.ops.toeplitz_band import Band, band_of, least_mass
 from inattention.export.config import ExportError, Form
 from inattention.export.costs import Costs
 from inattention.export.forms import BandForm, DenseForm, FftForm
 from inattention.export.mixing import Part
-from inattention.export.taps import as_numpy
 
 # A transform's error in float64, relative to all taps of a head together, and how small it must be beside a row.
 _TRANSFORM_ERROR = 1e-15
@@ -54,9 +58,10 @@ def choose_forms(
                 f"form fft: head {head} has rows that are small beside the largest weights of the head, and a "
                 "transform would lose their digits; use auto, band or dense"
             )
-        band = band_of(weights, bound) if form in ("auto", "band") else None
+        banded = form in ("auto", "band", "limited")
+        band = band_of(weights, bound, uniform=form != "limited") if banded else None
         if form != "auto":
-            found.append(HeadForm(form, band))
+            found.append(HeadForm("band" if banded else form, band))
             continue
         assert costs is not None
         assert band is not None
@@ -118,3 +123,29 @@ def toeplitz_parts(
     """
     forms = choose_forms(as_numpy(taps), costs, form, bound)
     return parts_of(torch.as_tensor(taps), forms, costs), forms
+
+
+def taps_of(mechanism: AttentionMechanism, longest: int) -> Float[Tensor, "heads offsets"] | None:
+    """Return the weights of the heads that depend on j - i alone, the first ones, each with a maximum of 1.
+
+    Args:
+        mechanism: a mechanism.
+        longest: greatest number of frames of the input.
+
+    Returns:
+        In float64, for each j - i from 1 - longest to longest - 1; None if there are no such heads.
+    """
+    if isinstance(mechanism, Toeplitz) and mechanism.form == "table":
+        middle = mechanism.table.shape[1] // 2
+        table = mechanism.table.detach().double()[:, middle + 1 - longest : middle + longest]
+        return (table - table.amax(1, keepdim=True)).exp()
+    if not isinstance(mechanism, Toeplitz | ToeplitzConvolution | ToeplitzFree):
+        return None
+    offset, width = mechanism.offset.detach().double(), mechanism.log_width.detach().double().exp()
+    weights = mechanism.floor + gaussians(offset, width, 1 - longest, longest - 1)
+    return weights / weights.amax(1, keepdim=True)
+
+
+def as_numpy(taps: Float[Tensor, "heads offsets"]) -> Float[np.ndarray, "heads offsets"]:
+    """Return taps as an array in float64."""
+    return taps.to(torch.float64).cpu().numpy()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Precision = Literal["float32", "int8", "bf16"]
-Form = Literal["auto", "dense", "band", "fft"]
+Form = Literal["auto", "dense", "band", "fft", "limited"]
 
 
 class ExportError(ValueError):
@@ -19,7 +19,8 @@ class ExportConfig:
         precision: of the linear layers: float32; int8, with weights per output channel and activations quantised as
             they come; or bf16.
         form: how heads mix over time whose weights depend on j - i alone: a dense matrix, a band, or Fourier
-            transforms (fft). By default each head gets the one that is fastest on this machine.
+            transforms (fft). By default each head gets the one that is fastest on this machine. limited: bands
+            without a uniform weight, so that inattention-runtime can encode long recordings in blocks.
         bound: greatest part of a row of weights that a band may leave out.
         layers: hidden states that the file returns: 0 is the embedded input, 1 the first layer, -1 the last. The last
             one by default.

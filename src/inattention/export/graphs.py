@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from inattention.attention import AttentionMechanism
 from inattention.attention.ops.padding import zero_invalid
-from inattention.model.encoder import Encoder, positions
+from inattention.model.encoder import Encoder, position_frequencies, positions
 
 
 class EncoderGraph(nn.Module):
@@ -39,8 +39,14 @@ class EncoderGraph(nn.Module):
         self, features: Float[Tensor, "batch time size"], valid: Bool[Tensor, "batch time"]
     ) -> tuple[Float[Tensor, "batch time width"], ...]:
         """Return the wanted hidden states."""
+        return self.from_position(features, valid, self.places[: features.shape[1]])
+
+    def from_position(
+        self, features: Tensor, valid: Tensor, places: Float[Tensor, "time width"]
+    ) -> tuple[Float[Tensor, "batch time width"], ...]:
+        """Return the wanted hidden states of frames at given positions."""
         encoder = self.encoder
-        embedded = encoder.embed(zero_invalid(features, valid)) + self.places[: features.shape[1]]
+        embedded = encoder.embed(zero_invalid(features, valid)) + places
         hidden = encoder.embed_norm(embedded)
         found = [hidden]
         with ExitStack() as stack:
@@ -51,6 +57,33 @@ class EncoderGraph(nn.Module):
                 hidden = layer(hidden, valid, mechanism)
                 found.append(hidden)
         return tuple(found[state] for state in self.states)
+
+
+class PlacedGraph(EncoderGraph):
+    """One of our encoders that also takes parts of longer recordings, whose first frame has any position.
+
+    Args:
+        encoder: the encoder, prepared for export.
+        states: numbers of the hidden states to return.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, encoder: Encoder, states: Sequence[int]) -> None:
+        super().__init__(encoder, states)
+        del self.places
+        self.register_buffer("frequencies", position_frequencies(encoder.config.width))
+
+    def forward(  # ty: ignore[incompatible-method-override]
+        self,
+        features: Float[Tensor, "batch time size"],
+        valid: Bool[Tensor, "batch time"],
+        first_frame: Tensor,
+    ) -> tuple[Float[Tensor, "batch time width"], ...]:
+        """Return the wanted hidden states; ``first_frame`` is a whole number."""
+        frame = (torch.arange(features.shape[1]) + first_frame).to(torch.float32)
+        angle = frame[:, None] * self.frequencies
+        return self.from_position(features, valid, torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1))
 
 
 class WhisperGraph(nn.Module):

@@ -17,6 +17,7 @@ from inattention.export.config import ExportError
 from inattention.export.metadata import KEY
 
 INPUTS = ("features", "valid")
+PLACE = "first_frame"  # a third input with a default, of encoders that take parts of longer recordings
 METADATA_FILE = "inattention.json"  # in a .pt2 file
 
 
@@ -63,13 +64,13 @@ def _quiet() -> Generator[None]:
             logger.setLevel(level)
 
 
-def lower(graph: nn.Module, inputs: tuple[Tensor, Tensor], shapes: Any, name: str) -> torch.export.ExportedProgram:
+def lower(graph: nn.Module, inputs: tuple[Tensor, ...], shapes: Any, name: str) -> torch.export.ExportedProgram:
     """Return a graph of a model for every batch, length and padding.
 
     Args:
-        graph: the model as a function of features and a padding mask.
+        graph: the model as a function of features, a padding mask and, of some, the position of the first frame.
         inputs: an example.
-        shapes: dynamic dimensions of both.
+        shapes: dynamic dimensions of each.
         name: of the model, for errors.
 
     Raises:
@@ -91,9 +92,8 @@ def to_onnx(program: torch.export.ExportedProgram, outputs: Sequence[str], name:
     """
     try:
         with _quiet():
-            made = torch.onnx.export(
-                program, dynamo=True, input_names=list(INPUTS), output_names=list(outputs), verbose=False
-            )
+            names = [*INPUTS, PLACE][: len(program.graph_signature.user_inputs)]
+            made = torch.onnx.export(program, dynamo=True, input_names=names, output_names=list(outputs), verbose=False)
             assert made is not None
             model = made.model_proto
     except Exception as error:
@@ -123,13 +123,18 @@ def _fold_transposes(graph: Any) -> None:
 
 
 def write_onnx(model: Any, metadata: dict[str, Any], path: Path) -> None:
-    """Write an ONNX model with its metadata.
+    """Write an ONNX model with its metadata; the position of the first frame is 0 unless it is given.
 
     Raises:
         ExportError: if it is larger than a single ONNX file can be.
     """
+    import numpy as np
     from google.protobuf.message import EncodeError
+    from onnx import numpy_helper
 
+    names = {it.name for it in model.graph.input} - {it.name for it in model.graph.initializer}
+    if PLACE in names:
+        model.graph.initializer.append(numpy_helper.from_array(np.array(0, np.int64), PLACE))
     del model.metadata_props[:]
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, json.dumps(metadata)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from inattention.export.blocks import graph_and_inputs
 from inattention.export.checks.parity import Runner, batches, check, compare, tolerance
 from inattention.export.config import ExportConfig, ExportError
 from inattention.export.int8 import quantise
@@ -64,6 +65,7 @@ class ExportReport:
         if about["reach_seconds"] is not None:
             left, right = about["reach_seconds"]
             lines.append(f"reach of mixing: {left:.2f} s to the left, {right:.2f} s to the right")
+        lines.append(f"blocks of long recordings: {'yes' if about['blocks'] else 'no: ' + about['unlimited']}")
         return "\n".join(lines)
 
 
@@ -99,7 +101,7 @@ def export(model: str, out: Path, config: ExportConfig | None = None) -> ExportR
     frames = max(1, min(subject.longest, round(config.seconds / subject.source.step_seconds)))
     prepared = prepare(subject.model, config, subject.longest, frames)
     allowed = tolerance(subject.source.layers, prepared.bound)
-    metadata = describe(subject, prepared, config, states, allowed)
+    metadata = describe(subject, prepared, config, states, allowed, out.suffix)
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as temporary:
         runner = _write(temporary, out.suffix, subject, prepared, config, states, metadata)
@@ -141,9 +143,10 @@ def _write(
     """Write the file, and return what runs it."""
     if config.precision == "bf16":
         to_bf16(prepared.model)
-    graph = subject.graph(prepared.model, states)
     features, mask, _ = subject.batch(2 * batches(subject)[0][:1])  # a batch of one would be taken for a rule
-    program = lower(graph, (features, mask), subject.shapes(), subject.source.name)
+    placed = metadata["blocks"] is not None
+    graph, inputs, shapes = graph_and_inputs(subject, prepared.model, states, (features, mask), placed)
+    program = lower(graph, inputs, shapes, subject.source.name)
     if suffix == ".pt2":
         write_program(program, metadata, path)
         return _program_runner(path)

@@ -188,6 +188,11 @@ def positions(time: int, width: int, like: Tensor, first: int = 0) -> Float[Tens
     [0.0, 1.0, 0.0, 1.0]
     """
     frame = torch.arange(first, first + time, dtype=torch.float32, device=like.device)
-    even = torch.arange(0, width, 2, dtype=torch.float32, device=like.device)
-    angle = frame[:, None] * torch.pow(torch.tensor(10_000.0, device=like.device), -even / width)
+    angle = frame[:, None] * position_frequencies(width, like.device)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1).to(like.dtype)
+
+
+def position_frequencies(width: int, device: torch.device | str = "cpu") -> Float[Tensor, " pairs"]:
+    """Return how fast the angle of each pair of a sine and a cosine grows, per frame."""
+    even = torch.arange(0, width, 2, dtype=torch.float32, device=device)
+    return torch.pow(torch.tensor(10_000.0, device=device), -even / width)

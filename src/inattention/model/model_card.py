@@ -4,6 +4,8 @@ from typing import Any
 
 from inattention import attention
 from inattention.model.config import AudioTransformerConfig
+from inattention.model.encoder import Encoder
+from inattention.model.reach import UnlimitedReach, limit_encoder, reach_seconds
 
 TEMPLATE = """---
 {{ card_data }}
@@ -31,16 +33,18 @@ features.times  # time of each frame's centre in seconds
 | width, heads, feed-forward | {{ config.width }}, {{ config.heads }}, {{ config.feed_forward }} |
 | input | {{ config.input_size }} numbers per frame: {{ input }} |
 | longest input | {{ config.max_length }} frames ({{ longest }} s); longer audio is encoded in overlapping chunks |
+| a frame depends on | {{ reach }} |
 | parameters | {{ parameters }} |
 """
 
 
-def card_fields(config: AudioTransformerConfig, parameters: int) -> dict[str, Any]:
+def card_fields(config: AudioTransformerConfig, parameters: int, encoder: Encoder) -> dict[str, Any]:
     """Return the fields of the template for a model.
 
     Args:
         config: the model's config.
         parameters: number of its parameters.
+        encoder: the encoder.
     """
     features = config.features
     kinds = [f"{features.mels} log-mel", "deltas" if features.deltas else ""]
@@ -55,4 +59,16 @@ def card_fields(config: AudioTransformerConfig, parameters: int) -> dict[str, An
         "sharing": "one set of weights" if config.share_layers else "each its own weights",
         "input": ", ".join(kind for kind in kinds if kind),
         "parameters": f"{parameters:,}",
+        "reach": _reach(encoder),
     }
+
+
+def _reach(encoder: Encoder) -> str:
+    """Return in words what a frame of the output depends on."""
+    features = encoder.config.features
+    try:
+        back, ahead = reach_seconds(limit_encoder(encoder).reach, features)
+    except UnlimitedReach:
+        return "all of its chunk"
+    words = f"{back:.3g} s of audio before its centre and {ahead:.3g} s behind it, with `block_seconds`"
+    return words + (", and the mean and deviation of the recording" if features.normalise else "")

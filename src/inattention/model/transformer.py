@@ -229,7 +229,7 @@ class AudioTransformer(
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
         """Return the README that is saved with the model."""
         parameters = sum(parameter.numel() for parameter in self.parameters())
-        return super().generate_model_card(*args, **{**card_fields(self.config, parameters), **kwargs})
+        return super().generate_model_card(*args, **{**card_fields(self.config, parameters, self.encoder), **kwargs})
 
     def _save_pretrained(self, save_directory: Path) -> None:
         state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
