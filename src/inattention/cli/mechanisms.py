@@ -71,7 +71,7 @@ def as_data() -> list[dict[str, Any]]:
 
 
 def _reach(name: str) -> list[float] | None:
-    """Return how far back and ahead a layer looks, in seconds, at the paper's sizes and untrained; None for no limit."""
+    """Return how far back and ahead an untrained layer of the paper's sizes looks, in seconds; None for no limit."""
     from inattention.attention.registry import build
     from inattention.model.config import AudioTransformerConfig
 

@@ -167,8 +167,10 @@ def _write(
 def _onnx_runner(path: Path) -> Runner:
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # it warns of inputs that have a default
     try:
-        session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ExportError(f"onnxruntime cannot run the exported file on this machine ({reason})") from error
