@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from inattention.cli.convert import open_speech  # noqa: E402
 from inattention.conversion.trained.config import TrainedConversionConfig  # noqa: E402
 from inattention.conversion.trained.convert import Speech, convert_trained  # noqa: E402
 from inattention.conversion.trained.distillation import Distillation  # noqa: E402
+from inattention.conversion.trained.whisper import WhisperTask  # noqa: E402
 from inattention.encoders.trained import load_trained  # noqa: E402
 from inattention.pretraining.stopping import RunError, RunStopped  # noqa: E402
 
@@ -160,6 +162,36 @@ def test_a_stopped_conversion_resumes_to_the_same_bits(
             convert_trained(str(whisper_folder), speech, parts, settings, progress=False)
     convert_trained(str(whisper_folder), speech, parts, settings, progress=False)
     assert weights(whole) == weights(parts)
+
+
+def test_the_decoder_is_in_the_loop_of_the_last_steps_alone(
+    whisper_folder: Path, speech: Speech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, seen = WhisperTask.loss, []
+
+    def watched(*arguments: Any, decoder: bool) -> Any:
+        seen.append(decoder)
+        return whole(*arguments, decoder=decoder)
+
+    monkeypatch.setattr(WhisperTask, "loss", watched)
+    settings = config(steps=4, hidden_fraction=0.75, accumulate=2)
+    report = convert_trained(str(whisper_folder), speech, tmp_path / "some", settings, progress=False)
+    assert seen == [False] * 6 + [True] * 2
+    assert ["tokens" in point for point in report.record["curve"]] == [False, False, False, True]
+    before = load_file(whisper_folder / "model.safetensors")
+    decoder = [name for name in before if "decoder.layers" in name]
+    changed = load_file(tmp_path / "some" / "model.safetensors")
+    assert any(not torch.equal(before[name], changed[name]) for name in decoder)
+    convert_trained(str(whisper_folder), speech, tmp_path / "none", config(hidden_fraction=1.0), progress=False)
+    kept = load_file(tmp_path / "none" / "model.safetensors")
+    assert all(torch.equal(before[name], kept[name]) for name in decoder)
+
+
+def test_folders_from_before_the_decoder_could_be_left_out_are_their_own(hubert_folder: Path) -> None:
+    assert "hidden_fraction" not in config(hidden_fraction=0.0).identity()
+    assert config(hidden_fraction=0.5).identity()["hidden_fraction"] == 0.5
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        config(hidden_fraction=1.5)
 
 
 def test_another_conversion_in_the_same_folder_is_refused(whisper_folder: Path, speech: Speech, tmp_path: Path) -> None:

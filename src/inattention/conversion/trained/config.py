@@ -49,9 +49,11 @@ class TrainedConversionConfig:
         steps: number of optimizer steps of the distillation, in place of minutes.
         lengths: what a student of Whisper is fed: its speech and a little silence (own), 30 s (30), or both (mixed).
         decoder: train Whisper's decoder along with the encoder, at a tenth of its rate (tuned), or not (frozen).
+        hidden_fraction: part of the steps, at the start, in which Whisper's encoder learns the teacher's hidden states
+            alone; the decoder is in the loop of the others, which take longer.
         examples: number of different training examples; the teacher runs once for each. 0 chooses by the time.
         accumulate: number of examples per optimizer step.
-        learning_rate: peak learning rate of the encoder's weights; 0 for 4e-4 at width 384 and less for wider ones.
+        learning_rate: peak learning rate of the encoder's weights; 0 for 2e-4 at width 384 and less for wider ones.
         attention_rate: learning rate of the mechanisms' own maps, relative to that of the weights.
         decoder_rate: learning rate of the decoder, relative to that of the encoder's weights.
         precision: of teacher and student during the distillation: float32, or bf16 for matrix products in bfloat16,
@@ -75,10 +77,11 @@ class TrainedConversionConfig:
     steps: int = 0
     lengths: Lengths = "mixed"
     decoder: DecoderTraining = "tuned"
+    hidden_fraction: float = 0.5
     examples: int = 0
-    accumulate: int = 3
+    accumulate: int = 4
     learning_rate: float = 0.0
-    attention_rate: float = 50.0
+    attention_rate: float = 100.0
     decoder_rate: float = 0.1
     precision: Precision = "float32"
     start_windows: int = 6
@@ -98,6 +101,8 @@ class TrainedConversionConfig:
             raise ValueError("minutes, steps, examples and learning_rate must not be negative")
         if min(self.accumulate, self.start_windows, self.held_out) < 1:
             raise ValueError("accumulate, start_windows and held_out must be at least 1")
+        if not 0 <= self.hidden_fraction <= 1:
+            raise ValueError("hidden_fraction must be between 0 and 1")
         if min(self.attention_rate, self.decoder_rate) <= 0:
             raise ValueError("attention_rate and decoder_rate must be above 0")
         self._check_stages()
@@ -139,12 +144,14 @@ class TrainedConversionConfig:
     def identity(self) -> dict[str, Any]:
         """Return the settings that the weights depend on, as JSON data.
 
-        Folders of conversions of all layers together have no settings of stages among them, and those in float32 no
-        precision.
+        Settings that are newer than a folder are not among its own, as far as they leave its weights as they were:
+        those of stages for conversions of all layers together, float32, and the decoder in the loop of all steps.
         """
         left_out = {"head_report", *(() if self.staged else _OF_STAGES)}
         if self.precision == "float32":
             left_out.add("precision")
+        if not self.hidden_fraction:
+            left_out.add("hidden_fraction")
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     def chosen_layers(self, count: int) -> tuple[int, ...]:

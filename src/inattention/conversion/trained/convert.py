@@ -114,10 +114,13 @@ def convert_trained(
     _check_words(loaded, speech, config)
     earlier = None if continue_from is None else earlier_conversion(continue_from, loaded, conversion)
     loaded.model.to(place)
+    identity = config.identity()
+    if not loaded.is_whisper:
+        identity.pop("hidden_fraction", None)  # there is no decoder
     parts = {
         "converted": weights_digest(loaded.folder),
         "speech": {"name": speech.name, "key": speech.key},
-        "conversion": config.identity(),
+        "conversion": identity,
         **({} if earlier is None else {"continues": earlier.to_dict()}),
     }
     make_folder(out / WORK)

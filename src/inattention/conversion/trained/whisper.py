@@ -77,14 +77,17 @@ class WhisperTask:
         """Run the student's encoder on its frames."""
         return encode(student, self.mel(example.waveform)[:, :, : 2 * frames])
 
-    def loss(self, student: nn.Module, example: Example, outputs: TeacherOutputs) -> Loss:
-        """Return the error of hidden states plus the divergence of next tokens."""
+    def loss(self, student: nn.Module, example: Example, outputs: TeacherOutputs, *, decoder: bool = True) -> Loss:
+        """Return the error of hidden states and, with the decoder, plus the divergence of next tokens."""
         assert outputs.tokens is not None
         mel = self.mel(example.waveform)[:, :, : 2 * outputs.frames]
         with mixed_precision(self.config.precision, mel.device):
             layers = encode(student, mel)
-            logits = decode(student, layers[-1:], outputs.tokens.inputs.long().to(layers.device))
+            ids = outputs.tokens.inputs.long().to(layers.device)
+            logits = decode(student, layers[-1:], ids) if decoder else None
         hidden = hidden_loss(layers, outputs.hidden)
+        if logits is None:
+            return Loss(hidden, {"hidden": float(hidden.detach())})
         tokens = divergence(logits, outputs.tokens)
         return Loss(hidden + tokens, {"hidden": float(hidden.detach()), "tokens": float(tokens.detach())})
 
