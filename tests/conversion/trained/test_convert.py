@@ -18,7 +18,10 @@ from inattention.cli.convert import open_speech  # noqa: E402
 from inattention.conversion.trained.config import TrainedConversionConfig  # noqa: E402
 from inattention.conversion.trained.convert import Speech, convert_trained  # noqa: E402
 from inattention.conversion.trained.distillation import Distillation  # noqa: E402
+from inattention.conversion.trained.setup import plan_conversion, task_of  # noqa: E402
+from inattention.conversion.trained.speech import Examples  # noqa: E402
 from inattention.conversion.trained.whisper import WhisperTask  # noqa: E402
+from inattention.encoders.converted import converted_copy  # noqa: E402
 from inattention.encoders.trained import load_trained  # noqa: E402
 from inattention.pretraining.stopping import RunError, RunStopped  # noqa: E402
 
@@ -187,11 +190,29 @@ def test_the_decoder_is_in_the_loop_of_the_last_steps_alone(
     assert all(torch.equal(before[name], kept[name]) for name in decoder)
 
 
-def test_folders_from_before_the_decoder_could_be_left_out_are_their_own(hubert_folder: Path) -> None:
-    assert "hidden_fraction" not in config(hidden_fraction=0.0).identity()
-    assert config(hidden_fraction=0.5).identity()["hidden_fraction"] == 0.5
+def test_folders_from_before_a_setting_existed_are_their_own() -> None:
+    before = config(hidden_fraction=0.0, token_weight=1.0).identity()
+    assert not {"hidden_fraction", "token_weight", "precision"} & set(before)
+    assert {"hidden_fraction", "token_weight"} < set(config().identity())
     with pytest.raises(ValueError, match="between 0 and 1"):
         config(hidden_fraction=1.5)
+    with pytest.raises(ValueError, match="token_weight"):
+        config(token_weight=-1.0)
+
+
+def test_the_divergence_of_tokens_has_its_weight(whisper_folder: Path, speech: Speech) -> None:
+    teacher = load_trained(str(whisper_folder))
+    student = converted_copy(teacher.model, plan_conversion(teacher.model, config(to="none")))
+    example = Examples(speech.train, 0, "own")[0]
+    losses = {}
+    for weight in (0.0, 0.05, 1.0):
+        task = task_of(teacher, config(token_weight=weight))
+        losses[weight] = task.loss(student, example, task.teacher_outputs(example))
+    parts = losses[1.0].parts
+    for weight, loss in losses.items():
+        assert loss.parts == parts
+        assert float(loss.total) == pytest.approx(parts["hidden"] + weight * parts["tokens"])
+    assert parts["tokens"] > 0
 
 
 def test_another_conversion_in_the_same_folder_is_refused(whisper_folder: Path, speech: Speech, tmp_path: Path) -> None:

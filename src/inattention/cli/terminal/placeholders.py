@@ -23,7 +23,7 @@ NUMBERS = {
     "UNITS": "hidden_width",
     "MEGABYTES": "cache_megabytes",
     "RATE": "learning_rate",
-    "FACTOR": "attention_rate decoder_rate weight_decay averaging betas",
+    "FACTOR": "attention_rate decoder_rate token_weight weight_decay averaging betas",
     "NORM": "clip",
     "PROBABILITY": "dropout",
     "EPSILON": "epsilon norm_epsilon",

@@ -15,7 +15,7 @@ from typing import Any
 
 from inattention.conversion.page.page import PAGE, write_page
 from inattention.conversion.page.sources import MAPS, RECORD
-from inattention.conversion.trained.config import TrainedConversionConfig
+from inattention.conversion.trained.config import OF_THE_DECODER, TrainedConversionConfig
 from inattention.conversion.trained.distillation import CHECKPOINT, PLAN, Distillation, Plan
 from inattention.conversion.trained.heads import head_report
 from inattention.conversion.trained.maps import save_maps
@@ -116,7 +116,7 @@ def convert_trained(
     loaded.model.to(place)
     identity = config.identity()
     if not loaded.is_whisper:
-        identity.pop("hidden_fraction", None)  # there is no decoder
+        identity = {name: value for name, value in identity.items() if name not in OF_THE_DECODER}
     parts = {
         "converted": weights_digest(loaded.folder),
         "speech": {"name": speech.name, "key": speech.key},

@@ -225,10 +225,10 @@ def _remark(parts: dict[str, float], curve: list[dict[str, float]]) -> str:
     """Return what the progress bar shows behind the numbers.
 
     >>> _remark({"hidden": 0.25, "tokens": 0.5}, [{"step": 10, "held_out": 0.125}])
-    'held-out error 0.125, loss 0.750'
+    'held-out error 0.125, hidden 0.250, tokens 0.500'
     """
     held_out = f"held-out error {curve[-1]['held_out']:.3f}, " if curve else ""
-    return f"{held_out}loss {sum(parts.values()):.3f}"
+    return held_out + ", ".join(f"{name} {value:.3f}" for name, value in parts.items())
 
 
 def _mechanisms_in_training(student: nn.Module) -> None:

@@ -89,7 +89,8 @@ class WhisperTask:
         if logits is None:
             return Loss(hidden, {"hidden": float(hidden.detach())})
         tokens = divergence(logits, outputs.tokens)
-        return Loss(hidden + tokens, {"hidden": float(hidden.detach()), "tokens": float(tokens.detach())})
+        total = hidden + self.config.token_weight * tokens
+        return Loss(total, {"hidden": float(hidden.detach()), "tokens": float(tokens.detach())})
 
     def parameters(self, student: nn.Module) -> dict[str, list[nn.Parameter]]:
         """Return the trained parameters; convolutions, positions and token embeddings keep their values."""
