@@ -1,7 +1,9 @@
 """Distillation of Whisper: the teacher hears 30 s, as it was trained; the student may hear its speech alone.
 
 Hidden states alone do not cure Whisper's decoding loops on short input. So the loss also holds the divergence between
-teacher and student in the distribution of the next token, given the text.
+teacher and student in the distribution of the next token, given the text. Its gradient is some twenty times as large as
+that of the hidden states and noisier: with equal weights, a clipped step follows it alone, and the encoder is further
+from the teacher after fifty steps than before. Hidden states come first, which is also faster; then both, weighted.
 """
 
 from dataclasses import dataclass
