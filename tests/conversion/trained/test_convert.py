@@ -194,6 +194,7 @@ def test_folders_from_before_a_setting_existed_are_their_own() -> None:
     before = config(hidden_fraction=0.0, token_weight=1.0).identity()
     assert not {"hidden_fraction", "token_weight", "precision"} & set(before)
     assert {"hidden_fraction", "token_weight"} < set(config().identity())
+    assert not {"hidden_fraction", "token_weight"} & set(config().identity(decoder=False))
     with pytest.raises(ValueError, match="between 0 and 1"):
         config(hidden_fraction=1.5)
     with pytest.raises(ValueError, match="token_weight"):

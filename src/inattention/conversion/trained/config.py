@@ -13,7 +13,7 @@ FRESH = "@fresh"
 # Settings of conversions layer by layer, which leave a conversion of all layers together as it was.
 _OF_STAGES = ("order", "until", "until_lines")
 # Settings that mean nothing without a decoder, and which folders of such encoders did not always have.
-OF_THE_DECODER = ("hidden_fraction", "token_weight")
+_OF_THE_DECODER = ("hidden_fraction", "token_weight")
 # What conversions did before a setting existed.
 _BEFORE = {"precision": "float32", "hidden_fraction": 0.0, "token_weight": 1.0}
 
@@ -150,13 +150,16 @@ class TrainedConversionConfig:
         """Return plain data for JSON."""
         return asdict(self)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self, *, decoder: bool = True) -> dict[str, Any]:
         """Return the settings that the weights depend on, as JSON data.
 
         Settings that are newer than a folder are not among its own, as far as they leave its weights as they were:
         those of stages for conversions of all layers together, and those with the value that all folders had before.
+
+        Args:
+            decoder: whether the model has a decoder in the loop of the distillation.
         """
-        left_out = {"head_report", *(() if self.staged else _OF_STAGES)}
+        left_out = {"head_report", *(() if self.staged else _OF_STAGES), *(() if decoder else _OF_THE_DECODER)}
         left_out |= {name for name, before in _BEFORE.items() if getattr(self, name) == before}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from inattention.conversion.page.page import PAGE, write_page
 from inattention.conversion.page.sources import MAPS, RECORD
-from inattention.conversion.trained.config import OF_THE_DECODER, TrainedConversionConfig
+from inattention.conversion.trained.config import TrainedConversionConfig
 from inattention.conversion.trained.distillation import CHECKPOINT, PLAN, Distillation, Plan
 from inattention.conversion.trained.heads import head_report
 from inattention.conversion.trained.maps import save_maps
@@ -114,13 +114,10 @@ def convert_trained(
     _check_words(loaded, speech, config)
     earlier = None if continue_from is None else earlier_conversion(continue_from, loaded, conversion)
     loaded.model.to(place)
-    identity = config.identity()
-    if not loaded.is_whisper:
-        identity = {name: value for name, value in identity.items() if name not in OF_THE_DECODER}
     parts = {
         "converted": weights_digest(loaded.folder),
         "speech": {"name": speech.name, "key": speech.key},
-        "conversion": identity,
+        "conversion": config.identity(decoder=loaded.is_whisper),
         **({} if earlier is None else {"continues": earlier.to_dict()}),
     }
     make_folder(out / WORK)
