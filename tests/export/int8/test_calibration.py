@@ -1,4 +1,4 @@
-"""Recordings for static int8: a bounded number, in an order that follows from their names, fed as the encoder is fed."""
+"""Recordings for static int8: a bounded number, in an order that follows from their names, fed as to the encoder."""
 
 import shutil
 from pathlib import Path
