@@ -112,6 +112,14 @@ def pretrain(run: Run, folder: str | Path, *, progress: bool = True) -> Pretrain
         return _pretrain(run, folder, progress=progress)
 
 
+def forget(folder: Path) -> None:
+    """Remove what a run would be resumed or returned from, so that the next call trains it from its first step."""
+    from inattention.pretraining.callbacks import CHECKPOINT, CHECKPOINT_BEFORE, CURVE
+
+    for name in (OUTCOME, CHECKPOINT, CHECKPOINT_BEFORE, CURVE, MANIFEST):
+        (folder / name).unlink(missing_ok=True)
+
+
 def _pretrain(run: Run, folder: Path, *, progress: bool) -> PretrainingOutcome | None:
     claim(folder, run.manifest().to_dict())
     if (folder / OUTCOME).exists():

@@ -30,7 +30,7 @@ from inattention.probing.config import ProbeConfig
 from inattention.timing.config import TimingConfig
 
 # The results of jobs with one kind and one revision may be compared; see above when to raise one.
-REVISIONS = {"baseline": 1, "pretrain": 1, "probe": 1, "time": 1}
+REVISIONS = {"baseline": 1, "pretrain": 1, "probe": 1, "curve": 1, "time": 1}
 
 # Stable name -> field, for each record of settings. `PretrainingConfig.hyperparameters` has stable names of its own.
 NAMES: dict[str, dict[str, str]] = {
