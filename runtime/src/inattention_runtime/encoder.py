@@ -20,15 +20,14 @@ from inattention_runtime.features import (
     steps_of,
     whisper_mel,
 )
+from inattention_runtime.graph import PLACE, Graph
 from inattention_runtime.long_input import WHISPER_STRIDE, Piece, block_frames, pieces
-from inattention_runtime.metadata import ModelFileError, check_self_contained, read_description
+from inattention_runtime.metadata import ModelFileError, read_description
 from inattention_runtime.reader import AudioError, LongAudio, Truncated, as_waveform, chunks, load_audio, long_audio
 
 _AT_ONCE = 8  # inputs that are encoded at once
 _AT_ONCE_OF_LONG = 4  # the same, of a recording that is read piece by piece
 LONG_SECONDS = 120.0  # a longer recording is read piece by piece, so that memory does not grow with it
-_INPUTS = ["features", "valid"]
-_PLACE = "first_frame"  # a third input, with a default, of encoders that know absolute positions
 
 
 @dataclass(frozen=True)
@@ -68,32 +67,11 @@ class Encoder:
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None, whole_window: bool | None = None) -> None:
-        import onnxruntime
-
         self.path = Path(path)
-        if not self.path.is_file():
-            raise ModelFileError(f"{self.path}: there is no such file")
-        content = self.path.read_bytes()
-        check_self_contained(str(self.path), content)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads is not None:
-            if threads < 1:
-                raise ValueError(f"threads must be at least 1, not {threads}")
-            options.intra_op_num_threads = threads
-        try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # of many types, none of them public
-            reason = " ".join(str(error).split())[:200]
-            raise ModelFileError(f"{self.path}: is no ONNX file that onnxruntime can run ({reason})") from error
-        entries = self._session.get_modelmeta().custom_metadata_map
-        self.about = read_description(str(self.path), entries, [it.name for it in self._session.get_outputs()])
-        if [it.name for it in self._session.get_inputs()] != _INPUTS:
-            raise ModelFileError(f"{self.path}: its graph does not take {' and '.join(_INPUTS)}")
-        optional = [it.name for it in self._session.get_overridable_initializers()]
-        self._placed = _PLACE in optional
-        if self.about.blocks is not None and self.about.features["kind"] == "log-mel" and not self._placed:
-            raise ModelFileError(f"{self.path}: has blocks in its metadata, and no input {_PLACE} in its graph")
+        self._graph = Graph(self.path, threads)
+        self.about = read_description(str(self.path), self._graph.metadata, self._graph.outputs)
+        if self.about.blocks is not None and self.about.features["kind"] == "log-mel" and not self._graph.placed:
+            raise ModelFileError(f"{self.path}: has blocks in its metadata, and no input {PLACE} in its graph")
         self.features = self.about.features
         self.sampling_rate: int = self.features["sampling_rate"]
         silence = self.features.get("silence_frames")
@@ -128,6 +106,7 @@ class Encoder:
 
         Raises:
             AudioError: if the audio cannot be used; the message names the file.
+            ModelFileError: if the graph does not take or return what its metadata says.
             ValueError: if the file has no such layer, or its encoder cannot be run in blocks.
         """
         _, found = self.extract_blocks(
@@ -350,10 +329,9 @@ class Encoder:
             features[row, : len(one)], valid[row, : len(one)] = one, True
         if self.features["kind"] == "whisper":
             features, valid = np.ascontiguousarray(features.transpose(0, 2, 1)), valid[:, ::WHISPER_STRIDE]
-        fed = {"features": features, "valid": np.ascontiguousarray(valid)}
-        if self._placed:
-            fed[_PLACE] = np.array(first_frame, np.int64)
-        return list(np.asarray(self._session.run([output], fed)[0]))
+        frames = steps_of(longest, self.features) if self.features["kind"] == "waveform" else valid.shape[1]
+        shape = (len(inputs), frames, self.about.width)
+        return list(self._graph.run(output, features, np.ascontiguousarray(valid), shape, first_frame))
 
 
 def _rate_of(audio: Any, sampling_rate: int | None) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 
 SMALLEST_DEVIATION = 1e-5  # a band that varies less is not scaled
 _BLOCK_FRAMES = 4096
+_BLOCK_POINTS = 2**23
 
 
 class TooShort(ValueError):
@@ -43,11 +44,11 @@ def log_mel(waveform: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
     """Return log(mel energy + floor), (frames, mels); frame k is centred at k hops."""
     size, hop = settings["fft_size"], hop_samples(settings)
     padded = np.pad(waveform, (size // 2, size - size // 2))
-    count = 1 + len(waveform) // hop
+    count, block = 1 + len(waveform) // hop, max(1, min(_BLOCK_FRAMES, _BLOCK_POINTS // size))
     return np.concatenate(
         [
-            log_mel_of_padded(padded[first * hop : (min(first + _BLOCK_FRAMES, count) - 1) * hop + size], settings)
-            for first in range(0, count, _BLOCK_FRAMES)
+            log_mel_of_padded(padded[first * hop : (min(first + block, count) - 1) * hop + size], settings)
+            for first in range(0, count, block)
         ]
     )
 

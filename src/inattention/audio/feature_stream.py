@@ -15,6 +15,7 @@ from inattention.audio.spans import Tape
 # Log-mel frames that are computed at once: few, so that memory is not scattered by large temporary arrays, and a
 # multiple of what matrix products take at once, so that each frame is computed as in a longer product, to the bit.
 BLOCK_FRAMES = 512
+_BLOCK_POINTS = 2**23  # of their transforms, where these are long
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,9 @@ class FeatureStream:
 
     def _log_mel(self) -> Iterator[Any]:
         tape, half = Tape(self.blocks(), self._join), self.fft_size // 2
-        for first in range(0, self.log_mel_frames, BLOCK_FRAMES):
-            last = min(first + BLOCK_FRAMES, self.log_mel_frames)
+        block = max(1, min(BLOCK_FRAMES, _BLOCK_POINTS // self.fft_size))
+        for first in range(0, self.log_mel_frames, block):
+            last = min(first + block, self.log_mel_frames)
             low, high = first * self.hop - half, (last - 1) * self.hop + self.fft_size - half
             piece = tape.read(max(0, low), high)
             before, after = piece[:0], piece[:0]
