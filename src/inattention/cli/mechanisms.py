@@ -91,13 +91,9 @@ def as_text(width: int | None = None) -> str:
     from inattention.attention.registry import by_family
 
     data = sorted(as_data(), key=lambda it: by_family(it["name"]))
-    titles = ("mechanism", "family", "label", "reach", "training", "inference", "applied in")
+    titles = ("mechanism", "family", "label", "training", "inference", "applied in")
     cells = [titles] + [
-        (
-            *(it["name"], it["family"], it["label"]),
-            "all" if it["reach_seconds"] is None else f"{max(it['reach_seconds']):.2f} s",
-            *(it["training_cost"], it["inference_cost"], ", ".join(it["fields"])),
-        )
+        (it["name"], it["family"], it["label"], it["training_cost"], it["inference_cost"], ", ".join(it["fields"]))
         for it in data
     ]
     widths = [max(len(row[i]) for row in cells) for i in range(len(titles))]
@@ -106,8 +102,11 @@ def as_text(width: int | None = None) -> str:
         shown -= 1
     lines = ["  ".join(map(str.ljust, row[:shown], widths)).rstrip() for row in cells]
     notes = ["T frames, d features per head, H heads."] if shown == len(titles) else []
-    if shown > titles.index("reach"):
-        notes.append("reach: how far a layer looks to each side at the paper's sizes, before training.")
+    near = [f"{it['name']} {max(it['reach_seconds']):.2f} s" for it in data if it["reach_seconds"] is not None]
+    notes.append(
+        f"A layer of the paper's sizes looks this far to each side, before training: {', '.join(near)}; toeplitz@table as "
+        "far as its table; the others at all frames, some of them not with other options."
+    )
     if width is not None and shown < len(titles):
         left_out = ", ".join(titles[shown:])
         notes.append(f"Left out in {width} columns: {left_out}; --json and a wider terminal show them.")
