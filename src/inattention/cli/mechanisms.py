@@ -104,8 +104,8 @@ def as_text(width: int | None = None) -> str:
     notes = ["T frames, d features per head, H heads."] if shown == len(titles) else []
     near = [f"{it['name']} {max(it['reach_seconds']):.2f} s" for it in data if it["reach_seconds"] is not None]
     notes.append(
-        f"A layer of the paper's sizes looks this far to each side, before training: {', '.join(near)}; toeplitz@table as "
-        "far as its table; the others at all frames, some of them not with other options."
+        f"A layer of the paper's sizes looks this far to each side, before training: {', '.join(near)}; toeplitz@table "
+        "as far as its table; the others at all frames, some of them not with other options."
     )
     if width is not None and shown < len(titles):
         left_out = ", ".join(titles[shown:])
