@@ -59,6 +59,7 @@ def test_every_row_comes_out_with_all_that_it_was_made_from(study: Path, corpus:
     }
     trained = next(line for line in outcomes if (line["kind"], line["row"]) == ("pretrain", "patterned@logits"))
     assert [point["step"] for point in trained["curve"]] == [2, 4]
+    assert trained["precision"] == "32-true"
     assert (study / trained["maps"]).is_file()
     timed = next(line for line in outcomes if (line["kind"], line["row"]) == ("time", "patterned@logits"))["outcome"]
     own = timed["own"]
