@@ -84,6 +84,26 @@ def test_a_file_stands_alone(tmp_path: Path) -> None:
     assert str(tmp_path) not in json.dumps(entries)
 
 
+def linear_layers(path: Path) -> tuple[list[str], list[str]]:
+    """Return the products with weights of a file in float32, and those in int8."""
+    graph = onnx.load(path).graph
+    weights = {it.name for it in graph.initializer}
+    products = [it for it in graph.node if it.op_type in ("MatMul", "Gemm", "MatMulInteger")]
+    made = {name for it in graph.node if it.op_type == "Transpose" for name in it.output}
+    plain = [it.name for it in products if it.op_type != "MatMulInteger" and {it.input[1]} & (weights | made)]
+    return plain, [it.name for it in products if it.op_type == "MatMulInteger"]
+
+
+@pytest.mark.slow
+def test_int8_quantises_layers_whose_weights_are_shared(tmp_path: Path) -> None:
+    saved(tmp_path / "model", layers=2, share_layers=True)
+    report = export(str(tmp_path / "model"), tmp_path / "a.onnx", ExportConfig(precision="int8"))
+    plain, int8 = linear_layers(report.path)
+    assert plain == []
+    assert len(int8) == 1 + 4 * 2  # the embedding; values, output and two of the feed-forward part of each layer
+    assert 0 < report.relative_error < 0.1
+
+
 @pytest.mark.slow
 def test_int8_quantises_linear_layers_and_no_convolution(tmp_path: Path) -> None:
     model = waveform_model("hubert")
@@ -91,9 +111,11 @@ def test_int8_quantises_linear_layers_and_no_convolution(tmp_path: Path) -> None
     converted_copy(model, Conversion(layers=layers, max_length=60)).save_pretrained(tmp_path / "model")
     report = export(str(tmp_path / "model"), tmp_path / "a.onnx", ExportConfig(precision="int8", seconds=0.1))
     assert 0 < report.relative_error < 0.2
+    plain, int8 = linear_layers(report.path)
+    assert plain == []
+    assert len(int8) == 1 + 4 * 2
     kinds = {node.op_type for node in onnx.load(report.path).graph.node}
     assert "Conv" in kinds
-    assert any("MatMulInteger" in kind for kind in kinds)
     assert not any("ConvInteger" in kind for kind in kinds)
 
 

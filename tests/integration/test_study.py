@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from inattention.corpora.core.corpus import Corpus
 from inattention.model.transformer import AudioTransformer
@@ -87,6 +88,34 @@ def test_a_study_run_again_redoes_nothing_and_a_new_row_redoes_nothing_else(stud
     new = {path.parent.name.rsplit("-", 1)[0] for path in after.keys() - before.keys()}
     assert new == {"pretrain-uniform-0", "probe-uniform-0"}
     assert "uniform" in results.timing
+
+
+def test_rows_of_a_finished_study_are_probed_during_training_and_trained_again_for_it(
+    study: Path, corpus: Corpus, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(study, folder, symlinks=True)
+    before = load(folder)
+    config = replace(SMALL, corpus=corpus.folder, curve_rows=("qk",), curve_steps=(1, 3))
+    results = run_study(config, folder, jobs=1, progress=False)
+    assert not results.failures
+    assert not results.missing
+    assert set(results.curves) == {("qk", 0, 1), ("qk", 0, 3)}
+    # Trained again, it is the same encoder; those of other steps are others.
+    assert results.pretraining["qk", 0].held_out_l1 == before.pretraining["qk", 0].held_out_l1
+    assert results.probes == before.probes
+    model = AudioTransformer.from_pretrained(folder / "qk-0")
+    early = AudioTransformer.from_pretrained(folder / "qk-0" / "snapshots" / "step-000001")
+    assert not all(torch.equal(a, b) for a, b in zip(model.parameters(), early.parameters(), strict=True))
+    write_report(build_report(results))
+    drawn = {path.stem for path in (folder / "figures").glob("*phone-1-hidden-*")}
+    assert {f"learning-phone-1-hidden-{against}" for against in ("step", "time", "operations")} <= drawn
+    assert (folder / "figures" / "loss-operations.svg").is_file()
+    # Resumed, nothing is left to do; without the snapshots, results are enough.
+    shutil.rmtree(folder / "steps")
+    again = run_study(config, folder, jobs=1, progress=False)
+    assert (again.curves, again.missing) == (results.curves, ())
+    assert not list(folder.glob("steps/*/model.safetensors"))
 
 
 def test_a_narrower_study_and_back_loses_nothing_and_redoes_nothing(

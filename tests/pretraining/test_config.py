@@ -24,6 +24,7 @@ HOW_IT_IS_COMPUTED: dict[str, Any] = {
     "checkpoint_minutes": 7.0,
     "accumulate": 3,
     "snapshots": 4,
+    "snapshots_at": (100,),
     "workers": 5,
     "stored_features": True,
     "cache_megabytes": 6,

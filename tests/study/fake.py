@@ -24,6 +24,7 @@ from inattention.study.planning.rows import StudyRow, recorded_row
 from inattention.study.records import (
     BaselineRecord,
     CurvePoint,
+    CurveRecord,
     Failure,
     PretrainingRecord,
     ProbeRecord,
@@ -64,6 +65,7 @@ def fake_study(
     failures: Sequence[dict[str, str]] = (),
     lengths: Sequence[int] = (500, 1000),
     repeated: Sequence[str] = (),
+    curve_rows: Sequence[str] = (),
     corpus: dict[str, Any] | None = None,
     change_head: Callable[[dict[str, Any]], None] = lambda line: None,
 ) -> Path:
@@ -77,10 +79,12 @@ def fake_study(
         failures: jobs that have failed: ``step`` is a title such as ``probe qk-0``.
         lengths: at which times are made up.
         repeated: rows that have all seeds, the others the first alone; all rows if empty.
+        curve_rows: rows that are probed during training, too.
         corpus: what the corpus says of itself, where it differs.
         change_head: changes the header's line.
     """
     config = replace(preset("smoke"), rows=tuple(rows), seeds=tuple(seeds), repeated=tuple(repeated))
+    config = replace(config, curve_rows=tuple(curve_rows), curve_steps=(10, 30) if curve_rows else ())
     records = _records(folder, [recorded_row(name) for name in rows], config, lengths)
     failed = [_failure(it["step"], it["error"], records) for it in failures]
     header = StudyHeader(
@@ -114,12 +118,15 @@ def _records(folder: Path, rows: Sequence[StudyRow], config: StudyConfig, length
             if not row.is_features:
                 records.append(_pretraining(folder, row, seed, rng))
             records.append(_probes(row, seed, rng))
+            steps = config.curve_steps if row.name in config.curve_rows else ()
+            records += [_curve(row, seed, step, rng) for step in steps]
     timed = [row for row in rows if row.is_timed and not row.untrained]
     return records + [_timing(row, lengths, np.random.default_rng(sum(map(ord, row.name)))) for row in timed]
 
 
-def _job(kind: Kind, row: str, seed: int | None) -> JobId:
-    return JobId(kind, row, seed, fingerprint(kind, {"row": row, "seed": seed}))
+def _job(kind: Kind, row: str, seed: int | None, step: int | None = None) -> JobId:
+    meaning = {"row": row, "seed": seed} | ({} if step is None else {"step": step})
+    return JobId(kind, row, seed, fingerprint(kind, meaning), step)
 
 
 def _failure(title: str, error: str, records: Sequence[Record]) -> Failure:
@@ -212,7 +219,18 @@ def _counts(task: Task, accuracy: float, rng: np.random.Generator) -> UtteranceC
 
 
 def _probes(row: StudyRow, seed: int, rng: np.random.Generator) -> ProbeRecord:
-    _, quality = _quality(row.name)
+    job = _job("probe", row.name, seed)
+    report = _report(row, rng, _quality(row.name)[1])
+    return ProbeRecord(row=row, seed=seed, fingerprint=job.fingerprint, folder=job.folder, report=report)
+
+
+def _curve(row: StudyRow, seed: int, step: int, rng: np.random.Generator) -> CurveRecord:
+    job = _job("curve", row.name, seed, step)
+    report = _report(row, rng, _quality(row.name)[1] * step / 100)
+    return CurveRecord(row=row, seed=seed, step=step, fingerprint=job.fingerprint, folder=job.folder, report=report)
+
+
+def _report(row: StudyRow, rng: np.random.Generator, quality: float) -> ProbeReport:
     tasks = []
     for task in TASKS:
         chance = CHANCE[task]
@@ -234,13 +252,11 @@ def _probes(row: StudyRow, seed: int, rng: np.random.Generator) -> ProbeRecord:
                 layer_weights=None, counts=counts,
             )
         )  # fmt: skip
-    report = ProbeReport(
+    return ProbeReport(
         source=row.name, step_seconds=0.0375, width=96, layer="last", utterances={"train": 180, "dev": 20, "test": 60},
         steps={"train": 16_000, "dev": 1_700, "test": 4_800}, skipped={"train": (), "dev": (), "test": ()},
         unlabelled={"train": 0, "dev": 0, "test": 0}, tasks=tuple(tasks),
     )  # fmt: skip
-    job = _job("probe", row.name, seed)
-    return ProbeRecord(row=row, seed=seed, fingerprint=job.fingerprint, folder=job.folder, report=report)
 
 
 def put_accuracy(

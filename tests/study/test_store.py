@@ -77,6 +77,18 @@ def test_records_are_written_as_they_are_read(study: Path, tmp_path: Path) -> No
     assert replace(load(tmp_path), folder=study) == load(study)
 
 
+def test_probes_during_training_are_kept_apart_from_those_of_the_trained_encoder(tmp_path: Path) -> None:
+    results = load(fake_study(tmp_path, rows=("mel", "qk"), seeds=(0, 1), curve_rows=("qk",)))
+    assert set(results.curves) == {("qk", seed, step) for seed in (0, 1) for step in (10, 30)}
+    assert set(results.probes) == {(row, seed) for row in ("mel", "qk") for seed in (0, 1)}
+    assert results.curves["qk", 1, 30].tasks["phone-1-hidden"] != results.probes["qk", 1].tasks["phone-1-hidden"]
+    assert not results.missing
+    fewer = [line for line in (tmp_path / RESULTS).read_text().splitlines() if '"step": 30, ' not in line[:200]]
+    assert len(fewer) == len((tmp_path / RESULTS).read_text().splitlines()) - 2
+    (tmp_path / RESULTS).write_text("\n".join(fewer) + "\n")
+    assert [job.title for job in load(tmp_path).missing] == ["curve qk-0 at step 30", "curve qk-1 at step 30"]
+
+
 def test_of_two_results_of_one_job_the_later_counts(tmp_path: Path) -> None:
     folder = fake_study(tmp_path, rows=("mel",))
     line = json.loads((folder / RESULTS).read_text().splitlines()[1])

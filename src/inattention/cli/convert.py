@@ -29,7 +29,7 @@ def _convert_trained(arguments: list[str]) -> int:
 
         Example: inattention convert openai/whisper-tiny.en --recordings speech/ --minutes 10 --out whisper-toeplitz
 
-        Example: inattention convert openai/whisper-tiny.en --corpus corpora/queen --order least-dependent
+        Example: inattention convert openai/whisper-tiny.en --corpus corpora/queen --order least-error
         --until wer=+0.01 --out frontier
 
         The result is a Hugging Face folder. If the command was stopped, the same command resumes it. For an encoder

@@ -1,4 +1,4 @@
-"""Graphs as files: ONNX and `torch.export`, in float32, int8 or bf16."""
+"""Graphs as files: ONNX and `torch.export`, in float32 or bf16."""
 
 import io
 import json
@@ -95,44 +95,54 @@ def to_onnx(program: torch.export.ExportedProgram, outputs: Sequence[str], name:
                 program, dynamo=True, input_names=list(INPUTS), output_names=list(outputs), verbose=False
             )
             assert made is not None
-            return made.model_proto
+            model = made.model_proto
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise ExportError(f"{name}: cannot be exported to ONNX ({reason}); --out encoder.pt2 may work") from error
+    _fold_transposes(model.graph)
+    return model
+
+
+def _fold_transposes(graph: Any) -> None:
+    """Replace transposes of weights by transposed weights.
+
+    PyTorch's exporter folds only those of weights that are used once. Where layers share their weights, every product
+    would be with the result of a node, which is no weight for a quantiser.
+    """
+    from onnx import numpy_helper
+
+    weights = {it.name: it for it in graph.initializer}
+    for node in [it for it in graph.node if it.op_type == "Transpose" and it.input[0] in weights]:
+        values = numpy_helper.to_array(weights[node.input[0]])
+        order = next((list(it.ints) for it in node.attribute if it.name == "perm"), None)
+        graph.initializer.append(numpy_helper.from_array(values.transpose(order).copy(), node.output[0]))
+        graph.node.remove(node)
+    used = {name for node in graph.node for name in node.input} | {it.name for it in graph.output}
+    for weight in [it for it in graph.initializer if it.name not in used]:
+        graph.initializer.remove(weight)
 
 
 def write_onnx(model: Any, metadata: dict[str, Any], path: Path) -> None:
-    """Write an ONNX model with its metadata."""
+    """Write an ONNX model with its metadata.
+
+    Raises:
+        ExportError: if it is larger than a single ONNX file can be.
+    """
+    from google.protobuf.message import EncodeError
+
     del model.metadata_props[:]
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, json.dumps(metadata)
-    path.write_bytes(model.SerializeToString())
+    try:
+        content = model.SerializeToString()
+    except (EncodeError, ValueError) as error:
+        raise ExportError(
+            "the encoder is larger than 2 GiB, which one ONNX file cannot hold; use an --out that ends in .pt2"
+        ) from error
+    path.write_bytes(content)
 
 
 def write_program(program: torch.export.ExportedProgram, metadata: dict[str, Any], path: Path) -> None:
     """Write a `torch.export` program with its metadata."""
     with _quiet(), path.open("wb") as file:
         torch.export.save(program, file, extra_files={METADATA_FILE: json.dumps(metadata)})
-
-
-def quantise(source: Path, target: Path) -> None:
-    """Write an ONNX model with int8 linear layers: weights per output channel, activations as they come.
-
-    Convolutions stay in float32, and so does mixing over time.
-    """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    logger = logging.getLogger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # the quantiser recommends a step that its own documentation calls optional
-    try:
-        quantize_dynamic(
-            source,
-            target,
-            op_types_to_quantize=["MatMul", "Gemm"],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            extra_options={"MatMulConstBOnly": True},
-        )
-    finally:
-        logger.setLevel(level)

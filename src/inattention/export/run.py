@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from inattention.export.checks.parity import Runner, batches, check, compare, tolerance
 from inattention.export.config import ExportConfig, ExportError
-from inattention.export.lowering import INPUTS, lower, quantise, to_bf16, to_onnx, write_onnx, write_program
+from inattention.export.int8 import quantise
+from inattention.export.lowering import INPUTS, lower, to_bf16, to_onnx, write_onnx, write_program
 from inattention.export.metadata import describe, output_names
-from inattention.export.parity import Runner, batches, check, compare, tolerance
 from inattention.export.prepare import Prepared, prepare
 from inattention.export.subject import Subject, WhisperSubject, open_subject
 from inattention.files import check_writable, replacing

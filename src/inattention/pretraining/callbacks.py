@@ -14,7 +14,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from inattention.files import write_json, write_lines
-from inattention.pretraining.config import PretrainingConfig
+from inattention.pretraining.config import PretrainingConfig, snapshot_path
 from inattention.pretraining.objective import MaskedAcousticModel
 from inattention.pretraining.stopping import RunStopped, StopRequests
 from inattention.progress import Bar
@@ -22,7 +22,6 @@ from inattention.progress import bar as progress_bar
 
 CHECKPOINT, CHECKPOINT_BEFORE = "checkpoint.ckpt", "checkpoint-before.ckpt"
 CURVE = "curve.jsonl"
-SNAPSHOTS = "snapshots"
 
 
 class Curve(Callback):
@@ -174,7 +173,7 @@ class Snapshots(Callback):
     """
 
     def __init__(self, folder: Path, config: PretrainingConfig, curve: Curve) -> None:
-        self.folder = folder / SNAPSHOTS
+        self.folder = folder
         self.steps = config.snapshot_steps
         self.curve = curve
 
@@ -187,7 +186,7 @@ class Snapshots(Callback):
             return
         assert isinstance(model, MaskedAcousticModel)
         self.curve.stop()
-        folder = self.folder / f"step-{trainer.global_step:06d}"
+        folder = self.folder / snapshot_path(trainer.global_step)
         folder.mkdir(parents=True, exist_ok=True)
         model.encoder.save_pretrained(folder)
         write_json(folder / "outcome.json", {"steps": trainer.global_step})

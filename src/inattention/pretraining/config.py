@@ -98,6 +98,7 @@ class PretrainingConfig:
         accumulate: micro-batches per step and process, for batches that do not fit in memory; the step is that of the
             whole batch.
         snapshots: models saved during training at equal distances, in ``snapshots/``.
+        snapshots_at: steps after which a model is saved, too; those from the last step on are ignored.
         workers: processes that prepare batches; 0 prepares them in the main process.
         stored_features: read the features stored by ``inattention corpus features`` instead of computing them from
             audio; the numbers are the same.
@@ -128,6 +129,7 @@ class PretrainingConfig:
     checkpoint_minutes: float = 2.0
     accumulate: int = 1
     snapshots: int = 0
+    snapshots_at: tuple[int, ...] = ()
     workers: int = 0
     stored_features: bool = False
     cache_megabytes: int = 1024
@@ -144,10 +146,7 @@ class PretrainingConfig:
             raise ValueError("accumulate, devices and nodes must be at least 1")
         if self.stored_features and self.target == "linear":
             raise ValueError("stored features hold log-mel frames; the target 'linear' is computed from audio")
-        if self.snapshots < 0 or (self.snapshots and self.strategy == "fsdp"):
-            raise ValueError(
-                "snapshots must not be negative, and must be 0 with fsdp, which has no whole model during training"
-            )
+        self._check_snapshots()
         if self.strategy == "fsdp" and self.optimiser == "lamb":
             raise ValueError("fsdp trains with adamw: LAMB needs the norms of whole weights")
         if self.attention_rate <= 0:
@@ -187,10 +186,17 @@ class PretrainingConfig:
             raise ValueError("training.workers and validate_every must not be negative")
         self.masking.check(max_length)
 
+    def _check_snapshots(self) -> None:
+        if self.snapshots < 0 or min(self.snapshots_at, default=1) < 1:
+            raise ValueError("snapshots must not be negative, and snapshots_at must be steps from 1 on")
+        if (self.snapshots or self.snapshots_at) and self.strategy == "fsdp":
+            raise ValueError("there are no snapshots with fsdp, which has no whole model during training")
+
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
-        """Steps after which a snapshot is saved, evenly spaced between the first and the last."""
-        return tuple(sorted({round(self.steps * n / (self.snapshots + 1)) for n in range(1, self.snapshots + 1)} - {0}))
+        """Steps after which a snapshot is saved: evenly spaced between the first and the last, and those given."""
+        even = {round(self.steps * n / (self.snapshots + 1)) for n in range(1, self.snapshots + 1)} - {0}
+        return tuple(sorted(even | {step for step in self.snapshots_at if step < self.steps}))
 
     @property
     def validation_interval(self) -> int:
@@ -234,3 +240,12 @@ class PretrainingConfig:
         if self.attention_rate != 1:  # runs written before this setting existed do not name it
             named["attention_rate"] = self.attention_rate
         return named
+
+
+def snapshot_path(step: int) -> str:
+    """Return the folder of a snapshot, relative to its run's.
+
+    >>> snapshot_path(200)
+    'snapshots/step-000200'
+    """
+    return f"snapshots/step-{step:06d}"

@@ -130,6 +130,14 @@ def check_run(training: PretrainingConfig, max_length: int) -> None:
     check_machine(training)
 
 
+def forget(folder: Path) -> None:
+    """Remove what a run would be resumed or returned from, so that the next call trains it from its first step."""
+    from inattention.pretraining.callbacks import CHECKPOINT, CHECKPOINT_BEFORE, CURVE
+
+    for name in (OUTCOME, CHECKPOINT, CHECKPOINT_BEFORE, CURVE, MANIFEST):
+        (folder / name).unlink(missing_ok=True)
+
+
 def _pretrain(run: Run, folder: Path, *, progress: bool) -> PretrainingOutcome | None:
     claim(folder, run.manifest().to_dict())
     if (folder / OUTCOME).exists():

@@ -82,7 +82,7 @@ def fit(
         curve = Curve(folder)
         stop = StopRequests()
         callbacks: list[Callback] = [curve, Checkpoints(folder, settings, curve, stop)]
-        if settings.snapshots:
+        if settings.snapshot_steps:
             callbacks.append(Snapshots(folder, settings, curve))
         if progress:
             callbacks.append(Progress(title, refresh_rate=5))

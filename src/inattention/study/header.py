@@ -162,9 +162,11 @@ def header_settings(line: Mapping[str, Any]) -> dict[str, Any]:
 def job_from_dict(data: Mapping[str, Any]) -> JobId:
     """Return the identity of a job from plain data."""
     seed = None if data["seed"] is None else int(data["seed"])
-    return JobId(kind_named(data["kind"]), data["row"] or "", seed, str(data["fingerprint"]))
+    step = int(data["step"]) if data.get("step") is not None else None
+    return JobId(kind_named(data["kind"]), data["row"] or "", seed, str(data["fingerprint"]), step)
 
 
 def job_to_dict(job: JobId) -> dict[str, Any]:
     """Return a job's identity as plain data."""
-    return {"kind": job.kind_on_disk, "row": job.row or None, "seed": job.seed, "fingerprint": job.fingerprint}
+    step = {} if job.step is None else {"step": job.step}
+    return {"kind": job.kind_on_disk, "row": job.row or None, "seed": job.seed, **step, "fingerprint": job.fingerprint}

@@ -23,6 +23,7 @@ class Record:
     Attributes:
         row: the row; None where the result serves all rows.
         seed: of the run; None where none matters.
+        step: optimizer step at which a row was probed during training; None for all other results.
         fingerprint: hash of all that the result depends on.
         folder: the job's output, relative to the study's folder.
     """
@@ -30,22 +31,20 @@ class Record:
     kind: ClassVar[Kind]
     row: StudyRow | None = None
     seed: int | None = None
+    step: int | None = None
     fingerprint: str
     folder: str = ""
 
     @property
     def job(self) -> JobId:
         """Identity of the job."""
-        return JobId(self.kind, self.row.name if self.row else "", self.seed, self.fingerprint)
+        return JobId(self.kind, self.row.name if self.row else "", self.seed, self.fingerprint, self.step)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a line of the results file."""
         return {
             "format": FORMAT,
-            "kind": self.job.kind_on_disk,
-            "row": self.row.name if self.row else None,
-            "seed": self.seed,
-            "fingerprint": self.fingerprint,
+            **job_to_dict(self.job),
             "folder": self.folder,
             **self._content(),
         }
@@ -59,6 +58,7 @@ class Record:
         return {
             "row": job.row,
             "seed": job.id.seed,
+            "step": job.id.step,
             "fingerprint": job.id.fingerprint,
             "folder": job.id.folder,
         }
@@ -174,14 +174,13 @@ _OUTCOME_OF_PRETRAINING = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeRecord(RowRecord):
-    """Results of all probes of one row and seed.
+class _ProbedRecord(RowRecord):
+    """Results of all probes of one model.
 
     Attributes:
         report: what the probes found.
     """
 
-    kind: ClassVar[Kind] = "probe"
     seed: int
     report: ProbeReport
 
@@ -199,9 +198,28 @@ class ProbeRecord(RowRecord):
         return {"outcome": self.report.to_dict()}
 
     @classmethod
-    def from_dict(cls, line: Mapping[str, Any], common: Mapping[str, Any]) -> "ProbeRecord":
+    def from_dict(cls, line: Mapping[str, Any], common: Mapping[str, Any]) -> "_ProbedRecord":
         """Return the record that a line holds, given its common fields."""
         return cls(report=ProbeReport.from_dict(line["outcome"]), **common)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRecord(_ProbedRecord):
+    """Results of all probes of one row and seed."""
+
+    kind: ClassVar[Kind] = "probe"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveRecord(_ProbedRecord):
+    """Results of all probes of one row and seed during training.
+
+    Attributes:
+        step: optimizer step after which the encoder was probed.
+    """
+
+    kind: ClassVar[Kind] = "curve"
+    step: int
 
 
 @dataclass(frozen=True, kw_only=True)

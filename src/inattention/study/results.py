@@ -16,7 +16,15 @@ from inattention.study.header import CorpusInfo, Provenance, StudyHeader
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.plan import JobId, Kind
 from inattention.study.planning.rows import StudyRow
-from inattention.study.records import BaselineRecord, Failure, PretrainingRecord, ProbeRecord, Record, TimingRecord
+from inattention.study.records import (
+    BaselineRecord,
+    CurveRecord,
+    Failure,
+    PretrainingRecord,
+    ProbeRecord,
+    Record,
+    TimingRecord,
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,7 @@ class StudyResults:
         header: what the study asks for.
         pretraining: by row name and seed.
         probes: by row name and seed.
+        curves: probes during training, by row name, seed and step.
         timing: by row name.
         baselines: by seed.
         failures: jobs that have failed and have no result.
@@ -82,6 +91,7 @@ class StudyResults:
     header: StudyHeader
     pretraining: Mapping[tuple[str, int], PretrainingRecord] = field(default_factory=dict)
     probes: Mapping[tuple[str, int], ProbeRecord] = field(default_factory=dict)
+    curves: Mapping[tuple[str, int, int], CurveRecord] = field(default_factory=dict)
     timing: Mapping[str, TimingRecord] = field(default_factory=dict)
     baselines: Mapping[int, BaselineRecord] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
@@ -143,7 +153,7 @@ class StudyResults:
 
     def records(self) -> Iterator[Record]:
         """Iterate over all results."""
-        for found in (self.baselines, self.pretraining, self.probes, self.timing):
+        for found in (self.baselines, self.pretraining, self.probes, self.curves, self.timing):
             yield from found.values()
 
     def runs_of(self, row: str) -> list[PretrainingRecord]:
@@ -182,6 +192,10 @@ class StudyResults:
     def step_times(self) -> dict[str, float]:
         """Return times of a training step at the study's own size relative to ``qk``'s, by row that has one."""
         return {name: timing.own.ratio for name, timing in self.timing.items() if timing.own}
+
+    def step_operations(self) -> dict[str, float]:
+        """Return operations of a training step at the study's own size, in 10^12, by row that was timed there."""
+        return {name: timing.own.flops / 1e12 for name, timing in self.timing.items() if timing.own}
 
     def failed(self, kind: Kind, row: str) -> str | None:
         """Return the error of a row's failed job of a kind; None if none failed."""

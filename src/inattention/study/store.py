@@ -4,8 +4,8 @@ The file is only ever appended to, a line at a time:
 
 - a *header* (kind ``study``): settings, corpus, versions, and the jobs whose results the study asks for. A study that
   is run again with other settings appends another; the last one counts.
-- a *result* for each finished job (kinds ``pretrain``, ``probe``, ``time``, ``floor``), found by its fingerprint. Of
-  two with the same fingerprint the later counts.
+- a *result* for each finished job (kinds ``pretrain``, ``probe``, ``curve``, ``time``, ``floor``), found by its
+  fingerprint. Of two with the same fingerprint the later counts.
 - a *failure* for each failed job. It counts until the job has a result.
 
 Nothing is ever removed: results of earlier settings stay in the file and are found again when they are asked for. A
@@ -26,6 +26,7 @@ from inattention.study.planning.plan import kind_named
 from inattention.study.planning.rows import StudyRow, recorded_row
 from inattention.study.records import (
     BaselineRecord,
+    CurveRecord,
     Failure,
     PretrainingRecord,
     ProbeRecord,
@@ -35,7 +36,10 @@ from inattention.study.records import (
 from inattention.study.results import OtherResults, Problem, StudyResults
 
 RESULTS = "results.jsonl"
-_RECORDS = {"baseline": BaselineRecord, "pretrain": PretrainingRecord, "probe": ProbeRecord, "time": TimingRecord}
+_RECORDS = {
+    "baseline": BaselineRecord, "pretrain": PretrainingRecord, "probe": ProbeRecord, "curve": CurveRecord,
+    "time": TimingRecord,
+}  # fmt: skip
 
 
 class ResultsError(ValueError):
@@ -119,6 +123,7 @@ class Store:
             header=header,
             pretraining={(it.row.name, it.seed): it for _, it in named if isinstance(it, PretrainingRecord)},
             probes={(it.row.name, it.seed): it for _, it in named if isinstance(it, ProbeRecord)},
+            curves={(it.row.name, it.seed, it.step): it for _, it in named if isinstance(it, CurveRecord)},
             timing={it.row.name: it for _, it in named if isinstance(it, TimingRecord)},
             baselines={it.seed: it for _, it in named if isinstance(it, BaselineRecord)},
             failures=tuple(failure for failure in failures if failure),
@@ -183,8 +188,13 @@ def _take(line: Mapping[str, Any], content: _Content, rows: _Rows) -> None:
     else:
         kind = kind_named(line["kind"])
         job = job_from_dict(line)
-        common = {"seed": job.seed, "fingerprint": job.fingerprint, "folder": str(line.get("folder", job.folder))}
-        common["row"] = rows[job.row] if job.row else None
+        common = {
+            "row": rows[job.row] if job.row else None,
+            "seed": job.seed,
+            "step": job.step,
+            "fingerprint": job.fingerprint,
+            "folder": str(line.get("folder", job.folder)),
+        }
         content.records[job.fingerprint] = _RECORDS[kind].from_dict(line, common)
 
 

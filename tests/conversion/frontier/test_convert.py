@@ -161,6 +161,25 @@ def test_the_layer_whose_maps_depend_least_on_the_input_comes_first(
     assert sorted(it["layer"] for it in record["stages"]) == [0, 2, 3]
 
 
+def test_the_layer_whose_replacement_alone_costs_least_comes_first(
+    deep_folder: Path, speech: Speech, tmp_path: Path
+) -> None:
+    settings = config(order="least-error", minutes=0, steps=0, until_lines=0, layers="0,2-3")
+    record = convert_in_stages(str(deep_folder), speech, tmp_path / "all", settings, progress=False).record
+    layers = [it["layer"] for it in record["stages"]]
+    found = [it["error_alone"] for it in record["stages"]]
+    assert sorted(layers) == [0, 2, 3]
+    assert found == sorted(found)
+    # The error is what a conversion of that layer alone starts from.
+    for layer, error in zip(layers, found, strict=True):
+        alone = config(order="together", minutes=0, steps=0, layers=str(layer))
+        made = convert_trained(str(deep_folder), speech, tmp_path / str(layer), alone, progress=False).record
+        assert made["relative_error"]["start"] == pytest.approx(error)
+    page = (tmp_path / "all" / "conversion.html").read_text(encoding="utf-8")
+    assert "costs the least error" in page
+    assert "Error alone" in page
+
+
 def test_the_dependence_of_a_layer_is_the_mean_over_the_heads_that_are_replaced() -> None:
     heads = [TeacherHead(layer, head, 0.5, 0.1 * layer + 0.2 * head, "mixed") for layer in (0, 1, 2) for head in (0, 1)]
     layers = (Replacement(row="uniform"), Replacement(row="uniform", heads=(1,)), None)

@@ -52,7 +52,7 @@ def test_the_joined_curve_counts_steps_and_seconds_over_all_stages() -> None:
 
 
 def test_records_name_the_replaced_layers_and_one_kept_stage() -> None:
-    records = stage_records(stages(0.2, 0.21, 0.3), WER, {3: 0.5})
+    records = stage_records(stages(0.2, 0.21, 0.3), WER, {3: 0.5}, {})
     assert [it["layers"] for it in records] == [[3], [2, 3], [1, 2, 3]]
     assert [it["within"] for it in records] == [True, True, False]
     assert [it["kept"] for it in records] == [False, True, False]

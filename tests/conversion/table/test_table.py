@@ -115,7 +115,7 @@ def test_word_errors_are_drawn_against_replaced_layers_where_some_rows_replace_a
     conversion(root, "part-0", "toeplitz@table", 0, [1] * 20 + [0] * 20, layers="0")
     drawn = by_layers(make_table(read_conversions(root)), "own")
     assert drawn is not None
-    assert "toeplitz@table, layers 0 0.100" in drawn
+    assert "toeplitz@table, layer 0 0.100" in drawn
 
 
 def test_probes_of_the_encoders_output_are_columns_where_they_were_measured(root: Path) -> None:
@@ -144,7 +144,7 @@ def test_conversions_layer_by_layer_are_rows_of_their_own_named_by_what_they_kep
     staged(root, "nothing-0", "toeplitz@table", kept=0)
     records = read_conversions(root)
     rows = {it.folder: it.row for it in records}
-    assert rows["some-0"] == "toeplitz@table, layers 1, least dependent first"
+    assert rows["some-0"] == "toeplitz@table, layer 1, least dependent first"
     assert rows["all-0"] == "toeplitz@table, least dependent first"
     assert rows["nothing-0"] == "toeplitz@table, no layer, least dependent first"
     assert rows["table-0"] == "toeplitz@table"

@@ -58,6 +58,25 @@ def test_the_long_study_trains_the_encoders_of_the_laptop_five_times_as_long() -
     assert (long.training.steps, long.model, long.probes) == (5 * short.training.steps, short.model, short.probes)
     assert {"toeplitz", "qk@identity", "qk@toeplitz", *PAPER_ROWS} <= set(long.rows)
     assert set(long.repeated) <= set(long.rows)
+    assert set(long.curve_rows) <= set(long.repeated)
+
+
+def test_rows_are_probed_during_training_and_all_else_stays_as_it_was() -> None:
+    config = replace(preset("laptop"), rows=("mel", "qk", "patterned"), seeds=(0,), timed=False)
+    plain = make_plan(parse_config(config), CORPUS)
+    curved = replace(config, curve_rows=("patterned", "none"), curve_steps=(400, 100, 800, 1600))
+    plan = make_plan(parse_config(curved), CORPUS)
+    probed = [job for job in plan.jobs if job.id.kind == "curve"]
+    # 800 is the last step, and no step follows it.
+    assert [(job.id.title, job.model) for job in probed] == [
+        ("curve patterned-0 at step 100", "snapshots/step-000100"),
+        ("curve patterned-0 at step 400", "snapshots/step-000400"),
+    ]
+    trained = next(job for job in plan.jobs if job.id.title == "pretrain patterned-0")
+    assert [job.needs for job in probed] == [trained.id, trained.id]
+    assert trained.run is not None
+    assert trained.run.training.snapshot_steps == (100, 160, 320, 400, 480, 640)
+    assert [job.id for job in plan.jobs if job not in probed] == [job.id for job in plain.jobs]
 
 
 def test_folders_keep_the_names_that_earlier_versions_wrote() -> None:
@@ -74,6 +93,10 @@ def test_folders_keep_the_names_that_earlier_versions_wrote() -> None:
         ({"learning_rates": ("non=1e-3",)}, "perhaps 'none'"),
         ({"learning_rates": ("none=1e-3", "none=2e-3")}, "given twice"),
         ({"repeated": ("unifrm",)}, "perhaps 'uniform'"),
+        ({"curve_rows": ("unifrm",)}, "perhaps 'uniform'"),
+        ({"curve_rows": ("none", "mel", "qk@untrained")}, "mel, qk@untrained: there is no training"),
+        ({"curve_steps": (0,)}, "from 1 on"),
+        ({"curve_steps": (100, 100)}, "different numbers"),
         ({"rows": ("none@model.map=shared",)}, "perhaps 'maps'"),
         ({"rows": ("none@model.features=1",)}, "no setting"),
         ({"rows": ("none@model.share_layers=perhaps",)}, "takes a bool"),

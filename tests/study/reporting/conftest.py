@@ -15,4 +15,4 @@ def report(study: Path) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave figures out, which take most of a report's time, where its text alone is read."""
-    monkeypatch.setattr(reporting, "draw_figures", lambda results, tables: {})
+    monkeypatch.setattr(reporting, "draw_figures", lambda results, tables, curves: {})

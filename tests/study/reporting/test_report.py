@@ -251,7 +251,10 @@ def test_everything_is_computed_once_for_a_report(tmp_path: Path, monkeypatch: p
 
         monkeypatch.setattr(module, name, counted)
 
-    steps = ("measured_rows", "build_tables", "row_pairs", "judge_claims", "findings", "draw_figures", "learned_maps")
+    steps = (
+        "measured_rows", "build_tables", "row_pairs", "judge_claims", "findings", "learning_curves", "draw_figures",
+        "learned_maps",
+    )  # fmt: skip
     for name in steps:
         counting(reporting, name)
     counting(comparison, "PairedBootstrap")

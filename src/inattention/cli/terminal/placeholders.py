@@ -9,7 +9,7 @@ NUMBERS = {
     "crop_steps",
     "UTTERANCES": "batch_size labelled_utterances utterance_batch_size batch_sizes utterances held_out",
     "EPOCHS": "epochs patience utterance_patience",
-    "STEPS": "steps validate_every",
+    "STEPS": "snapshots_at steps validate_every",
     "SECONDS": "seconds",
     "MINUTES": "minutes",
     "HOURS": "hours",
@@ -47,7 +47,7 @@ NUMBER_ENDINGS = {
     "_ms": "MILLISECONDS",
 }
 WORDS = {
-    "ROW": "row rows only repeated against",
+    "ROW": "row rows only repeated against curve_rows",
     "STUDY": "studies",
     "NAME=RATE": "learning_rates",
     "MECHANISM": "attention",

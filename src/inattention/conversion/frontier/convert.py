@@ -1,6 +1,6 @@
 """Conversion layer by layer: each stage replaces one more layer of the student before and distils it to the teacher.
 
-distillation/order.json               the layers in order, with their input dependence if it decides
+distillation/order.json               the layers in order, with what decided on it
 distillation/stage-N/                 checkpoint, curve, transcripts and result of a stage
 distillation/stage-N/model/           the student of the stage, as long as it may be needed
 
@@ -70,8 +70,8 @@ class _Stages:
 
     def run(self) -> None:
         """Convert layer after layer, keep the last student within the bound, and write the record."""
-        order = once(self.setup.work / "order.json", self._order)
         self.held_out = self.setup.held_out(self.task, self.outputs)
+        order = once(self.setup.work / "order.json", self._order)
         stages: list[Stage] = []
         for layer in order["layers"]:
             stages.append(self._stage(layer, stages, len(order["layers"])))
@@ -84,6 +84,13 @@ class _Stages:
         """Return the layers in the order of their replacement."""
         setup = self.setup
         layers = [layer for layer, it in enumerate(setup.conversion.layers) if it is not None]
+        if setup.config.order == "least-error":
+            errors = {
+                layer: self._undistilled(plan_conversion(setup.loaded.model, setup.config, (layer,)))[-1]
+                for layer in layers
+            }
+            layers.sort(key=lambda layer: (errors[layer], -layer))
+            return {"layers": layers, "input_dependence": None, "error_alone": [errors[layer] for layer in layers]}
         if setup.config.order != "least-dependent":
             return {"layers": layers[::-1], "input_dependence": None}
         dependence = layer_dependence(describe_heads(setup, self.task, self.outputs), setup.conversion)
@@ -168,12 +175,15 @@ class _Stages:
         save_maps(setup.out / MAPS, self.task, models, self.held_out, layers, conversion.max_length)
         heads = head_report(setup, self.task, self.outputs)
         save_model(student, setup.loaded, setup.out, folder)
-        dependence = dict(zip(order["layers"], order["input_dependence"] or (), strict=False))
+        dependence, alone = (
+            dict(zip(order["layers"], order.get(measure) or (), strict=False))
+            for measure in ("input_dependence", "error_alone")
+        )
         record = {
             **setup.record(conversion),
             **distilled(self._undistilled(conversion), self._error(student), plan, joined_curve(used), count),
             "heads": heads,
-            "stages": stage_records(stages, self.bound, dependence),
+            "stages": stage_records(stages, self.bound, dependence, alone),
         }
         write_json(setup.out / RECORD, record)
         shutil.rmtree(folder / "teacher", ignore_errors=True)

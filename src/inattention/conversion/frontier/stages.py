@@ -80,14 +80,18 @@ def joined_curve(stages: Sequence[Stage]) -> list[dict[str, float]]:
 
 
 def stage_records(
-    stages: Sequence[Stage], bound: Bound | None, dependence: Mapping[int, float]
+    stages: Sequence[Stage],
+    bound: Bound | None,
+    dependence: Mapping[int, float | None],
+    errors_alone: Mapping[int, float],
 ) -> list[dict[str, Any]]:
     """Return the stages as ``conversion.json`` has them.
 
     Args:
         stages: all stages.
         bound: what was allowed.
-        dependence: input dependence of each layer, as far as it is known.
+        dependence: input dependence of each layer, as far as it decided on the order.
+        errors_alone: error of the output if that layer alone is replaced, without distillation; likewise.
     """
     kept = kept_stage(stages, bound)
     return [
@@ -96,6 +100,7 @@ def stage_records(
             "layer": stage.layer,
             "layers": sorted(it.layer for it in stages[: stage.number]),
             "input_dependence": dependence.get(stage.layer),
+            "error_alone": errors_alone.get(stage.layer),
             "steps": stage.steps,
             "seconds": stage.seconds,
             "relative_error": {"start": stage.start[-1], "after": stage.error, "layers_after": stage.after},

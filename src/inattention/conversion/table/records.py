@@ -142,16 +142,20 @@ def _read(folder: Path) -> ConversionRecord:
         raise ValueError(f"{folder / RECORD} is no record of a conversion: {error} is missing") from None
 
 
+_ORDERS = {"least-dependent": "least dependent first", "least-error": "least error first"}
+
+
 def _layer_parts(conversion: Mapping[str, Any]) -> list[str]:
     """Return which layers were replaced, unless it is all of them, and whether they were one after the other."""
     config = conversion["config"]
     if "stages" not in conversion:
-        return [] if config["layers"] == "all" else [f"layers {config['layers']}"]
+        only = str(config["layers"])
+        return [] if only == "all" else [f"{'layer' if only.isdecimal() else 'layers'} {only}"]
     replaced = next((sorted(it["layers"]) for it in conversion["stages"] if it["kept"]), [])
-    order = "least dependent first" if config["order"] == "least-dependent" else "last first"
+    order = _ORDERS.get(config["order"], "last first")
     if len(replaced) == conversion["layers"]:
         return [order]
-    return [f"layers {ranges(replaced)}" if replaced else "no layer", order]
+    return [f"{'layer' if len(replaced) == 1 else 'layers'} {ranges(replaced)}" if replaced else "no layer", order]
 
 
 def _object(path: Path) -> Mapping[str, Any]:

@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Lengths = Literal["mixed", "own", "30"]
 DecoderTraining = Literal["tuned", "frozen"]
 Precision = Literal["float32", "bf16"]
-Order = Literal["together", "last-first", "least-dependent"]
+Order = Literal["together", "last-first", "least-dependent", "least-error"]
 
 FRESH = "@fresh"
 # Settings of conversions layer by layer, which leave a conversion of all layers together as it was.
@@ -37,7 +37,8 @@ class TrainedConversionConfig:
         layers: layers that are converted, numbered from 0: all, or a list with ranges such as 0-2,5. With order or
             until: layers that may be converted.
         order: convert all layers at once (together; with until as last-first), or one after the other, from the last
-            one on (last-first) or those first whose attention maps depend least on the input (least-dependent).
+            one on (last-first), those first whose attention maps depend least on the input (least-dependent), or those
+            first whose replacement alone, before any distillation, costs the least error (least-error).
         until: convert layer after layer as long as the word error rate exceeds the teacher's by no more than a bound
             (wer=+0.01), or as the relative error of the encoder's output is within it (error=0.2). The result is the
             last stage within the bound; two stages in a row beyond it end the conversion.
@@ -102,8 +103,9 @@ class TrainedConversionConfig:
         self._check_stages()
 
     def _check_stages(self) -> None:
-        if self.order not in ("together", "last-first", "least-dependent"):
-            raise ValueError(f"order must be together, last-first or least-dependent, not {self.order!r}")
+        orders = get_args(Order)
+        if self.order not in orders:
+            raise ValueError(f"order must be {', '.join(orders[:-1])} or {orders[-1]}, not {self.order!r}")
         if self.until_lines < 0:
             raise ValueError("until_lines must not be negative")
         bound = self.bound

@@ -12,14 +12,16 @@ from torch import Tensor
 from inattention import attention
 from inattention.files import write_bytes, write_json
 from inattention.model.transformer import AudioTransformer
+from inattention.pretraining.config import snapshot_path
 from inattention.pretraining.linear_baseline import measure_linear_baseline
 from inattention.pretraining.manifest import MANIFEST, Run, RunManifest
-from inattention.pretraining.run import OUTCOME, pretrain
+from inattention.pretraining.run import OUTCOME, forget, pretrain
 from inattention.study.planning.plan import MAPS, MODEL, Job
-from inattention.study.records import BaselineRecord, PretrainingRecord, ProbeRecord, Record, TimingRecord
+from inattention.study.records import BaselineRecord, CurveRecord, PretrainingRecord, ProbeRecord, Record, TimingRecord
 
 LENGTH_DRAWN = 128  # frames up to which maps are kept for drawing
 CURVE = "curve.jsonl"
+_RECORDS = {"baseline": BaselineRecord, "probe": ProbeRecord, "curve": CurveRecord}
 
 
 def run_job(job: Job, study: Path, model: str | None = None) -> Record:
@@ -39,8 +41,7 @@ def run_job(job: Job, study: Path, model: str | None = None) -> Record:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(kept, outcome)
     line = {"outcome": json.loads(kept.read_text(encoding="utf-8"))}
-    record = BaselineRecord if job.id.kind == "baseline" else ProbeRecord
-    return record.from_dict(line, Record.common(job))
+    return _RECORDS[job.id.kind].from_dict(line, Record.common(job))
 
 
 def measure_times(jobs: list[Job], *, progress: bool) -> list[TimingRecord]:
@@ -89,6 +90,10 @@ def _pretrain(job: Job, folder: Path) -> PretrainingRecord:
         for name in (OUTCOME, CURVE, MANIFEST):
             (folder / name).unlink(missing_ok=True)
     outcome = pretrain(job.run, folder, progress=False)
+    if any(not (folder / snapshot_path(step)).is_dir() for step in job.run.training.snapshots_at):
+        # They were not asked for when it was trained, or were removed: it is trained again, likewise.
+        forget(folder)
+        outcome = pretrain(job.run, folder, progress=False)
     assert outcome is not None  # None in further processes of one run only
     keep_maps(job.run, folder)
     curve = folder / CURVE

@@ -143,8 +143,8 @@ def jobs_to_do(plan: Plan, store: Store, *, renew: bool = False) -> list[Job]:
     """
     done = {it for it, record in store.records.items() if not renew or _is_current(record)}
     todo = [job for job in plan.jobs if job.id.fingerprint not in done]
-    needed = {job.needs.fingerprint for job in todo if job.needs}
-    lacking = {it for it in needed if it in store.records and not _has_model(it, store)}
+    needed = {(job.needs.fingerprint, job.model) for job in todo if job.needs}
+    lacking = {it for it, model in needed if it in store.records and not _has_model(it, store, model)}
     missing = {job.id.fingerprint for job in todo} | lacking
     return [job for job in plan.jobs if job.id.fingerprint in missing]
 
@@ -153,8 +153,8 @@ def _is_current(record: Record) -> bool:
     return not isinstance(record, ProbeRecord) or all(task.counts for task in record.tasks.values())
 
 
-def _has_model(fingerprint: str, store: Store) -> bool:
-    return (store.folder / store.records[fingerprint].folder / MODEL).is_file()
+def _has_model(fingerprint: str, store: Store, model: str) -> bool:
+    return (store.folder / store.records[fingerprint].folder / model / MODEL).is_file()
 
 
 def _time(jobs: list[Job], store: Store, *, progress: bool) -> None:
@@ -189,7 +189,7 @@ def _link_models(plan: Plan, store: Store) -> None:
     """Symlink each trained model as ROW-SEED, such as ``patterned-0``."""
     for job in plan.jobs:
         known = job.id.kind == "pretrain" and job.id.fingerprint in store.records
-        if known and _has_model(job.id.fingerprint, store):
+        if known and _has_model(job.id.fingerprint, store, "."):
             link = store.folder / job.id.run_name
             with suppress(FileNotFoundError):
                 link.unlink()

@@ -5,7 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from inattention.pretraining.stopping import RunDiverged
 from inattention.progress import bar as progress_bar
@@ -82,7 +82,13 @@ class _Schedule:
             elif len(self.running) < executor.slots:
                 self.waiting.remove(job)
                 self.running.append(job)
-                executor.submit(job, self._store.records[job.needs.fingerprint].folder if job.needs else None)
+                executor.submit(job, self._model_of(job))
+
+    def _model_of(self, job: Job) -> str | None:
+        """Return the folder of the model that a job needs, relative to the study's."""
+        if job.needs is None:
+            return None
+        return str(PurePosixPath(self._store.records[job.needs.fingerprint].folder) / job.model)
 
     def finish(self, job: Job, result: Record | BaseException) -> None:
         """Store the result of a job that has ended, or its failure."""

@@ -32,6 +32,8 @@ class StudyConfig:
             alone; all rows if empty.
         learning_rates: ``NAME=RATE`` for rows, mechanisms or families with a learning rate of their own, such as
             ``hashing=5e-4``; the most specific name counts.
+        curve_rows: the rows that are also probed during training, as far as they are in the study.
+        curve_steps: optimizer steps after which they are probed, besides the last.
         corpus: the folder of a prepared corpus; if none is given, espeak is prepared with the ``espeak`` settings.
         espeak: the embedded corpus.
         model: the encoder; each row puts in its own attention.
@@ -47,6 +49,8 @@ class StudyConfig:
     seeds: tuple[int, ...] = (0,)
     repeated: tuple[str, ...] = ()
     learning_rates: tuple[str, ...] = ()
+    curve_rows: tuple[str, ...] = ()
+    curve_steps: tuple[int, ...] = ()
     corpus: Path | None = None
     espeak: EspeakConfig = field(default_factory=EspeakConfig)
     model: AudioTransformerConfig = field(default_factory=AudioTransformerConfig)
@@ -61,6 +65,8 @@ class StudyConfig:
             raise ValueError("a study needs at least one row")
         if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a study needs seeds: different numbers, none below 0")
+        if min(self.curve_steps, default=1) < 1 or len(set(self.curve_steps)) < len(self.curve_steps):
+            raise ValueError("curve_steps must be different numbers of optimizer steps, from 1 on")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""

@@ -31,7 +31,7 @@ from inattention.probing.config import ProbeConfig
 from inattention.timing.config import TimingConfig
 
 # The results of jobs with one kind and one revision may be compared; see above when to raise one.
-REVISIONS = {"baseline": 1, "pretrain": 1, "probe": 1, "time": 1}
+REVISIONS = {"baseline": 1, "pretrain": 1, "probe": 1, "curve": 1, "time": 1}
 
 # The same for pre-training in mixed precision alone. 2: hidden states, logits and softmax stay float32.
 MIXED_PRECISION = 2

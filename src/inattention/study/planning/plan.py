@@ -12,7 +12,7 @@ from inattention import attention
 from inattention.audio.config import FeatureConfig
 from inattention.corpora.core.corpus import Corpus
 from inattention.model.config import AudioTransformerConfig
-from inattention.pretraining.config import PretrainingConfig
+from inattention.pretraining.config import PretrainingConfig, snapshot_path
 from inattention.pretraining.manifest import Run
 from inattention.pretraining.training import check_names
 from inattention.probing.config import ProbeConfig
@@ -29,9 +29,11 @@ from inattention.study.planning.rows import StudyRow, file_name, model_of, parse
 from inattention.timing.config import TimingConfig
 from inattention.timing.machine import machine
 
-Kind = Literal["baseline", "pretrain", "probe", "time"]
+Kind = Literal["baseline", "pretrain", "probe", "curve", "time"]
 # Names in files and folders, which are older than the names in the code.
-_ON_DISK: dict[Kind, str] = {"baseline": "floor", "pretrain": "pretrain", "probe": "probe", "time": "time"}
+_ON_DISK: dict[Kind, str] = {
+    "baseline": "floor", "pretrain": "pretrain", "probe": "probe", "curve": "curve", "time": "time",
+}  # fmt: skip
 MAPS = "maps.safetensors"
 MODEL = "model.safetensors"
 
@@ -57,12 +59,14 @@ class JobId:
         row: name of the row; empty where the job serves all rows.
         seed: of the run; None where none matters.
         fingerprint: hash of all that the results depend on.
+        step: optimizer step at which a row is probed during training; None for all other jobs.
     """
 
     kind: Kind
     row: str
     seed: int | None
     fingerprint: str
+    step: int | None = None
 
     @property
     def kind_on_disk(self) -> str:
@@ -71,9 +75,10 @@ class JobId:
 
     @property
     def title(self) -> str:
-        """Name in messages and progress bars, such as ``probe qk-0``."""
+        """Name in messages and progress bars, such as ``probe qk-0`` or ``curve qk-0 at step 200``."""
         seed = "" if self.seed is None or not self.row else f"-{self.seed}"
-        return " ".join(part for part in (self.kind, f"{self.row}{seed}") if part)
+        step = "" if self.step is None else f"at step {self.step}"
+        return " ".join(part for part in (self.kind, f"{self.row}{seed}", step) if part)
 
     @property
     def run_name(self) -> str:
@@ -112,6 +117,11 @@ class Job:
     features: FeatureConfig | None = None
     timing: TimingConfig | None = None
     own_size: TimingConfig | None = None
+
+    @property
+    def model(self) -> str:
+        """Folder of the model that it uses, relative to that of the pre-training that it needs."""
+        return "." if self.id.step is None else snapshot_path(self.id.step)
 
 
 @dataclass(frozen=True)
@@ -154,8 +164,16 @@ def parse_config(config: StudyConfig) -> ParsedConfig:
             something that is no row, or settings with which no job can work.
     """
     rows = parse_rows(config.rows)
-    repeated = tuple(row.name for row in parse_rows(config.repeated))
-    config = replace(config, rows=tuple(row.name for row in rows), repeated=repeated)
+    repeated, curve_rows = (parse_rows(names) for names in (config.repeated, config.curve_rows))
+    still = [row.name for row in curve_rows if row.is_features or row.untrained]
+    if still:
+        raise ValueError(f"curve_rows: {', '.join(still)}: there is no training during which they could be probed")
+    config = replace(
+        config,
+        rows=tuple(row.name for row in rows),
+        repeated=tuple(row.name for row in repeated),
+        curve_rows=tuple(row.name for row in curve_rows),
+    )
     rates = parse_rates(config.learning_rates)
     _check_settings(config.model, config.training, config.probes)
     for row in rows:
@@ -276,9 +294,17 @@ class Planner:
         jobs = []
         for seed in self.seeds_of(row):
             pretrain = self._id("pretrain", row.name, seed, {**meaning, "seed": seed})
-            jobs.append(Job(id=pretrain, row=row, run=Run(model, training, self.corpus, seed)))
+            steps = self.curve_steps(row, training)
+            run = Run(model, replace(training, snapshots_at=steps), self.corpus, seed)
+            jobs.append(Job(id=pretrain, row=row, run=run))
             jobs.append(self._probes(row, seed, {"pretrain": pretrain.fingerprint}, needs=pretrain))
+            jobs += [self._curve(row, seed, step, needs=pretrain) for step in steps]
         return jobs
+
+    def curve_steps(self, row: StudyRow, training: PretrainingConfig) -> tuple[int, ...]:
+        """Return the optimizer steps after which a row is probed during training."""
+        steps = self.config.curve_steps if row.name in self.config.curve_rows else ()
+        return tuple(sorted(step for step in steps if step < training.steps))
 
     def timing(self, row: StudyRow) -> Job:
         """Return the job that times a row.
@@ -304,8 +330,16 @@ class Planner:
         identity = self._id("probe", row.name, seed, probe_meaning(source, probes, self.corpus.key))
         return Job(id=identity, row=row, needs=needs, corpus=self.corpus, probes=probes, features=features)
 
-    def _id(self, kind: Kind, row: str, seed: int | None, meaning: Mapping[str, Any]) -> JobId:
-        return JobId(kind, row, seed, fingerprint(kind, meaning, self._revisions.get(kind)))
+    def _curve(self, row: StudyRow, seed: int, step: int, *, needs: JobId) -> Job:
+        probes = replace(self.config.probes, seed=seed)
+        source = {"pretrain": needs.fingerprint, "step": step}
+        identity = self._id("curve", row.name, seed, probe_meaning(source, probes, self.corpus.key), step=step)
+        return Job(id=identity, row=row, needs=needs, corpus=self.corpus, probes=probes)
+
+    def _id(
+        self, kind: Kind, row: str, seed: int | None, meaning: Mapping[str, Any], *, step: int | None = None
+    ) -> JobId:
+        return JobId(kind, row, seed, fingerprint(kind, meaning, self._revisions.get(kind)), step)
 
 
 def own_size(config: StudyConfig) -> TimingConfig:

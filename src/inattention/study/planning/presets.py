@@ -118,6 +118,8 @@ PRESETS: dict[str, StudyConfig] = {
         _LAPTOP,
         rows=DESKTOP_ROWS,
         repeated=DESKTOP_REPEATED_ROWS,
+        curve_rows=("toeplitz", "qk@identity", "qk@toeplitz", "patterned"),
+        curve_steps=(100, 200, 400, 800, 1600),
         training=replace(_LAPTOP.training, steps=4000, validate_every=200),
     ),
     # The paper's setting, its leaking task included, for GPUs and LibriSpeech (--corpus).

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from inattention.study.comparison import Estimate
+from inattention.study.learning_curves import LearningCurve
 from inattention.study.reporting.tables import Tables, Timed
 
 _TIMES = ("seconds", "seconds_low", "seconds_high", "ratio", "ratio_low", "ratio_high")
@@ -70,6 +71,18 @@ def table2_csv(tables: Tables) -> str:
             line[f"{name}_status"] = "measured" if row.scores[task] else row.absent[task]
         lines.append(line)
     return _csv(lines)
+
+
+def curves_csv(curves: Sequence[LearningCurve]) -> str:
+    """Return the accuracies during training as CSV: one line per row, task and step; accuracies are fractions."""
+    return _csv(
+        [
+            {"row": it.row.name, "task": it.task, "step": step, "seeds": score.seeds}
+            | _estimate_columns("accuracy", score)
+            for it in curves
+            for step, score in it.points.items()
+        ]
+    )
 
 
 def _time_columns(mode: str, timed: Timed | None) -> dict[str, object]:

@@ -14,6 +14,7 @@ from inattention.study.results import StudyResults
 _RESULTS: dict[Kind, str] = {
     "pretrain": "pre-training",
     "probe": "probes",
+    "curve": "probes during training",
     "time": "timing",
     "baseline": "the linear baseline",
 }

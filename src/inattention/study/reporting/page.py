@@ -1,6 +1,7 @@
 """The report as one HTML page."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -13,10 +14,12 @@ from inattention.analysis.map_images import CLOSE_UP, colour_stops
 from inattention.analysis.run import ATLAS, DEFAULT_FOLDER
 from inattention.comparison import MARKS, mark_of
 from inattention.plotting import GRID, HALO, INK, MUTED, PAPER, inline
+from inattention.study.learning_curves import LearningCurve
 from inattention.study.planning.rows import file_name
 from inattention.study.reporting import text_formatting
 from inattention.study.reporting.claims.claim import LEGEND, Claim
 from inattention.study.reporting.figures.drawing import marker_path
+from inattention.study.reporting.figures.loss import AGAINST
 from inattention.study.reporting.figures.study_figures import description
 from inattention.study.reporting.findings import opening
 from inattention.study.reporting.learned_maps import LearnedMaps
@@ -38,6 +41,7 @@ class Report:
         pairs: the rows that are compared.
         claims: the paper's claims and open questions.
         findings: paragraphs by heading.
+        curves: accuracies during training.
         figures: SVG by name.
         maps: learned maps by row.
         missing: what the study lacks.
@@ -48,6 +52,7 @@ class Report:
     pairs: tuple[RowPair, ...]
     claims: tuple[Claim, ...]
     findings: tuple[tuple[str, list[Markup]], ...]
+    curves: tuple[LearningCurve, ...]
     figures: dict[str, str]
     maps: tuple[LearnedMaps, ...]
     missing: tuple[Markup, ...]
@@ -125,6 +130,11 @@ def _figures(report: Report) -> dict[str, Any]:
             for name, svg in report.figures.items()
         },
         "halo": Markup(HALO.format("var(--paper)")),
+        "learning": [
+            (it, title)
+            for it, title in AGAINST.items()
+            if any(re.fullmatch(f"learning-.*-{it}", name) for name in report.figures)
+        ],
         "maps": report.maps,
         "scale": colour_stops(),
         "close_up": CLOSE_UP,

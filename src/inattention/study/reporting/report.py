@@ -1,6 +1,7 @@
 """The study's report, built once from its results and written beside them.
 
 table1.csv, table2.csv    the tables
+curves.csv                accuracies during training, if rows were probed then
 claims.md                 the paper's claims, with verdicts
 figures/                  each figure on its own, as SVG or PNG
 report.html               all of it on one page that needs no other file
@@ -10,10 +11,11 @@ from pathlib import Path
 
 from inattention.files import write_bytes, write_text
 from inattention.study.comparison import RowComparison, measured_rows
+from inattention.study.learning_curves import learning_curves
 from inattention.study.planning.rows import file_name
 from inattention.study.reporting.claims.claim import as_markdown
 from inattention.study.reporting.claims.judge import judge_claims
-from inattention.study.reporting.csv_tables import table1_csv, table2_csv
+from inattention.study.reporting.csv_tables import curves_csv, table1_csv, table2_csv
 from inattention.study.reporting.figures.study_figures import draw_figures
 from inattention.study.reporting.findings import findings
 from inattention.study.reporting.learned_maps import learned_maps
@@ -35,13 +37,15 @@ def build_report(results: StudyResults) -> Report:
     tables = build_tables(results, comparison)
     measurements = Measurements(results, tables, comparison)
     pairs = row_pairs(tables, comparison)
+    curves = learning_curves(results)
     return Report(
         results=results,
         tables=tables,
         pairs=tuple(pairs),
         claims=tuple(judge_claims(measurements)),
         findings=tuple(findings(measurements, pairs)),
-        figures=draw_figures(results, tables),
+        curves=tuple(curves),
+        figures=draw_figures(results, tables, curves),
         maps=tuple(learned_maps(results, [it.row for it in tables.accuracy])),
         missing=tuple(missing_results(results, comparison)),
     )
@@ -60,6 +64,8 @@ def write_report(report: Report) -> Path:
     _write_figures(folder / FIGURES, files)
     write_text(folder / "table1.csv", table1_csv(report.tables))
     write_text(folder / "table2.csv", table2_csv(report.tables))
+    if report.curves:
+        write_text(folder / "curves.csv", curves_csv(report.curves))
     if report.claims:
         write_text(folder / CLAIMS, as_markdown(report.claims))
     write_text(folder / REPORT, page)

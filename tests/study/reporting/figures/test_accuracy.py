@@ -81,7 +81,7 @@ def test_a_row_with_steps_of_half_the_time_ends_at_half_the_time(results: StudyR
     qk = curves(results, tables, "qk")
 
     def last_tick(ratio: float) -> float:
-        svg = loss_svg(qk, {"predicting the mean": 0.8}, "loss", against="time", ratios={"qk": ratio})
+        svg = loss_svg(qk, {"predicting the mean": 0.8}, "loss", against="time", costs={"qk": ratio})
         assert "training time, in steps of qk" in words(svg)
         return max(float(word) for word in words(svg) if word.replace(".", "").isdigit())
 

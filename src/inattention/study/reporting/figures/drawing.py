@@ -1,14 +1,19 @@
 """Drawing helpers that the report's figures share: margins, markers, and sizes of text in pixels."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 
-from inattention.plotting import PAPER
+from inattention.plotting import INK, MUTED, PAPER
+from inattention.plotting.labels import in_figure, stack_up
 from inattention.study.comparison import Estimate
 from inattention.study.reporting.families import Family
+
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.6, 1.4, 1.6)), (0, (9, 2.5)))
 
 
 def margins(
@@ -48,6 +53,27 @@ def marker_path(marker: str) -> str:
     scale = 5 / max(np.abs(polygon).max() for polygon in polygons)
     corners = [[f"{6 + scale * x:.2f} {6 - scale * y:.2f}" for x, y in polygon] for polygon in polygons]
     return " ".join(f"M{' L'.join(corner)} Z" for corner in corners)
+
+
+def label_ends(figure: Figure, axes: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
+    """Label each line in a column at the right, in the order of their ends, with a thin line from end to label.
+
+    Args:
+        figure: the figure.
+        axes: its axes, with room for the labels at their right.
+        ends: by label, where its line ends, in the coordinates of the data, and its colour.
+    """
+    frame = axes.get_window_extent().extents
+    pixels = {text: axes.transData.transform((x, y)) for text, (x, y, _) in ends.items()}
+    gap = min(13.0, (frame[3] - frame[1]) / max(len(ends) - 1, 1))
+    for pixel in pixels.values():
+        pixel[1] = np.clip(pixel[1], frame[1], frame[3])
+    levels = stack_up([pixel[1] for pixel in pixels.values()], gap, frame[1], frame[3])
+    for (text, pixel), level in zip(pixels.items(), levels, strict=True):
+        path = np.array([pixel, (frame[2], pixel[1]), (frame[2] + 12, level)]) / (72 * figure.get_size_inches())
+        axes.plot(*path.T, transform=figure.transFigure, color=ends[text][2], linewidth=0.6, alpha=0.7, clip_on=False)
+        colour = MUTED if ends[text][2] == MUTED else INK
+        figure.text(*in_figure(figure, frame[2] + 15, level), text, fontsize=9, va="center", color=colour)
 
 
 def in_percent(score: Estimate) -> tuple[float, float, float]:
