@@ -23,9 +23,8 @@ from torch import Tensor, nn
 
 from inattention.attention.base import Card, Drawing
 from inattention.attention.ops.cache import CachesInEvaluation
-from inattention.attention.ops.fused import fused_attention
 from inattention.attention.ops.padding import masked_softmax, zero_invalid
-from inattention.attention.ops.precision import products, scaled_dot_product
+from inattention.attention.ops.precision import fused_attention, products, scaled_dot_product
 from inattention.attention.ops.projections import projection, split_heads
 from inattention.attention.registry import register
 

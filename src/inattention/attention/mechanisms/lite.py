@@ -23,9 +23,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from inattention.attention.base import AttentionMechanism, Card, Drawing
-from inattention.attention.ops.fused import fused_attention
 from inattention.attention.ops.padding import full_mask, softmax_over_valid, zero_invalid
-from inattention.attention.ops.precision import products, wide
+from inattention.attention.ops.precision import fused_attention, products, wide
 from inattention.attention.ops.projections import projection, split_heads
 from inattention.attention.ops.sparse_patterns import split_heads_in_two
 from inattention.attention.registry import register

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from inattention.attention.base import Card
 from inattention.attention.ops.cache import CachesInEvaluation
-from inattention.attention.ops.fused import fused_attention
 from inattention.attention.ops.gaussians import initial_gaussians, log_weights
 from inattention.attention.ops.padding import softmax_over_valid, zero_invalid
-from inattention.attention.ops.precision import products
+from inattention.attention.ops.precision import fused_attention, products
 from inattention.attention.ops.projections import Start, projection, split_heads, start_projection
 from inattention.attention.registry import register
 

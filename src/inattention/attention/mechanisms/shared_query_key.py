@@ -9,9 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card
-from inattention.attention.ops.fused import fused_attention
 from inattention.attention.ops.padding import full_mask, masked_softmax, softmax_over_valid, zero_invalid
-from inattention.attention.ops.precision import products, scaled_dot_product
+from inattention.attention.ops.precision import fused_attention, products, scaled_dot_product
 from inattention.attention.ops.projections import Start, projection, split_heads, start_projection
 from inattention.attention.registry import register
 

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card
 from inattention.attention.mechanisms.synthesizer_dense import OPTIONS, RowNetwork, Start, row_logits
-from inattention.attention.ops.fused import fused_attention
 from inattention.attention.ops.padding import softmax_over_valid, zero_invalid
+from inattention.attention.ops.precision import fused_attention
 from inattention.attention.ops.projections import split_heads
 from inattention.attention.registry import register
 

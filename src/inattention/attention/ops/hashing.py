@@ -32,9 +32,8 @@ from inattention.attention.ops.candidates import (
     chunks_of,
     group,
 )
-from inattention.attention.ops.fused import fused_attention
 from inattention.attention.ops.padding import full_mask, masked_softmax, zero_invalid
-from inattention.attention.ops.precision import products
+from inattention.attention.ops.precision import fused_attention, products
 from inattention.attention.ops.projections import projection, split_heads
 
 Hashes = Literal["per-head", "per-query"]

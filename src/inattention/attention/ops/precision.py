@@ -1,4 +1,4 @@
-"""What stays in float32 where the rest is computed in bfloat16: logits, softmax, sums over time.
+"""Attention under autocast: what stays in float32 (logits, softmax, sums over time), and PyTorch's fused kernel.
 
 Autocast rounds the result of each matrix product to 8 significant bits: a logit of 20 by up to .06, its weight by 6 per
 cent. A sum of ones stops growing at 256 frames. So what a softmax or a division follows is computed in float32 at
@@ -65,3 +65,24 @@ def scaled_dot_product(
         added = mask if mask is None or mask.dtype == torch.bool else wide(mask)
         output = F.scaled_dot_product_attention(wide(query), wide(key), wide(values), attn_mask=added)
         return output.to(values.dtype)
+
+
+def fused_attention(
+    query: Float[Tensor, "batch heads time head_dim"],
+    key: Float[Tensor, "batch heads time head_dim"],
+    values: Float[Tensor, "batch heads time head_dim"],
+    valid: Bool[Tensor, "batch time"] | None,
+    bias: Float[Tensor, "heads time time"] | None = None,
+) -> Float[Tensor, "batch heads time head_dim"]:
+    """Return ``softmax(query key' / sqrt(head_dim) + bias) values`` over real keys; at padding the output is finite.
+
+    No (time, time) tensor is formed but the bias.
+    """
+    added = None if bias is None else bias[None]
+    if valid is None:
+        return scaled_dot_product(query, key, values, added)
+    # A row without any real key would be NaN; it may attend to all frames, whose values are zero.
+    allowed = (valid | ~valid.any(-1, keepdim=True))[:, None, None, :]
+    expanded = allowed.expand(-1, -1, query.shape[2], -1)
+    mask = expanded if added is None else added.masked_fill(~allowed, float("-inf"))
+    return scaled_dot_product(query, key, torch.where(valid[:, None, :, None], values, 0.0), mask)
