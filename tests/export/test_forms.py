@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from inattention.attention.ops.toeplitz_band import Band, band_of
 from inattention.export.forms import BandForm, DenseForm, FftForm, MapForm, transform_length
-from inattention.export.taps import Band, as_numpy, band_of
+from inattention.export.taps import as_numpy
 
 LONGEST = 150
 LENGTHS = (1, 2, 31, 32, 33, 64, 149, LONGEST)

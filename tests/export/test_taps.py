@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from inattention.attention import build
-from inattention.export.taps import as_numpy, band_of, least_mass, taps_of
+from inattention.attention.ops.toeplitz_band import band_of, least_mass
+from inattention.export.taps import as_numpy, taps_of
 
 LONGEST = 60
 

@@ -8,12 +8,13 @@ Imports inside this package run downwards: rows and mechanisms > registry > ops 
 
 # The folder has the name of the public function below: imported first, it does not replace it later.
 import inattention.attention.mechanisms  # noqa: F401 isort: skip
-from inattention.attention.base import AttentionMechanism, Card
+from inattention.attention.base import AttentionMechanism, Card, Reach
 from inattention.attention.registry import build, card, digests, mechanisms, options_of, register, without_files
 
 __all__ = [
     "AttentionMechanism",
     "Card",
+    "Reach",
     "build",
     "card",
     "digests",

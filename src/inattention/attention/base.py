@@ -31,6 +31,21 @@ class Drawing:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Reach:
+    """Frames that an output frame depends on.
+
+    Attributes:
+        back: number of frames before it.
+        ahead: number of frames behind it.
+        grid: a block of a longer input may begin at multiples of it, where a pattern counts frames from the first one.
+    """
+
+    back: int
+    ahead: int
+    grid: int = 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """Description of a mechanism for tables, tests and the command line.
@@ -100,7 +115,8 @@ class AttentionMechanism(nn.Module):
     - rows of real frames sum to 1 (if its card says that it averages) and no weight falls on padding;
     - the content of padding (NaN included) changes nothing at real frames;
     - an utterance's output is the same alone, in any batch, and under any extra padding;
-    - None for ``valid`` means that all frames are real.
+    - None for ``valid`` means that all frames are real;
+    - frames outside of `receptive_field`, if it is limited, change nothing.
 
     A method whose ``valid`` has no default value never receives None: it gets a mask that is True everywhere. So only
     mechanisms that gain from None need to know about it.
@@ -183,6 +199,26 @@ class AttentionMechanism(nn.Module):
     def longest(self) -> int | None:
         """The longest input in frames; None if there is no limit."""
         return self.max_length if self.card.needs_max_length else None
+
+    def receptive_field(self) -> Reach | None:
+        """Return how far from a frame lies what its output depends on, in evaluation; None if there is no limit."""
+        return None
+
+    @property
+    def unlimited_by(self) -> str:
+        """What a frame depends on where there is no limit, for error messages."""
+        return "all frames of the input"
+
+    def limited(self, bound: float = 0.0) -> "AttentionMechanism | None":
+        """Return a mechanism that takes this one's place in input of any length, with a limited receptive field.
+
+        Args:
+            bound: greatest part of any row of weights that it may leave out.
+
+        Returns:
+            The mechanism itself where its receptive field is limited already; None if there is no such mechanism.
+        """
+        return None if self.receptive_field() is None else self
 
     def auxiliary_loss(self) -> Float[Tensor, ""] | None:
         """Return a term that training adds to its loss, such as a penalty on spans; None for nothing."""

@@ -9,8 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inattention.audio.config import FeatureConfig
-from inattention.audio.log_mel import log_mel
-from inattention.audio.reader import check_samples
+from inattention.audio.feature_stream import Arithmetic, FeatureStream
+from inattention.audio.log_mel import log_mel, log_mel_of_padded
+from inattention.audio.reader import AudioError, check_samples
+from inattention.audio.streaming import LongAudio
 
 # A band that varies less (digital silence) is not scaled: it becomes zero.
 SMALLEST_DEVIATION = 1e-5
@@ -27,11 +29,16 @@ def delta(frames: Float[Tensor, "frames dims"], width: int) -> Float[Tensor, "fr
     width = min(width, len(frames) - (len(frames) + 1) % 2)
     if width < 3:
         return torch.zeros_like(frames)
+    half, inner = width // 2, slopes(frames, width)
+    return torch.cat([inner[:1].expand(half, -1), inner, inner[-1:].expand(half, -1)])
+
+
+def slopes(frames: Float[Tensor, "frames dims"], width: int) -> Float[Tensor, "inner dims"]:
+    """Return the slope of a line fitted over `width` frames around each frame that has so many."""
     half = width // 2
     offsets = torch.arange(-half, half + 1, dtype=frames.dtype, device=frames.device)
     kernel = offsets / offsets.square().sum()
-    slopes = F.conv1d(frames.t()[:, None], kernel[None, None])[:, 0].t()
-    return torch.cat([slopes[:1].expand(half, -1), slopes, slopes[-1:].expand(half, -1)])
+    return F.conv1d(frames.t()[:, None], kernel[None, None])[:, 0].t()
 
 
 def with_deltas(frames: Float[Tensor, "frames mels"], config: FeatureConfig) -> Float[Tensor, "frames dims"]:
@@ -81,8 +88,41 @@ def features(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Floa
     check_samples(waveform)
     steps = steps_of(log_mel(waveform, config), config)
     if not len(steps):
-        raise ValueError(
-            f"the audio is too short: {len(waveform) / config.sampling_rate:.4f} s make no frame of "
-            f"{config.step_seconds:g} s"
-        )
+        raise ValueError(_too_short(len(waveform), config))
     return steps
+
+
+def feature_stream(audio: LongAudio, config: FeatureConfig) -> FeatureStream:
+    """Return the model's input from a recording of any length, block by block, after a check of the whole.
+
+    Args:
+        audio: The recording, at `config.sampling_rate`.
+        config: Settings of the features.
+
+    Raises:
+        AudioError: The recording cannot be used, or is too short for one frame.
+    """
+    stream = FeatureStream(
+        blocks=lambda: map(torch.from_numpy, audio.blocks()),
+        samples=audio.check(),
+        arithmetic=Arithmetic(
+            join=lambda arrays, axis: torch.cat(list(arrays), axis),
+            log_mel=lambda samples: log_mel_of_padded(samples.float(), config),
+            slopes=slopes,
+            array=lambda values: torch.from_numpy(values).float(),
+            single=lambda frames: frames,
+        ),
+        hop=config.hop_samples,
+        fft_size=config.fft_size,
+        delta_frames=config.delta_frames if config.deltas else 0,
+        normalise=config.normalise,
+        stack=config.stack,
+        smallest_deviation=SMALLEST_DEVIATION,
+    )
+    if not stream.time:
+        raise AudioError(f"{audio.name}: {_too_short(stream.samples, config)}")
+    return stream
+
+
+def _too_short(samples: int, config: FeatureConfig) -> str:
+    return f"the audio is too short: {samples / config.sampling_rate:.4f} s make no frame of {config.step_seconds:g} s"

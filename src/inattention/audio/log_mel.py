@@ -24,8 +24,16 @@ def log_mel(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float
     Raises:
         ValueError: The waveform is empty, or holds NaN, infinity or numbers too large to square.
     """
-    blocks = _power_blocks(waveform, config)
-    return torch.cat([(mel_energies(power, config) + config.log_floor).log() for power in blocks])
+    return torch.cat([_log_mel_of(power, config) for power in _power_blocks(waveform, config)])
+
+
+def log_mel_of_padded(samples: Float[Tensor, " samples"], config: FeatureConfig) -> Float[Tensor, "frames mels"]:
+    """Return the log-mel frames of samples that begin half a transform before the centre of the first one.
+
+    Raises:
+        ValueError: The samples are NaN, infinity or too large to square.
+    """
+    return _log_mel_of(_power(samples, config), config)
 
 
 def power_spectrogram(waveform: Float[Tensor, " samples"], config: FeatureConfig) -> Float[Tensor, "frames bins"]:
@@ -44,22 +52,29 @@ def _power_blocks(waveform: Tensor, config: FeatureConfig) -> Iterator[Tensor]:
     hop, half = config.hop_samples, config.fft_size // 2
     frames = 1 + len(waveform) // hop
     padded = F.pad(waveform.float(), (half, config.fft_size - half))
-    window = torch.hann_window(config.window_samples, device=waveform.device)
     for first in range(0, frames, BLOCK_FRAMES):
         last = min(first + BLOCK_FRAMES, frames) - 1
-        spectrum = torch.stft(
-            padded[first * hop : last * hop + config.fft_size],
-            n_fft=config.fft_size,
-            hop_length=hop,
-            win_length=config.window_samples,
-            window=window,
-            center=False,
-            return_complex=True,
-        )
-        power = spectrum.abs().square().t()
-        if not bool(power.isfinite().all()):
-            raise ValueError("the audio holds NaN, infinite or absurdly large samples")
-        yield power
+        yield _power(padded[first * hop : last * hop + config.fft_size], config)
+
+
+def _power(padded: Tensor, config: FeatureConfig) -> Float[Tensor, "frames bins"]:
+    spectrum = torch.stft(
+        padded,
+        n_fft=config.fft_size,
+        hop_length=config.hop_samples,
+        win_length=config.window_samples,
+        window=torch.hann_window(config.window_samples, device=padded.device),
+        center=False,
+        return_complex=True,
+    )
+    power = spectrum.abs().square().t()
+    if not bool(power.isfinite().all()):
+        raise ValueError("the audio holds NaN, infinite or absurdly large samples")
+    return power
+
+
+def _log_mel_of(power: Tensor, config: FeatureConfig) -> Float[Tensor, "frames mels"]:
+    return (mel_energies(power, config) + config.log_floor).log()
 
 
 def mel_energies(power: Float[Tensor, "frames bins"], config: FeatureConfig) -> Float[Tensor, "frames mels"]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from inattention.audio.decoding import AudioError, check_rate, open_audio, read_samples, resample_array
+from inattention.audio.decoding import Audio, AudioError, check_rate, open_audio, read_samples, resample_array
 from inattention.audio.limits import (
     DURATION_TOLERANCE_SECONDS,
     HIGHEST_RATE,
@@ -20,6 +20,7 @@ from inattention.audio.limits import (
     Truncated,
 )
 from inattention.audio.listing import audio_files as audio_files
+from inattention.audio.streaming import LongAudio
 
 if TYPE_CHECKING:
     from lhotse import Recording
@@ -41,10 +42,50 @@ def load_audio(path: str | Path, sampling_rate: int, *, truncated: Truncated = "
         AudioError: The file is missing, unreadable, truncated, empty, silent, or holds NaN or infinity, or its header
             has an impossible rate; the message names it.
     """
+    waveform = load_short_audio(path, sampling_rate, truncated=truncated)
+    assert waveform is not None
+    return waveform
+
+
+def load_short_audio(
+    path: str | Path, sampling_rate: int, *, longest_seconds: float | None = None, truncated: Truncated = "skip"
+) -> Float[Tensor, " samples"] | None:
+    """Read a file as `load_audio` does, unless it is too long to be read at once.
+
+    Args:
+        path: As for `load_audio`.
+        sampling_rate: Hz of the result.
+        longest_seconds: Limit of the length; None for no limit.
+        truncated: As for `load_audio`.
+
+    Returns:
+        None if the file is longer, of which no more is decoded than it takes to know.
+
+    Raises:
+        AudioError: As `load_audio` does.
+    """
     path = Path(path)
     if not path.is_file():
         raise AudioError(f"{path}: there is no such file")
-    return decode_audio(path, str(path), sampling_rate, truncated=truncated)
+    return _decoded(path, str(path), sampling_rate, truncated, longest_seconds)
+
+
+def long_audio(
+    source: Path | Float[np.ndarray, " samples"],
+    sampling_rate: int,
+    *,
+    rate: int = 0,
+    truncated: Truncated = "skip",
+) -> LongAudio:
+    """Return a recording that is read block by block.
+
+    Args:
+        source: A file, or one channel of samples.
+        sampling_rate: Hz of the blocks.
+        rate: Hz of samples in memory.
+        truncated: As for `load_audio`.
+    """
+    return LongAudio(source, sampling_rate, resample_array, rate=rate, truncated=truncated)
 
 
 def decode_audio(
@@ -61,11 +102,21 @@ def decode_audio(
     Raises:
         AudioError: As `load_audio` does.
     """
+    waveform = _decoded(file, name, sampling_rate, truncated, None)
+    assert waveform is not None
+    return waveform
+
+
+def _decoded(
+    file: Path | BufferedIOBase, name: str, sampling_rate: int, truncated: Truncated, longest_seconds: float | None
+) -> Float[Tensor, " samples"] | None:
     try:
         with open_audio(file) as audio:
             rate = audio.samplerate
             check_rate(rate)
-            samples = audio.read()
+            samples = audio.read() if longest_seconds is None else _up_to(audio, longest_seconds)
+            if samples is None:
+                return None
             if truncated == "skip" and audio.damage:
                 raise AudioError(f"{audio.damage}; {KEEP_HINT}")
     except AudioError as error:
@@ -74,6 +125,17 @@ def decode_audio(
     del samples  # several channels of an hour are gigabytes
     check_samples(waveform, name)
     return resample(waveform, rate, sampling_rate)
+
+
+def _up_to(audio: Audio, seconds: float) -> Float[np.ndarray, "samples channels"] | None:
+    """Return all samples, or None if there are more than that."""
+    blocks, count = [np.zeros((0, audio.channels), np.float32)], 0
+    for block in audio.blocks():
+        count += len(block)
+        if count > seconds * audio.samplerate:
+            return None
+        blocks.append(block)
+    return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
 
 
 def check_samples(waveform: Float[Tensor, " samples"], name: str = "the audio") -> None:
@@ -106,11 +168,16 @@ def resample(waveform: Float[Tensor, " samples"], rate: int, wanted: int) -> Flo
     >>> resample(torch.zeros(441), 44_100, 16_000).shape
     torch.Size([160])
     """
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise AudioError(f"the sampling rate must be {LOWEST_RATE} to {HIGHEST_RATE} Hz, not {rate}")
+    check_sampling_rate(rate)
     if rate == wanted:
         return waveform
     return torch.from_numpy(resample_array(waveform.numpy(force=True), rate, wanted)).to(waveform)
+
+
+def check_sampling_rate(rate: int) -> None:
+    """Raise AudioError for a rate of samples that no recording has."""
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise AudioError(f"the sampling rate must be {LOWEST_RATE} to {HIGHEST_RATE} Hz, not {rate}")
 
 
 def cut_waveform(cut: "Cut", sampling_rate: int) -> Float[Tensor, " samples"]:

@@ -42,6 +42,8 @@ def run(arguments: list[str]) -> int:
             f"{done.extracted} of {done.files} files extracted, {done.done_before} were done before, "
             f"{done.bad} could not be used{f'; {speed}' if done.extracted else ''}"
         )
+        if done.reach:
+            print(f"a frame depends on {done.reach}")
         if done.extracted or done.done_before:
             print(f"features: {done.out}")
         for what, count in sorted(done.ignored.items()):

@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from inattention.attention.ops.toeplitz_band import Band, band_of, least_mass
 from inattention.export.config import ExportError, Form
 from inattention.export.costs import Costs
 from inattention.export.forms import BandForm, DenseForm, FftForm
 from inattention.export.mixing import Part
-from inattention.export.taps import Band, as_numpy, band_of, least_mass
+from inattention.export.taps import as_numpy
 
 # A transform's error in float64, relative to all taps of a head together, and how small it must be beside a row.
 _TRANSFORM_ERROR = 1e-15

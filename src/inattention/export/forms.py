@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from inattention.attention.ops.banded import block_length
-from inattention.export.taps import Band
+from inattention.attention.ops.toeplitz_band import Band
 
 Sums = Float[Tensor, "batch heads time columns"]
 

@@ -12,12 +12,13 @@ from inattention.attention.mechanisms.fixed_encoder import FixedEncoder
 from inattention.attention.mechanisms.toeplitz_convolution import ToeplitzConvolution
 from inattention.attention.ops.fixed_maps import VANISHING_MASS, FixedMaps
 from inattention.attention.ops.sparse_patterns import SparseAttention
+from inattention.attention.ops.toeplitz_band import least_mass
 from inattention.export.choice import HeadForm, toeplitz_parts
 from inattention.export.config import ExportConfig
 from inattention.export.costs import Costs, measure_costs
 from inattention.export.forms import MapForm
 from inattention.export.mixing import ByDefinition, ExportedMixing, Part
-from inattention.export.taps import as_numpy, least_mass, taps_of
+from inattention.export.taps import as_numpy, taps_of
 
 
 @dataclass

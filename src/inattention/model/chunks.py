@@ -2,48 +2,14 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from inattention.audio.spans import chunks
 from inattention.model.config import AudioTransformerConfig
 from inattention.model.encoder import Encoder
-
-
-class Chunk(NamedTuple):
-    """Frames ``start:end`` of an utterance, which are encoded together; ``keep_start:keep_end`` of them are kept."""
-
-    start: int
-    end: int
-    keep_start: int
-    keep_end: int
-
-
-def chunks(time: int, longest: int) -> list[Chunk]:
-    """Return chunks of an utterance that overlap by half; each frame is kept where it lies deepest.
-
-    Args:
-        time: frames of the utterance.
-        longest: frames of the longest chunk; every chunk of a longer utterance has this length.
-
-    >>> chunks(5, 10)
-    [Chunk(start=0, end=5, keep_start=0, keep_end=5)]
-    >>> [(c.start, c.end) for c in chunks(25, 10)]
-    [(0, 10), (5, 15), (10, 20), (15, 25)]
-    """
-    if time <= longest:
-        return [Chunk(0, time, 0, time)]
-    hop = max(1, longest // 2)
-    starts = [*range(0, time - longest, hop), time - longest]
-    # The boundary of two neighbours lies in the middle of their overlap.
-    boundaries = [0, *((b + a + longest) // 2 for a, b in pairwise(starts)), time]
-    return [
-        Chunk(start, start + longest, low, high)
-        for start, low, high in zip(starts, boundaries[:-1], boundaries[1:], strict=True)
-    ]
 
 
 @torch.no_grad()
@@ -81,7 +47,7 @@ def encode(
         for first in range(0, len(pieces), batch_size):
             group = pieces[first : first + batch_size]
             features, valid = _pad([utterances[i][chunk.start : chunk.end] for i, chunk in group], weight)
-            hidden = _hidden(encoder, features, valid, layer)
+            hidden = hidden_state(encoder, features, valid, layer)
             for row, (i, chunk) in enumerate(group):
                 kept = hidden[row, ..., chunk.keep_start - chunk.start : chunk.keep_end - chunk.start, :]
                 results[i][..., chunk.keep_start : chunk.keep_end, :] = kept
@@ -103,6 +69,11 @@ def _check(
                 f"utterance {i} must be of (time, {config.input_size}), as config.features says, "
                 f"not of {tuple(frames.shape)}"
             )
+    check_layer(config, layer)
+
+
+def check_layer(config: AudioTransformerConfig, layer: int | None) -> None:
+    """Raise ValueError if there is no such hidden state."""
     if layer is not None and not -config.layers - 1 <= layer <= config.layers:
         raise ValueError(
             f"there is no layer {layer}: the model has hidden states 0 to {config.layers}, and -1 is the last"
@@ -136,9 +107,20 @@ def _pad(
     return features, None if all(len(piece) == longest for piece in pieces) else valid
 
 
-def _hidden(encoder: Encoder, features: Tensor, valid: Tensor | None, layer: int | None) -> Tensor:
-    """Return one hidden state, (batch, time, width), or all, (batch, layers, time, width)."""
-    output = encoder(features, valid, output_hidden_states=layer != -1)
+def hidden_state(
+    encoder: Encoder, features: Tensor, valid: Tensor | None, layer: int | None, first_frame: int = 0
+) -> Tensor:
+    """Return one hidden state, (batch, time, width), or all, (batch, layers, time, width).
+
+    Args:
+        encoder: the encoder.
+        features: its input.
+        valid: True at real frames; None if all are.
+        layer: number of the hidden state; None for all.
+        first_frame: position of the first frame.
+    """
+    place = {"first_frame": first_frame} if first_frame else {}
+    output = encoder(features, valid, output_hidden_states=layer != -1, **place)
     if layer == -1:
         return output.last_hidden_state
     if layer is None:

@@ -147,6 +147,7 @@ class Encoder(nn.Module):
         *,
         output_hidden_states: bool = False,
         output_attention_maps: bool = False,
+        first_frame: int = 0,
     ) -> EncoderOutput:
         """Encode.
 
@@ -155,11 +156,12 @@ class Encoder(nn.Module):
             valid: True at real frames; None if all are. Mechanisms get None for a mask that is True everywhere, too.
             output_hidden_states: return the embedded input and every layer too.
             output_attention_maps: return every layer's weights too, from the mechanism's definition.
+            first_frame: position of the first frame, in a part of a longer input.
         """
         valid = mask_or_none(valid)
         features = zero_invalid(features, valid)
         # Positions in the features' type: under autocast they make the hidden states, which layers add to, float32.
-        embedded = self.embed(features) + positions(features.shape[1], self.config.width, features)
+        embedded = self.embed(features) + positions(features.shape[1], self.config.width, features, first_frame)
         hidden = self.dropout(self.embed_norm(embedded))
         states, maps = [hidden], []
         with ExitStack() as stack:
@@ -179,13 +181,13 @@ class Encoder(nn.Module):
         )
 
 
-def positions(time: int, width: int, like: Tensor) -> Float[Tensor, "time width"]:
+def positions(time: int, width: int, like: Tensor, first: int = 0) -> Float[Tensor, "time width"]:
     """Return fixed sinusoidal positions, sine and cosine interleaved, base 10000 (Vaswani et al. 2017).
 
     >>> positions(2, 4, torch.zeros(1))[0].tolist()
     [0.0, 1.0, 0.0, 1.0]
     """
-    frame = torch.arange(time, dtype=torch.float32, device=like.device)
+    frame = torch.arange(first, first + time, dtype=torch.float32, device=like.device)
     even = torch.arange(0, width, 2, dtype=torch.float32, device=like.device)
     angle = frame[:, None] * torch.pow(torch.tensor(10_000.0, device=like.device), -even / width)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1).to(like.dtype)

@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from inattention.attention import without_files
-from inattention.audio.config import FeatureConfig
-from inattention.audio.frames import features as features_of
-from inattention.audio.limits import Truncated
-from inattention.audio.reader import AudioError, check_samples, load_audio, resample
-from inattention.model.chunks import encode
+from inattention.audio.frames import feature_stream
+from inattention.model.chunks import check_layer, encode
 from inattention.model.config import AudioTransformerConfig
 from inattention.model.encoder import Encoder, EncoderOutput
 from inattention.model.loading import (
@@ -30,30 +28,12 @@ from inattention.model.loading import (
     read_config,
     tensor_shapes,
 )
+from inattention.model.long_input import encode_stream, plan_blocks
 from inattention.model.model_card import TEMPLATE, card_fields
+from inattention.model.reach import limit_encoder, reach_seconds
+from inattention.model.recording import Extracted, recording, short_input, timed
 
 __all__ = ["AudioTransformer", "Extracted", "ModelFolderError"]
-
-
-@dataclass(frozen=True)
-class Extracted:
-    """Features of one recording.
-
-    Attributes:
-        values: (time, width), or (layers, time, width) for all layers.
-        step_seconds: time from one frame to the next.
-        first_center_seconds: time of the first frame's centre.
-    """
-
-    values: Float[Tensor, "*layers time width"]
-    step_seconds: float
-    first_center_seconds: float
-
-    @property
-    def times(self) -> Float[Tensor, " time"]:
-        """Time of each frame's centre in seconds."""
-        frames = torch.arange(self.values.shape[-2], dtype=torch.float64)
-        return self.first_center_seconds + frames * self.step_seconds
 
 
 class AudioTransformer(
@@ -134,39 +114,81 @@ class AudioTransformer(
         *,
         layer: int | None = -1,
         sampling_rate: int | None = None,
+        block_seconds: float | None = None,
+        bound: float = 0.0,
     ) -> Extracted:
         """Return the features of one recording of any rate and length.
 
-        Recordings longer than ``config.max_length`` frames are encoded in chunks of that length that overlap by half,
-        each frame taken from the chunk in which it lies deepest; normalisation is over the whole recording.
+        By default, recordings longer than ``config.max_length`` frames are encoded in chunks of that length that
+        overlap by half, each frame taken from the chunk in which it lies deepest. With ``block_seconds``, the features
+        are those of one pass over the whole recording, computed in blocks; this takes an encoder of limited reach.
+        Normalisation is over the whole recording in either case.
 
         Args:
             audio: a file, or one channel of samples.
             layer: which hidden state: 0 is the embedded input, 1 the first layer, -1 the last; None for all.
             sampling_rate: Hz of the samples; required for samples, and for them alone.
+            block_seconds: length of the blocks; None for chunks.
+            bound: greatest part of any row of weights that Toeplitz tables may leave out, to see less far.
 
         Raises:
+            UnlimitedReach: for blocks, if the mechanism of a layer has no limited reach.
             ValueError: if the file or the samples cannot be used (`AudioError`, which names a file), or there is no
                 such layer.
         """
         config = self.config.features
-        if isinstance(audio, str | Path):
-            if sampling_rate is not None:
-                raise ValueError("sampling_rate goes with samples; a file has its own")
-            frames = features_of_file(audio, config)
+        if block_seconds is None and (frames := short_input(audio, sampling_rate, config)) is not None:
+            (values,) = encode(self.encoder, [frames], layer=layer)
         else:
-            if sampling_rate is None:
-                raise ValueError("samples need their sampling_rate in Hz")
-            samples = torch.as_tensor(audio)
-            if samples.ndim != 1 or not samples.is_floating_point():
-                raise ValueError(
-                    f"samples must be one channel of floating-point numbers, not {samples.dtype} of "
-                    f"{tuple(samples.shape)}"
-                )
-            check_samples(samples)
-            frames = features_of(resample(samples, sampling_rate, config.sampling_rate), config)
-        (values,) = encode(self.encoder, [frames], layer=layer)
+            pieces = self.extract_blocks(
+                audio, layer=layer, sampling_rate=sampling_rate, block_seconds=block_seconds, bound=bound
+            )
+            values = torch.cat([piece.values for piece in pieces], dim=-2)
         return Extracted(values, config.step_seconds, config.first_center_seconds)
+
+    def extract_blocks(
+        self,
+        audio: str | Path | Float[Tensor, " samples"] | Float[np.ndarray, " samples"],
+        *,
+        layer: int | None = -1,
+        sampling_rate: int | None = None,
+        block_seconds: float | None = None,
+        bound: float = 0.0,
+    ) -> Iterator[Extracted]:
+        """Yield the features of one recording piece by piece, in memory that does not grow with its length.
+
+        The pieces follow each other and together are what `extract` returns. A file is decoded twice, first to check
+        it and for the normalisation over the whole recording.
+
+        Args:
+            audio: as for `extract`.
+            layer: as for `extract`.
+            sampling_rate: as for `extract`.
+            block_seconds: as for `extract`.
+            bound: as for `extract`.
+
+        Raises:
+            UnlimitedReach: as for `extract`.
+            ValueError: as for `extract`.
+        """
+        check_layer(self.config, layer)
+        config = self.config.features
+        plan = plan_blocks(self.encoder, block_seconds, bound)
+        stream = feature_stream(recording(audio, sampling_rate, config), config)
+        return timed(encode_stream(self.encoder, stream, plan, layer=layer), config)
+
+    def reach_seconds(self, bound: float = 0.0) -> tuple[float, float]:
+        """Return how much audio before and behind the centre of a frame its features depend on, in seconds.
+
+        The statistics of the normalisation over the recording, if there is one, do not count.
+
+        Args:
+            bound: as for `extract`.
+
+        Raises:
+            UnlimitedReach: if the mechanism of a layer has no limited reach.
+        """
+        return reach_seconds(limit_encoder(self.encoder, bound).reach, self.config.features)
 
     def save_pretrained(
         self,
@@ -272,26 +294,6 @@ class AudioTransformer(
         model.load_state_dict(load_file(weights_file), strict=True)
         model.config = model.encoder.config = config
         return model.eval()
-
-
-def features_of_file(
-    path: str | Path, config: FeatureConfig, *, truncated: Truncated = "skip"
-) -> Float[Tensor, "time size"]:
-    """Return a model's input from an audio file.
-
-    Args:
-        path: the file.
-        config: settings of the features.
-        truncated: ``skip`` raises for a file that ends before its header says, ``keep`` uses what is there.
-
-    Raises:
-        AudioError: naming the file, if it cannot be used.
-    """
-    waveform = load_audio(path, config.sampling_rate, truncated=truncated)
-    try:
-        return features_of(waveform, config)
-    except ValueError as error:
-        raise AudioError(f"{path}: {error}") from error
 
 
 def _shapes(model: nn.Module) -> Shapes:

@@ -186,6 +186,30 @@ def changed_parameters_show_at_once(case: Case) -> None:
     _close(fast, defined, valid, f"{case.name}: a changed parameter has no effect")
 
 
+def frames_out_of_reach_change_nothing(case: Case) -> None:
+    """An output depends on its receptive field alone, and is the same in a block of the input."""
+    mechanism = case.build()
+    limited = mechanism.limited()
+    assert mechanism.receptive_field() is None or limited is not None, f"{case.name}: has a reach, but no limited form"
+    if limited is None:
+        return
+    reach = limited.receptive_field()
+    assert reach is not None, f"{case.name}: its limited form has no receptive field"
+    time = case.max_length + reach.back + reach.ahead
+    hidden, values = case.inputs(1, time)
+    start = -(-(time // 3) // reach.grid) * reach.grid
+    first = max(0, (start - reach.back) // reach.grid * reach.grid)
+    block, short = slice(first, start + 5 + reach.ahead), slice(case.max_length)
+    with torch.no_grad():
+        whole = limited(hidden, values)[:, :, start : start + 5]
+        part = limited(hidden[:, block], values[:, :, block])[:, :, start - first : start - first + 5]
+        expected = mechanism(hidden[:, short], values[:, :, short])
+        got = limited(hidden[:, short], values[:, :, short])
+    _close(part, whole, torch.ones(1, 5, dtype=torch.bool), f"{case.name}: a block differs from the whole")
+    every = torch.ones(1, case.max_length, dtype=torch.bool)
+    _close(got, expected, every, f"{case.name}: its limited form computes something else")
+
+
 def length_limit_is_kept(case: Case) -> None:
     """Input beyond `longest` raises; without a longest, no length does."""
     mechanism = case.build()

@@ -12,8 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from inattention.attention import build, card
 from inattention.attention.ops import candidates
-from inattention.attention.ops.hash_costs import hash_flops
-from inattention.attention.ops.hashing import HashedAttention
+from inattention.attention.ops.hashing import HashedAttention, hash_flops
 from inattention.testing import CLAIMS, Case
 
 NAMES = ("sign-alsh", "xbox", "xbox-qnf", "simple-lsh", "simple-alsh", "l2-alsh")

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from inattention.attention.base import Card, Drawing
+from inattention.attention.base import Card, Drawing, Reach
 from inattention.attention.ops.cache import CachesInEvaluation
 from inattention.attention.ops.padding import masked_softmax, zero_invalid
 from inattention.attention.ops.precision import fused_attention, products, scaled_dot_product
@@ -114,6 +114,11 @@ class AdaptiveSpan(CachesInEvaluation):
     def spans(self) -> Float[Tensor, " heads"]:
         """Return each head's z in frames."""
         return self.max_span * self.part.clamp(0, 1)
+
+    def receptive_field(self) -> Reach:
+        """Return the reach of the head with the largest span."""
+        reach = max(math.ceil(span + self.ramp) - 1 for span in self.spans().tolist())
+        return Reach(reach, reach)
 
     def auxiliary_loss(self) -> Float[Tensor, ""] | None:
         """Return the mean span in frames times its price; None at no price."""

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inattention.attention.base import AttentionMechanism, Card, Drawing
+from inattention.attention.base import AttentionMechanism, Card, Drawing, Reach
 from inattention.attention.ops.padding import full_mask, softmax_over_valid, zero_invalid
 from inattention.attention.ops.precision import fused_attention, products, wide
 from inattention.attention.ops.projections import projection, split_heads
@@ -95,6 +95,18 @@ class FixedEncoder(AttentionMechanism):
         if learned:
             self.query = projection(width, learned * self.head_dim)
             self.key = projection(width, learned * self.head_dim)
+
+    def receptive_field(self) -> Reach | None:
+        """Return the reach of the three patterns of neighbours; None with any other head."""
+        if self.learned or not set(self.patterns) <= {"current", "previous", "next"}:
+            return None
+        return Reach(int("previous" in self.patterns), int("next" in self.patterns))
+
+    @property
+    def unlimited_by(self) -> str:
+        """The first head without a limit."""
+        far = [it for it in self.patterns if it not in ("current", "previous", "next")]
+        return f"all frames of the input, in heads of the pattern {far[0]!r}" if far else super().unlimited_by
 
     def weights(
         self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None

@@ -18,8 +18,7 @@ from functools import partial
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from inattention.attention.ops.hash_costs import flops, hash_card
-from inattention.attention.ops.hashing import HashedAttention, Hashes, Transform
+from inattention.attention.ops.hashing import HashedAttention, Hashes, Transform, flops, hash_card
 from inattention.attention.registry import register
 
 

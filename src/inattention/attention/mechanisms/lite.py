@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from inattention.attention.base import AttentionMechanism, Card, Drawing
+from inattention.attention.base import AttentionMechanism, Card, Drawing, Reach
 from inattention.attention.ops.padding import full_mask, softmax_over_valid, zero_invalid
 from inattention.attention.ops.precision import fused_attention, products, wide
 from inattention.attention.ops.projections import projection, split_heads
@@ -112,6 +112,15 @@ class Lite(AttentionMechanism):
             self.make = projection(width, convolving * kernel)
         elif convolving:
             self.taps = nn.Parameter(torch.randn(convolving, kernel))
+
+    def receptive_field(self) -> Reach | None:
+        """Return the reach of the convolution; None with heads that attend."""
+        return None if self.attending else Reach(self.kernel // 2, self.kernel // 2)
+
+    @property
+    def unlimited_by(self) -> str:
+        """Heads that attend."""
+        return "all frames of the input, in its attending heads (attention_heads)"
 
     def weights(
         self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inattention.attention.base import AttentionMechanism, Card, Drawing
+from inattention.attention.base import AttentionMechanism, Card, Drawing, Reach
 from inattention.attention.ops.padding import full_mask, masked_softmax, softmax_over_valid, zero_invalid
 from inattention.attention.ops.precision import products, unrounded, wide
 from inattention.attention.ops.projections import projection, split_heads
@@ -119,6 +119,18 @@ class Longformer(AttentionMechanism):
             self.global_key.load_state_dict(self.key.state_dict())
         else:
             self.global_query = self.global_key = None
+
+    def receptive_field(self) -> Reach | None:
+        """Return the reach of the widest window; None with global frames."""
+        if self.global_steps:
+            return None
+        reach = self.window * (self.dilation if self.dilated_heads else 1)
+        return Reach(reach, reach)
+
+    @property
+    def unlimited_by(self) -> str:
+        """Global frames."""
+        return "global frames, which see all others (global_steps)"
 
     def allowed(self, time: int) -> Bool[Tensor, "heads time time"]:
         """Return the heads' patterns, dense: window, dilated window, global frames."""

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inattention.attention.base import AttentionMechanism, Card
+from inattention.attention.base import AttentionMechanism, Card, Reach
 from inattention.attention.ops.padding import full_mask, zero_invalid
 from inattention.attention.ops.precision import wide
 from inattention.attention.registry import register
@@ -24,6 +24,10 @@ from inattention.attention.registry import register
 )
 class NoMixing(AttentionMechanism):
     """The identity map in every head; the value and output projections stay."""
+
+    def receptive_field(self) -> Reach:
+        """Return the frame alone."""
+        return Reach(0, 0)
 
     def weights(
         self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None

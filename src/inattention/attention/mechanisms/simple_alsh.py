@@ -6,8 +6,7 @@ length, and P(k).Q(q) is q.k.
 
 from torch import Tensor
 
-from inattention.attention.ops.hash_costs import hash_card
-from inattention.attention.ops.hashing import HashedAttention, Hashes, Transform
+from inattention.attention.ops.hashing import HashedAttention, Hashes, Transform, hash_card
 from inattention.attention.registry import register
 
 

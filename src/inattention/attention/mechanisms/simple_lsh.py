@@ -8,8 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from inattention.attention.ops.hash_costs import hash_card
-from inattention.attention.ops.hashing import HashedAttention, Hashes, Transform
+from inattention.attention.ops.hashing import HashedAttention, Hashes, Transform, hash_card
 from inattention.attention.registry import register
 
 Normalise = Literal["largest", "unit"]

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inattention.attention.base import Card, Drawing
+from inattention.attention.base import Card, Drawing, Reach
 from inattention.attention.ops.sparse_patterns import Pattern, SparseAttention, sparse_flops, split_heads_in_two
 from inattention.attention.ops.windows import attend, attention_flops
 from inattention.attention.registry import register
@@ -73,7 +73,12 @@ def _summary_flops(time: int, length: int, width: int, columns: int) -> int:
     return attention_flops(time, keys, width)
 
 
-OWN_BLOCK = Pattern(allowed=lambda i, j, length: i // length == j // length, attend=block_attention, flops=_block_flops)
+OWN_BLOCK = Pattern(
+    allowed=lambda i, j, length: i // length == j // length,
+    attend=block_attention,
+    flops=_block_flops,
+    reach=lambda length: Reach(length - 1, length - 1, grid=length),
+)
 
 
 def _patterns(heads: int, head_split: int | None, columns: int) -> tuple[tuple[int, Pattern], ...]:
@@ -81,6 +86,7 @@ def _patterns(heads: int, head_split: int | None, columns: int) -> tuple[tuple[i
         allowed=lambda i, j, length: (j % length >= length - columns).expand(i.shape[0], -1),
         attend=partial(summary_attention, columns=columns),
         flops=partial(_summary_flops, columns=columns),
+        named="the ends of all blocks of the input",
     )
     near = split_heads_in_two(heads, head_split)
     return (near, OWN_BLOCK), (heads - near, summary)

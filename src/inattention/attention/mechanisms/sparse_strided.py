@@ -10,7 +10,12 @@ from inattention.attention.ops.sparse_patterns import Pattern, SparseAttention, 
 from inattention.attention.ops.windows import WINDOW, residue_attention, residue_flops
 from inattention.attention.registry import register
 
-STRIDED = Pattern(allowed=lambda i, j, length: (i - j) % length == 0, attend=residue_attention, flops=residue_flops)
+STRIDED = Pattern(
+    allowed=lambda i, j, length: (i - j) % length == 0,
+    attend=residue_attention,
+    flops=residue_flops,
+    named="every l-th frame of the input",
+)
 
 
 def _patterns(heads: int, head_split: int | None) -> tuple[tuple[int, Pattern], ...]:

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from inattention.attention.base import Card, Drawing
+from inattention.attention.base import AttentionMechanism, Card, Drawing, Reach
 from inattention.attention.ops.banded import multiply_flops
 from inattention.attention.ops.correlation import (
     average_correlated,
@@ -42,6 +42,7 @@ from inattention.attention.ops.gaussians import (
     toeplitz_matrices,
 )
 from inattention.attention.ops.padding import tracing
+from inattention.attention.ops.toeplitz_band import band_within
 from inattention.attention.registry import register
 
 Form = Literal["bumps", "table"]
@@ -135,6 +136,21 @@ class Toeplitz(FixedMaps):
         self._check(time)
         middle = self.table.shape[1] // 2
         return self.table[:, middle + 1 - time : middle + time]
+
+    def receptive_field(self) -> Reach | None:
+        """Return the length of a table; None for Gaussians."""
+        return Reach(self.table.shape[1] // 2, self.table.shape[1] // 2) if self.form == "table" else None
+
+    @property
+    def unlimited_by(self) -> str:
+        """The uniform weight, or a table whose weights differ by too many orders of magnitude for float32."""
+        if self.form == "table":
+            return "a table whose weights span too many orders of magnitude for sums in float32"
+        return "all frames of the input, by the uniform weight under its Gaussians (floor)"
+
+    def limited(self, bound: float = 0.0) -> AttentionMechanism | None:
+        """Return a band of the table: all of it, without a bound; weights beyond the table are 0."""
+        return band_within(self, self.table.detach(), bound) if self.form == "table" else None
 
     @property
     def longest(self) -> int | None:

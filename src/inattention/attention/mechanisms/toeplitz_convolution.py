@@ -77,6 +77,11 @@ class ToeplitzConvolution(CachesInEvaluation):
         self.log_width = nn.Parameter(gaussian_width.log())
         self.kernel = nn.Parameter(torch.zeros(width, 1, 2 * reach + 1))
 
+    @property
+    def unlimited_by(self) -> str:
+        """The uniform weight."""
+        return "all frames of the input, by the uniform weight under its Gaussians (floor)"
+
     def reference(
         self,
         hidden: Float[Tensor, "batch time width"],

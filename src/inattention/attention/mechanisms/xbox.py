@@ -5,8 +5,7 @@ All P(k) have the length M, so the key with the largest q.k is the one at the sm
 
 from torch import Tensor
 
-from inattention.attention.ops.hash_costs import hash_card
-from inattention.attention.ops.hashing import HashedAttention, Transform
+from inattention.attention.ops.hashing import HashedAttention, Transform, hash_card
 from inattention.attention.registry import register
 
 

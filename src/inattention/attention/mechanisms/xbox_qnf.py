@@ -7,8 +7,7 @@ distance from XBOX's is therefore a measure of noise.
 from torch import Tensor
 
 from inattention.attention.mechanisms.xbox import XBOX
-from inattention.attention.ops.hash_costs import hash_card
-from inattention.attention.ops.hashing import Transform
+from inattention.attention.ops.hashing import Transform, hash_card
 from inattention.attention.registry import register
 
 

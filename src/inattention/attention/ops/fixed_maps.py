@@ -61,6 +61,11 @@ class FixedMaps(CachesInEvaluation):
         """
         raise NotImplementedError(f"{type(self).__name__} must define logits")
 
+    @property
+    def unlimited_by(self) -> str:
+        """The maps."""
+        return "all frames of the input, by a map that ends at max_length"
+
     def weights(
         self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:

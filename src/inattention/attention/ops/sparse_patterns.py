@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inattention.attention.base import AttentionMechanism
+from inattention.attention.base import AttentionMechanism, Reach
 from inattention.attention.ops.padding import full_mask, masked_softmax, zero_invalid
 from inattention.attention.ops.precision import products
 from inattention.attention.ops.projections import projection
@@ -29,11 +29,15 @@ class Pattern:
         attend: ``attend(query, key, values, valid, l)``: the fast way, on (batch, time, heads, head_dim), over real
             keys; a query that has none attends to itself.
         flops: ``flops(time, l, width)``: its operations for one utterance, ``width`` being that of all its heads.
+        reach: ``reach(l)``: how far a query sees; None if there is no limit.
+        named: what its queries attend to, for error messages.
     """
 
     allowed: Callable[[Tensor, Tensor, int], Tensor]
     attend: Callable[[Tensor, Tensor, Tensor, Tensor | None, int], Tensor]
     flops: Callable[[int, int, int], int]
+    reach: Callable[[int], Reach | None] = lambda length: None
+    named: str = "all frames of the input"
 
 
 class SparseAttention(AttentionMechanism):
@@ -107,6 +111,21 @@ class SparseAttention(AttentionMechanism):
         mixed = [self._mix(*(x[rows] for x in (query, key, values, valid)), length) for length, rows in rows_of.items()]
         order = torch.tensor([row for rows in rows_of.values() for row in rows], device=values.device)
         return torch.cat(mixed)[order.argsort()].transpose(1, 2)
+
+    def receptive_field(self) -> Reach | None:
+        """Return the reach of the furthest pattern; None for patterns whose length is that of the utterance."""
+        reaches = [pattern.reach(self.length) for _, pattern in self.patterns]
+        known = [it for it in reaches if it is not None]
+        if self.per_utterance or len(known) < len(reaches):
+            return None
+        return Reach(max(it.back for it in known), max(it.ahead for it in known), math.lcm(*(it.grid for it in known)))
+
+    @property
+    def unlimited_by(self) -> str:
+        """The pattern without a limit."""
+        if self.per_utterance:
+            return "a pattern that follows from the length of the input"
+        return next((it.named for _, it in self.patterns if it.reach(self.length) is None), super().unlimited_by)
 
     def allowed(self, time: int, length: int) -> Bool[Tensor, "heads time time"]:
         """Return the heads' patterns, dense, for any l."""

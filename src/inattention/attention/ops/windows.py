@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from inattention.attention.base import Reach
 from inattention.attention.ops.precision import scaled_dot_product
 from inattention.attention.ops.sparse_patterns import Pattern
 
@@ -189,4 +190,9 @@ def _tape(x: Shaped[Tensor, "batch time *rest"], length: int, window: int) -> Sh
     return torch.cat([edge, *(piece for utterance in x.unbind(0) for piece in (utterance, gap)), edge])
 
 
-WINDOW = Pattern(allowed=lambda i, j, length: (i - j).abs() <= length, attend=window_attention, flops=window_flops)
+WINDOW = Pattern(
+    allowed=lambda i, j, length: (i - j).abs() <= length,
+    attend=window_attention,
+    flops=window_flops,
+    reach=lambda length: Reach(length, length),
+)

@@ -10,7 +10,7 @@ NUMBERS = {
     "UTTERANCES": "batch_size labelled_utterances utterance_batch_size batch_sizes utterances held_out",
     "EPOCHS": "epochs patience utterance_patience",
     "STEPS": "snapshots_at steps validate_every",
-    "SECONDS": "seconds",
+    "SECONDS": "seconds block",
     "MINUTES": "minutes",
     "HOURS": "hours",
     "HZ": "sampling_rate",

@@ -9,18 +9,19 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
-import safetensors.numpy
 from jaxtyping import Float
+
+from inattention.audio.decoding import AudioError
+from inattention.encoders.extraction.file_formats import npy, npy_head, safetensors_head
 
 INDEX_FILE = "extraction.json"
 
@@ -65,12 +66,14 @@ class Settings:
         layer: hidden state, from 0.
         format: file format of the features.
         input: the folder of recordings.
+        encoding: how long recordings are encoded.
     """
 
     model: str
     layer: int
     format: Literal["safetensors", "npy"]
     input: str
+    encoding: str = "chunks"
 
     def differences(self, other: "Settings", model_name: str) -> list[str]:
         """Return in words where another extraction differs from this one.
@@ -84,6 +87,7 @@ class Settings:
             "layer": f"layer {other.layer}, not {self.layer}",
             "format": f"the format {other.format}, not {self.format}",
             "input": f"another folder ({other.input})",
+            "encoding": f"another encoding of long recordings ({other.encoding}, not {self.encoding})",
         }
         return [text for name, text in words.items() if getattr(other, name) != getattr(self, name)]
 
@@ -189,13 +193,45 @@ class ExtractionFolder:
             NameRefused: if the name leads out of the folder, or cannot be a file name there.
             ExtractionError: if the disk is full or the folder cannot be written for another reason.
         """
-        if self.settings.format == "safetensors":
-            contents = [safetensors.numpy.save({"features": features, "times": times}, metadata=dict(metadata))]
-        else:
-            contents = [_npy(times), _npy(features)]
+        with self.writing(recording, times, features.shape[1], metadata) as write:
+            write(features)
+
+    @contextmanager
+    def writing(
+        self, recording: Recording, times: Float[np.ndarray, " time"], width: int, metadata: Mapping[str, str]
+    ) -> Generator[Callable[[Float[np.ndarray, "some width"]], None]]:
+        """Write the features of a recording atomically, piece by piece.
+
+        Args:
+            recording: the recording.
+            times: centre of each frame in seconds.
+            width: number of features of a frame.
+            metadata: metadata of the safetensors file.
+
+        Yields:
+            A function that writes the features of the next frames.
+
+        Raises:
+            NameRefused: as for `write`.
+            ExtractionError: as for `write`.
+        """
+        names = self._outputs(recording)
         try:
-            for name, content in zip(self._outputs(recording), contents, strict=True):
-                self._replace(self._inside(name), content)
+            with self._replacing(self._inside(names[-1])) as file:
+                begin = safetensors_head if self.settings.format == "safetensors" else npy_head
+                file.write(begin(times, width, metadata))
+                left = len(times)
+
+                def write(features: Float[np.ndarray, "some width"]) -> None:
+                    nonlocal left
+                    left -= len(features)
+                    file.write(np.ascontiguousarray(features, "<f4").data)
+
+                yield write
+                if left:
+                    raise AudioError(f"{recording.path}: has changed while it was read")
+                for name in names[:-1]:
+                    self._replace(self._inside(name), npy(times))
         except OSError as error:
             if error.errno in BAD_NAME:
                 raise NameRefused(
@@ -203,7 +239,7 @@ class ExtractionFolder:
                 ) from error
             raise self._no_room(error) from error
         self._bad.pop(recording.name, None)
-        self._done[recording.name] = Finished(recording.size, recording.modified, steps=len(features))
+        self._done[recording.name] = Finished(recording.size, recording.modified, steps=len(times))
         if monotonic() >= self._next_index:
             self._write_index()
 
@@ -235,13 +271,19 @@ class ExtractionFolder:
         return Path(parent, target.name)
 
     def _replace(self, target: Path, content: bytes) -> None:
+        with self._replacing(target) as file:
+            file.write(content)
+
+    @contextmanager
+    def _replacing(self, target: Path) -> Generator[BinaryIO]:
+        """Open a file that takes the target's place at the end of the `with` block, unless that raises."""
         # A suffix could make the name too long. The same name at each try, so that no file is left behind.
         digest = hashlib.blake2b(os.fsencode(target.name), digest_size=8).hexdigest()
         temporary = target.with_name(f".{digest}.writing")
         try:
             temporary.unlink(missing_ok=True)
             with temporary.open("xb") as file:  # never through an existing link
-                file.write(content)
+                yield file
             os.replace(temporary, target)
         except BaseException:
             with suppress(OSError):
@@ -309,9 +351,3 @@ def _take(lock: int, folder: Path) -> None:
         raise ExtractionError(f"{folder}: another process extracts to it; wait until it ends") from None
     except OSError:  # a file system without locks
         return
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()

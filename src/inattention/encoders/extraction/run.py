@@ -1,7 +1,8 @@
 """Extraction of features from every recording in a folder: batched by length, resumable, tolerant of bad files.
 
 Threads read recordings ahead while the encoder works. A window of them is sorted by length, so that the recordings of a
-batch have similar lengths; memory is bounded by the window, not by the number of files.
+batch have similar lengths; memory is bounded by the window, not by the number of files. Long recordings are read,
+encoded and written piece by piece, so that it is not bounded by their length either.
 """
 
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,10 +23,11 @@ from inattention.audio.limits import Truncated
 from inattention.audio.listing import Listing, list_audio
 from inattention.audio.reader import AudioError
 from inattention.encoders.extraction.config import ExtractionConfig
-from inattention.encoders.extraction.encoders import Extractor, extractor_of
+from inattention.encoders.extraction.encoders import CHUNKS, BlockSettings, Extractor, extractor_of
 from inattention.encoders.extraction.folder import ExtractionError, ExtractionFolder, NameRefused, Recording, Settings
 from inattention.encoders.open import open_features
-from inattention.model.transformer import Extracted
+from inattention.model.reach import UnlimitedReach
+from inattention.model.recording import Extracted
 from inattention.progress import Bar, message
 from inattention.progress import bar as progress_bar
 from inattention.provenance import provenance
@@ -47,6 +50,7 @@ class ExtractionSummary:
         audio_seconds: duration of the audio extracted by this call.
         wall_seconds: time that it took.
         out: the output folder.
+        reach: audio that a frame depends on and what is left out of it, in words; empty without blocks.
     """
 
     files: int
@@ -57,6 +61,7 @@ class ExtractionSummary:
     audio_seconds: float
     wall_seconds: float
     out: Path
+    reach: str = ""
 
     @property
     def bad(self) -> int:
@@ -82,6 +87,8 @@ def extract_folder(
     layer: int = -1,
     format: Literal["safetensors", "npy"] = "safetensors",
     batch_seconds: float = 120.0,
+    block: float | None = None,
+    bound: float = 0.0,
     device: str = "auto",
     overwrite: bool = False,
     truncated: Truncated = "skip",
@@ -94,13 +101,14 @@ def extract_folder(
 
     Args:
         model: a model's folder or hub name.
-        folder: folder of recordings, which are recognised by their content, or a single one; links to folders are not
-            followed.
+        folder: folder of recordings, recognised by their content, or a single one; links to folders are not followed.
         out: output folder; features are named after their recordings, suffix included, with a further suffix.
         layer: hidden state to extract: 0 is the embedded input, 1 the first layer, -1 the last.
         format: ``safetensors`` (tensors ``features`` of (time, width) and ``times`` in seconds, with metadata), or
-            ``npy`` (two files, the times in ``NAME.times.npy``).
+            ``npy`` (two files).
         batch_seconds: seconds of audio encoded at once.
+        block: seconds of a block, for features of one pass over each whole recording; see `ExtractionConfig`.
+        bound: greatest part of a row of weights that Toeplitz tables may leave out, with ``block``.
         device: device of the model; ``auto`` selects a GPU if there is one.
         overwrite: extract everything again and replace the contents of ``out``.
         truncated: ``skip`` files that end before their header says, or ``keep`` what is there of them.
@@ -110,21 +118,22 @@ def extract_folder(
         ExtractionError: if there is nothing to extract, ``out`` contains something else (another model's features,
             for example) or cannot be written, or the device cannot be used.
         ModelFolderError: if the model cannot be loaded.
-        ValueError: for an invalid option, such as a layer that the model does not have.
+        ValueError: for an option that does not suit the model: no such layer, ``block`` without a limited reach.
     """
-    ExtractionConfig(layer=layer, format=format, batch_seconds=batch_seconds, device=device, overwrite=overwrite)
+    ExtractionConfig(layer=layer, format=format, batch_seconds=batch_seconds, block=block, bound=bound, device=device)
     listing = list_audio(folder)
     if not listing.files:
         beside = "".join(f"\n  {count} x {what}" for what, count in sorted(listing.ignored.items()))
         beside += "".join(f"\n  {printable(str(path))}: {reason}" for path, reason in listing.bad.items())
         raise ExtractionError(f"{folder}: contains no audio files{beside}")
-    encoder = extractor_of(open_features(model))
+    encoder = _opened(model, BlockSettings(block, bound))
     _move(encoder.model, device)
     settings = Settings(
         layer=_number_of(layer, encoder.layers, model),
         model=encoder.fingerprint(),
         format=format,
         input=os.path.realpath(folder),
+        encoding=encoder.encoding,
     )
     with ExtractionFolder(Path(out), settings, _about(encoder, model), overwrite=overwrite) as output:
         root = Path(folder) if Path(folder).is_dir() else Path(folder).parent
@@ -182,6 +191,7 @@ class _Extraction:
             audio_seconds=self._seconds,
             wall_seconds=perf_counter() - began,
             out=self.output.folder,
+            reach=self.encoder.reach,
         )
 
     @property
@@ -207,6 +217,9 @@ class _Extraction:
         for recording, future in _read_ahead(todo, self.encoder, self.truncated):
             try:
                 read = future.result()
+                if read is None:
+                    self._long(recording, bar)
+                    continue
                 window.append(_Read(recording, read, self.encoder.frames(read)))
             except AudioError as error:
                 self._refuse(recording.name, str(error))
@@ -235,18 +248,47 @@ class _Extraction:
             self.extracted += 1
             self.steps += len(hidden)
 
+    def _long(self, recording: Recording, bar: Bar) -> None:
+        """Read, encode and write a recording piece by piece."""
+        done, encoder = 0, self.encoder
+        try:
+            found = encoder.long(recording.path, self.output.settings.layer, truncated=self.truncated)
+            times = encoder.first_center_seconds + np.arange(found.frames, dtype=np.float64) * encoder.step_seconds
+            with self.output.writing(recording, times, encoder.width, self._metadata(recording)) as write:
+                for piece in found.pieces:
+                    if not bool(piece.isfinite().all()):
+                        raise AudioError(f"{recording.path}: the model's features of it are NaN or infinite")
+                    write(piece.float().cpu().numpy())
+                    done += len(piece)
+                    bar.set_postfix_str(f"{done * encoder.step_seconds / 60:.0f} min of {printable(recording.name)}")
+        except ExtractionError:
+            raise
+        except (ValueError, RuntimeError, MemoryError, OSError) as error:  # NameRefused and AudioError among them
+            named = isinstance(error, NameRefused | AudioError)
+            reason = str(error) if named else f"{recording.path}: cannot be read ({_first_line(error)})"
+            self._refuse(recording.name, reason)
+        else:
+            self.extracted += 1
+            self.steps += done
+        bar.update()
+
     def _write(self, recording: Recording, hidden: Float[Tensor, "time width"]) -> None:
         encoder = self.encoder
         extracted = Extracted(hidden.float().cpu(), encoder.step_seconds, encoder.first_center_seconds)
+        self.output.write(recording, extracted.values.numpy(), extracted.times.numpy(), self._metadata(recording))
+
+    def _metadata(self, recording: Recording) -> dict[str, str]:
+        """Return the metadata of a recording's features."""
+        encoder, settings = self.encoder, self.output.settings
         metadata = {
             "step_seconds": repr(encoder.step_seconds),
             "first_center_seconds": repr(encoder.first_center_seconds),
-            "layer": str(self.output.settings.layer),
+            "layer": str(settings.layer),
             "model": self.model_name,
-            "model_fingerprint": self.output.settings.model,
+            "model_fingerprint": settings.model,
             "source": printable(recording.name),
         }
-        self.output.write(recording, extracted.values.numpy(), extracted.times.numpy(), metadata)
+        return metadata if settings.encoding == CHUNKS else {**metadata, "encoding": settings.encoding}
 
     def _refuse(self, name: str, reason: str) -> None:
         self.bad[name] = printable(reason)
@@ -260,11 +302,11 @@ def _frames(read: _Read) -> int:
 
 def _read_ahead(
     todo: Iterable[Recording], encoder: Extractor, truncated: Truncated
-) -> Iterator[tuple[Recording, Future[Tensor]]]:
+) -> Iterator[tuple[Recording, Future[Tensor | None]]]:
     """Read recordings on threads, in order, a few ahead of the one that is needed."""
     threads = max(1, min(4, (os.cpu_count() or 1) // 2))
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[tuple[Recording, Future[Tensor]]] = deque()
+        waiting: deque[tuple[Recording, Future[Tensor | None]]] = deque()
         for recording in todo:
             waiting.append((recording, pool.submit(_read, recording, encoder, truncated)))
             if len(waiting) > threads:
@@ -272,14 +314,27 @@ def _read_ahead(
         yield from waiting
 
 
-def _read(recording: Recording, encoder: Extractor, truncated: Truncated) -> Tensor:
+def _read(recording: Recording, encoder: Extractor, truncated: Truncated) -> Tensor | None:
+    """Return a recording as the encoder's input; None if it is encoded piece by piece."""
     try:
         return encoder.read(recording.path, truncated=truncated)
     except AudioError:
         raise
     except (RuntimeError, MemoryError, OSError) as error:  # such as a recording too long for the memory
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise AudioError(f"{recording.path}: cannot be read ({reason})") from error
+        raise AudioError(f"{recording.path}: cannot be read ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _opened(model: str, settings: BlockSettings) -> Extractor:
+    """Open an encoder; the error of one that cannot be encoded in blocks names it and what can be done."""
+    source = open_features(model)
+    try:
+        return extractor_of(source, settings)
+    except UnlimitedReach as error:
+        raise UnlimitedReach(f"{model}: {error}; leave out --block to encode it in overlapping chunks") from error
 
 
 def _batches(window: list[_Read], budget: int) -> Iterator[list[_Read]]:

@@ -3,18 +3,22 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from inattention.audio.reader import check_samples
+from inattention.audio.reader import AudioError, check_samples
+from inattention.audio.streaming import LongAudio
 from inattention.encoders.attention_handles import attention_handles, replaceable_handles
 from inattention.encoders.base import AttentionHandle, Crop, EncoderInputs
 from inattention.encoders.converted_attention import ConvertedAttention
+from inattention.encoders.hugging_face.blocks import Blocks
 from inattention.encoders.hugging_face.eager import eager_attention, recorded_weights, weights_per_head
 from inattention.model.chunks import evaluating
+from inattention.model.reach import UnlimitedReach
 
 
 class HuggingFaceEncoder(ABC):
@@ -102,6 +106,51 @@ class HuggingFaceEncoder(ABC):
                 chosen = torch.stack(states, 2)[0] if layer is None else states[layer][0]
                 found.append(chosen[: part.steps[0]].float().cpu())
         return torch.cat(found)
+
+    def blocks(self, seconds: float, bound: float = 0.0) -> Blocks:
+        """Return how a long recording is cut into blocks.
+
+        Args:
+            seconds: length of a block.
+            bound: greatest part of any row of weights that Toeplitz tables may leave out, to see less far.
+
+        Raises:
+            UnlimitedReach: if a frame of the output may depend on all frames of the input.
+            ValueError: for a length or a bound out of range.
+        """
+        raise UnlimitedReach(f"{self.name}: has no limited reach: its frames depend on all frames of the input")
+
+    def long_features(
+        self, audio: LongAudio, *, layer: int = -1, blocks: Blocks | None = None
+    ) -> tuple[int, Iterator[Float[Tensor, "some width"]]]:
+        """Return the number of frames of a recording, and its features piece by piece.
+
+        Args:
+            audio: the recording, at ``sampling_rate``.
+            layer: which hidden state.
+            blocks: of one pass over the whole; None for what `features` returns.
+
+        Raises:
+            AudioError: if the recording cannot be used.
+        """
+        samples = audio.check()
+        if not self.steps(samples):
+            raise AudioError(f"{audio.name}: is too short for a frame of {self.name} ({samples} samples)")
+        return self.steps(samples), self._long(audio, samples, layer, blocks)
+
+    def _long(
+        self, audio: LongAudio, samples: int, layer: int, blocks: Blocks | None
+    ) -> Iterator[Float[Tensor, "some width"]]:
+        for part, kept in self._long_parts(audio, samples, blocks):
+            with torch.no_grad(), evaluating(self.model), nullcontext() if blocks is None else blocks.installed():
+                states = self.hidden_states(part)[layer][0, kept].float().cpu()
+            yield states
+
+    @abstractmethod
+    def _long_parts(
+        self, audio: LongAudio, samples: int, blocks: Blocks | None
+    ) -> Iterator[tuple[EncoderInputs, slice]]:
+        """Yield a recording as batches of one, with the frames of each that are kept."""
 
     def hidden_states(self, inputs: EncoderInputs) -> tuple[Float[Tensor, "batch time width"], ...]:
         """Return the embedded input and the output of each layer; the last one is the encoder's output.

@@ -4,13 +4,19 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from inattention.audio.config import FeatureConfig
 from inattention.audio.log_mel import log_mel
 from inattention.audio.reader import check_samples
+from inattention.audio.spans import Tape
+from inattention.audio.spans import blocks as span_blocks
+from inattention.audio.streaming import LongAudio
 from inattention.encoders.base import Crop, EncoderInputs
+from inattention.encoders.hugging_face.blocks import Blocks, block_frames, converted_layers, convolution_reach, joined
 from inattention.encoders.hugging_face.source import HuggingFaceEncoder
 
 SAMPLING_RATE = 16_000  # Hz, of all published encoders of these families
@@ -78,6 +84,53 @@ class WaveformEncoder(HuggingFaceEncoder):
             window = slice(start * self.hop, end)
             mask = None if whole.mask is None else whole.mask[:, window]
             yield EncoderInputs(whole.values[:, window], mask, (steps,))
+
+    def blocks(self, seconds: float, bound: float = 0.0) -> Blocks:
+        """Return how a long recording is cut into blocks, for a converted encoder of limited reach.
+
+        Raises:
+            UnlimitedReach: if a layer has no limited reach, or a convolution is normalised over the input.
+            ValueError: for a length or a bound out of range.
+        """
+        frames = block_frames(seconds, self.step_seconds)
+        modules, layers = converted_layers(self.model, bound)
+        reach = joined([convolution_reach(self.model), layers.reach])
+        return Blocks(frames, reach, layers.left_out, modules, layers.mechanisms)
+
+    def _long_parts(
+        self, audio: LongAudio, samples: int, blocks: Blocks | None
+    ) -> Iterator[tuple[EncoderInputs, slice]]:
+        tape, time = Tape(self._normalised(audio), np.concatenate), self.steps(samples)
+        masked = self._extract([torch.randn(self.samples(1))], padding=True)[1] is not None
+        if blocks is None or blocks.reach is None:
+            plan = span_blocks(time, max(1, round(LONGEST_SECONDS / self.step_seconds)), 0, 0)
+        else:
+            reach = blocks.reach
+            plan = span_blocks(time, blocks.frames, reach.back, reach.ahead, reach.grid)
+        for chunk in plan:
+            steps = chunk.end - chunk.start
+            # The last part also has the samples after its last frame, which normalisation layers see.
+            count = samples if chunk.end == time else self.samples(steps)
+            values = torch.from_numpy(tape.read(chunk.start * self.hop, chunk.start * self.hop + count))[None]
+            mask = torch.ones(values.shape, dtype=torch.long) if masked else None
+            yield (
+                EncoderInputs(values, mask, (steps,)),
+                slice(chunk.keep_start - chunk.start, chunk.keep_end - chunk.start),
+            )
+
+    def _normalised(self, audio: LongAudio) -> Iterator[Float[np.ndarray, " samples"]]:
+        """Yield the waveform as the feature extractor returns it."""
+        if not self.extractor.do_normalize:
+            yield from audio.blocks()
+            return
+        count, total = 0, 0.0
+        for block in audio.blocks():
+            count, total = count + len(block), total + float(block.sum(dtype=np.float64))
+        mean = total / count
+        squares = sum(float(np.square(block - mean, dtype=np.float64).sum()) for block in audio.blocks())
+        deviation = math.sqrt(squares / count + 1e-7)
+        for block in audio.blocks():
+            yield ((block - mean) / deviation).astype(np.float32)
 
     def samples(self, steps: int) -> int:
         """Return the smallest number of samples that yields this many frames."""

@@ -3,12 +3,17 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from inattention.audio.reader import check_samples
+from inattention.audio.spans import Tape, chunks
+from inattention.audio.spans import blocks as span_blocks
+from inattention.audio.streaming import LongAudio
 from inattention.encoders.base import Crop, EncoderInputs
+from inattention.encoders.hugging_face.blocks import Blocks, block_frames
 from inattention.encoders.hugging_face.eager import recorded_weights
 from inattention.encoders.hugging_face.source import HuggingFaceEncoder
 from inattention.encoders.whisper_states import whisper_states
@@ -112,6 +117,36 @@ class WhisperEncoder(HuggingFaceEncoder):
     def _parts(self, waveform: Float[Tensor, " samples"]) -> Iterator[EncoderInputs]:
         for part in torch.split(waveform, self._longest * self.hop):
             yield self.inputs([part])
+
+    def blocks(self, seconds: float, bound: float = 0.0) -> Blocks:
+        """Return windows of 30 s that begin every so many seconds; each frame is kept where it lies deepest.
+
+        Raises:
+            ValueError: if windows would not meet, or for a bound, as windows leave nothing out.
+        """
+        longest = self._longest * self.step_seconds
+        if bound:
+            raise ValueError(f"{self.name} is encoded in windows of {longest:g} s, to which a bound does not apply")
+        frames = block_frames(seconds, self.step_seconds)
+        if frames > self._longest:
+            raise ValueError(
+                f"{self.name} has positions for {longest:g} s: windows can begin at most every {longest:g} s, not "
+                f"every {seconds:g} s"
+            )
+        return Blocks(frames)
+
+    def _long_parts(
+        self, audio: LongAudio, samples: int, blocks: Blocks | None
+    ) -> Iterator[tuple[EncoderInputs, slice]]:
+        tape = Tape(audio.blocks(), np.concatenate)
+        time, longest = self.steps(samples), self._longest
+        if blocks is None or blocks.frames == longest:
+            plan = span_blocks(time, longest, 0, 0)
+        else:
+            plan = chunks(time, longest, blocks.frames)
+        for chunk in plan:
+            waveform = torch.from_numpy(tape.read(chunk.start * self.hop, chunk.end * self.hop))
+            yield self.inputs([waveform]), slice(chunk.keep_start - chunk.start, chunk.keep_end - chunk.start)
 
 
 def _default_extractor(config: Any) -> Any:
