@@ -1,5 +1,6 @@
 """Tiny encoders of `transformers` with random weights, of every family, made from their configs."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -62,6 +63,39 @@ def bert_model(**settings: Any) -> Any:
 def whisper_model(**settings: Any) -> Any:
     """Whisper with its decoder, of at most 1 s."""
     return _made("WhisperForConditionalGeneration", "WhisperConfig", {**WHISPER, **settings})
+
+
+def write_whisper(folder: Path, seconds: int = 2) -> Path:
+    """Write a Whisper of two layers with a window of some seconds and a tokenizer of bytes."""
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    special = ["<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>"]
+    vocabulary = {symbol: index for index, symbol in enumerate(sorted(ByteLevel.alphabet()))}
+    vocabulary |= {token: len(vocabulary) + index for index, token in enumerate(special)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(special)
+    end, begin, plain = (vocabulary[token] for token in special)
+    transformers.WhisperTokenizer(tokenizer_object=tokenizer, eos_token="<|endoftext|>").save_pretrained(folder)
+    config = transformers.WhisperConfig(
+        vocab_size=len(vocabulary), d_model=32, encoder_layers=2, decoder_layers=1, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, max_source_positions=50 * seconds,
+        num_mel_bins=80, pad_token_id=end, bos_token_id=end, eos_token_id=end, decoder_start_token_id=begin,
+        begin_suppress_tokens=None, init_std=0.15,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.WhisperForConditionalGeneration(config)
+    model.save_pretrained(folder)
+    transformers.GenerationConfig(
+        is_multilingual=False, no_timestamps_token_id=plain, max_length=40, decoder_start_token_id=begin,
+        eos_token_id=end, pad_token_id=end, bos_token_id=end,
+    ).save_pretrained(folder)  # fmt: skip
+    transformers.WhisperFeatureExtractor(chunk_length=seconds).save_pretrained(folder)
+    return folder
 
 
 def speech(*seconds: float, seed: int = 0) -> list[torch.Tensor]:

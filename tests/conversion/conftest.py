@@ -9,41 +9,15 @@ import torch
 
 transformers = pytest.importorskip("transformers")
 
+from hugging_face_models import write_whisper  # noqa: E402
+
 SECONDS = 2  # of the tiny Whisper's window
 
 
 @pytest.fixture(scope="session")
 def whisper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Whisper of two layers with a window of two seconds and a tokenizer of bytes."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    folder = tmp_path_factory.mktemp("whisper")
-    special = ["<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>"]
-    vocabulary = {symbol: index for index, symbol in enumerate(sorted(ByteLevel.alphabet()))}
-    vocabulary |= {token: len(vocabulary) + index for index, token in enumerate(special)}
-    tokenizer = Tokenizer(models.BPE(vocabulary, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(special)
-    end, begin, plain = (vocabulary[token] for token in special)
-    transformers.WhisperTokenizer(tokenizer_object=tokenizer, eos_token="<|endoftext|>").save_pretrained(folder)
-    config = transformers.WhisperConfig(
-        vocab_size=len(vocabulary), d_model=32, encoder_layers=2, decoder_layers=1, encoder_attention_heads=4,
-        decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, max_source_positions=50 * SECONDS,
-        num_mel_bins=80, pad_token_id=end, bos_token_id=end, eos_token_id=end, decoder_start_token_id=begin,
-        begin_suppress_tokens=None, init_std=0.15,
-    )  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = transformers.WhisperForConditionalGeneration(config)
-    model.save_pretrained(folder)
-    transformers.GenerationConfig(
-        is_multilingual=False, no_timestamps_token_id=plain, max_length=40, decoder_start_token_id=begin,
-        eos_token_id=end, pad_token_id=end, bos_token_id=end,
-    ).save_pretrained(folder)  # fmt: skip
-    transformers.WhisperFeatureExtractor(chunk_length=SECONDS).save_pretrained(folder)
-    return folder
+    return write_whisper(tmp_path_factory.mktemp("whisper"), SECONDS)
 
 
 @pytest.fixture(scope="session")

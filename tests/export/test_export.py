@@ -9,7 +9,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import soundfile
 import torch
+from onnx import TensorProto
 
 from hugging_face_models import speech, waveform_model, whisper_model
 from inattention.cli import main
@@ -17,6 +19,7 @@ from inattention.encoders.converted import converted_copy
 from inattention.encoders.converted_attention import Conversion, Replacement
 from inattention.export import run as export_run
 from inattention.export.config import ExportConfig, ExportError
+from inattention.export.int8.quantiser import linear_layers
 from inattention.export.run import export
 from inattention.model.transformer import AudioTransformer
 from small_models import small_model
@@ -84,39 +87,45 @@ def test_a_file_stands_alone(tmp_path: Path) -> None:
     assert str(tmp_path) not in json.dumps(entries)
 
 
-def linear_layers(path: Path) -> tuple[list[str], list[str]]:
-    """Return the products with weights of a file in float32, and those in int8."""
-    graph = onnx.load(path).graph
-    weights = {it.name for it in graph.initializer}
-    products = [it for it in graph.node if it.op_type in ("MatMul", "Gemm", "MatMulInteger")]
-    made = {name for it in graph.node if it.op_type == "Transpose" for name in it.output}
-    plain = [it.name for it in products if it.op_type != "MatMulInteger" and {it.input[1]} & (weights | made)]
-    return plain, [it.name for it in products if it.op_type == "MatMulInteger"]
-
-
-@pytest.mark.slow
-def test_int8_quantises_layers_whose_weights_are_shared(tmp_path: Path) -> None:
-    saved(tmp_path / "model", layers=2, share_layers=True)
-    report = export(str(tmp_path / "model"), tmp_path / "a.onnx", ExportConfig(precision="int8"))
-    plain, int8 = linear_layers(report.path)
-    assert plain == []
-    assert len(int8) == 1 + 4 * 2  # the embedding; values, output and two of the feed-forward part of each layer
-    assert 0 < report.relative_error < 0.1
-
-
-@pytest.mark.slow
-def test_int8_quantises_linear_layers_and_no_convolution(tmp_path: Path) -> None:
-    model = waveform_model("hubert")
+def converted_folder(model: Any, folder: Path) -> None:
     layers = (Replacement(row="toeplitz"),) * model.config.num_hidden_layers
-    converted_copy(model, Conversion(layers=layers, max_length=60)).save_pretrained(tmp_path / "model")
-    report = export(str(tmp_path / "model"), tmp_path / "a.onnx", ExportConfig(precision="int8", seconds=0.1))
-    assert 0 < report.relative_error < 0.2
-    plain, int8 = linear_layers(report.path)
-    assert plain == []
-    assert len(int8) == 1 + 4 * 2
-    kinds = {node.op_type for node in onnx.load(report.path).graph.node}
-    assert "Conv" in kinds
-    assert not any("ConvInteger" in kind for kind in kinds)
+    converted_copy(model, Conversion(layers=layers, max_length=60)).save_pretrained(folder)
+
+
+MAKERS: dict[str, Any] = {
+    # Layers that share their weights, as by default: each product is of the same weights.
+    "ours": lambda folder: saved(folder, layers=2, share_layers=True),
+    "ours with queries and keys": lambda folder: saved(folder, layers=2, attention="qk", maps="per-layer"),
+    "whisper": lambda folder: converted_folder(whisper_model(), folder),
+    "hubert": lambda folder: converted_folder(waveform_model("hubert"), folder),
+}
+# Products with weights beside the four of each of two layers: the embedding or projection; queries and keys.
+OTHERS = {"ours": 1, "ours with queries and keys": 1 + 4, "whisper": 0, "hubert": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "calibrated"), [*((it, False) for it in MAKERS), ("ours", True), ("whisper", True)])
+def test_int8_quantises_every_linear_layer_and_nothing_else(kind: str, calibrated: bool, tmp_path: Path) -> None:
+    """The relative error of the random weights here is below 10 %, that of ranges from 3 recordings below 20 %."""
+    MAKERS[kind](tmp_path / "model")
+    (tmp_path / "in").mkdir()
+    for number, wave in enumerate(speech(0.3, 0.6, 0.9)):
+        soundfile.write(tmp_path / f"in/{number}.wav", wave.numpy(), 16_000)
+    config = ExportConfig(precision="int8", seconds=0.1, calibrate=tmp_path / "in" if calibrated else None)
+    report = export(str(tmp_path / "model"), tmp_path / "a.onnx", config, progress=False)
+    assert 0 < report.relative_error < (0.2 if calibrated else 0.1)
+    assert report.metadata["quantisation"] == ("static" if calibrated else "dynamic")
+    assert report.metadata.get("calibration", {}).get("recordings") == (3 if calibrated else None)
+    graph = onnx.load(report.path).graph
+    weights = {it.name: it.data_type for it in graph.initializer}
+    int8 = [it for it in graph.node if any(weights.get(name) == TensorProto.INT8 for name in it.input)]
+    int8 = [it for it in int8 if it.op_type in ("MatMulInteger", "DequantizeLinear")]
+    once = calibrated and kind.startswith("ours")  # one DequantizeLinear for the layers that share their weights
+    assert len(int8) == 4 * (1 if once else 2) + OTHERS[kind]
+    assert not linear_layers(graph)
+    assert not any("ConvInteger" in it.op_type for it in graph.node)
+    kinds = {it.op_type for it in graph.node}
+    assert ("QuantizeLinear" in kinds, "DynamicQuantizeLinear" in kinds) == (calibrated, not calibrated)
 
 
 @pytest.mark.slow
@@ -154,7 +163,7 @@ def test_a_file_that_differs_is_an_error_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     saved(tmp_path / "model", attention="none")
-    monkeypatch.setattr(export_run, "tolerance", lambda layers, band: 1e-12)
+    monkeypatch.setattr(export_run, "tolerance", lambda layers, band, precision: 1e-12)
     (tmp_path / "out").mkdir()
     assert main(["export", str(tmp_path / "model"), "--out", str(tmp_path / "out/a.onnx")]) == 2
     assert "differs from PyTorch by" in capsys.readouterr().err

@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 import pytest
 import soundfile
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from inattention_runtime import AudioError, Encoder, ModelFileError
 from inattention_runtime.features import frames_of
-from made_onnx import ABOUT, FEATURES, made_onnx
+from made_onnx import ABOUT, FEATURES, WHISPER_ABOUT, made_onnx
 
 
 def noise(seconds: float, rate: int = 16_000) -> np.ndarray:
@@ -94,37 +94,180 @@ def with_features(**fields: Any) -> dict[str, Any]:
     return changed(features={**FEATURES, **fields})
 
 
+def of_whisper(longest: int = 100, **fields: Any) -> dict[str, Any]:
+    return {**WHISPER_ABOUT, "longest_frames": longest, "features": {**WHISPER_ABOUT["features"], **fields}}
+
+
+def of_waveforms(kernels: list[Any], strides: list[Any], **fields: Any) -> dict[str, Any]:
+    features = {"kind": "waveform", "sampling_rate": 16_000, "normalise": True, "kernels": kernels, "strides": strides}
+    return changed(features=features, **fields)
+
+
+# Of each kind of value: what no export writes, and what would fill the memory or the time of a stranger's victim.
+NO_NUMBERS = {
+    "text": "24",
+    "other digits": "\u0662\u0664",
+    "true": True,
+    "null": None,
+    "list": [24],
+    "object": {"24": 24},
+    "negative": -1,
+    "NaN": float("nan"),
+    "infinite": float("inf"),
+    "of 400 digits": 10**400,
+}
 HOSTILE = {
     "nothing": None,
     "no JSON": "{",
     "deep": "[" * 100_000,
+    "a number of 5000 digits": '{"format": ' + "1" * 5000 + "}",
     "huge": json.dumps(changed(name="x" * 2**21)),
     "a list": [],
+    "text": json.dumps("encoder"),
     "another format": changed(format=2),
-    "a number as text": changed(width="24"),
-    "infinite": json.dumps(changed(frame_shift_seconds=float("inf"))),
-    "not a number": json.dumps(changed(frame_shift_seconds=float("nan"))),
+    "truth for a format": changed(format=True),
     "no frames": changed(longest_frames=0),
-    "truth for a number": changed(layers=True),
+    "half a frame": changed(longest_frames=40.5),
+    "a precision of its own": changed(precision="../../etc/passwd"),
     "other outputs": changed(outputs={"hidden_state_9": 3}),
+    "outputs like paths": changed(outputs={"../../hidden_state_3": 3}),
+    "outputs as a list": changed(outputs=["hidden_state_3"]),
     "a layer too many": changed(outputs={"hidden_state_3": 4}),
+    "a layer below 0": changed(outputs={"hidden_state_3": -1}),
+    "truth for a layer": changed(outputs={"hidden_state_3": True}),
     "unknown features": with_features(kind="cepstra"),
+    "a name of features without end": with_features(kind="x" * 2**19),
     "kind is a list": with_features(kind=[]),
     "no features": changed(features=None),
+    "features as a list": changed(features=[FEATURES]),
     "a transform that fills the memory": with_features(fft_size=2**40),
+    "mel filters that fill the memory": with_features(fft_size=2**16, mels=4096),
+    "frames that fill the memory": with_features(hop_seconds=1 / 16_000, mels=512),
     "no hop": with_features(hop_seconds=1e-5),
     "a window beyond the transform": with_features(window_seconds=1.0),
     "bands beyond half the rate": with_features(highest_hz=9000.0),
-    "kernels without strides": changed(
-        features={"kind": "waveform", "sampling_rate": 16_000, "normalise": True, "kernels": [2, 2], "strides": [1]}
-    ),
+    "a delta without a middle": with_features(delta_frames=4),
+    "kernels without strides": of_waveforms([2, 2], [1]),
+    "no kernels": of_waveforms([], []),
+    "a kernel as text": of_waveforms(["2"], [1]),
+    "a stride of nothing": of_waveforms([2], [0]),
+    "strides beyond any number": of_waveforms([1] * 32, [4096] * 32),
+    "pieces longer than any recording": of_waveforms([10], [4096], longest_frames=1_000_000),
+    "a window of weeks": of_whisper(longest=1_000_000, hop_samples=2**16),
+    "spectra that fill the memory": of_whisper(longest=10_000, fft_size=2**16),
+    "too many bands of Whisper": of_whisper(mels=4096, fft_size=2**16),
+    **{f"{kind} for a width": changed(width=value) for kind, value in NO_NUMBERS.items()},
+    **{f"{kind} for a frame shift": changed(frame_shift_seconds=value) for kind, value in NO_NUMBERS.items()},
+    **{f"{kind} for a hop": with_features(hop_seconds=value) for kind, value in NO_NUMBERS.items()},
+    **{f"{kind} for a stack": with_features(stack=value) for kind, value in NO_NUMBERS.items()},
+    **{f"{kind} for silence": of_whisper(silence_frames=value) for kind, value in NO_NUMBERS.items() if kind != "null"},
+    **{f"no {key}": {name: value for name, value in ABOUT.items() if name != key} for key in ABOUT},
+    **{
+        f"no {key} of {about['features']['kind']}": {
+            **about,
+            "features": {name: value for name, value in about["features"].items() if name != key},
+        }
+        for about in (ABOUT, WHISPER_ABOUT, of_waveforms([2], [1]))
+        for key in about["features"]
+    },
 }
 
 
 @pytest.mark.parametrize("about", HOSTILE.values(), ids=HOSTILE.keys())
 def test_metadata_that_no_export_wrote_is_refused(about: Any, tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"made\.onnx"):
-        Encoder(made_onnx(tmp_path / "made.onnx", about))
+    text = about if isinstance(about, str) or about is None else json.dumps(about)
+    with pytest.raises(ModelFileError, match=r"made\.onnx: ") as refused:
+        Encoder(made_onnx(tmp_path / "made.onnx", text))
+    assert len(str(refused.value)) < 300 + len(str(tmp_path))
+    assert str(refused.value).isascii()
+
+
+def retyped(model: onnx.ModelProto) -> None:
+    model.graph.input[1].type.tensor_type.elem_type = TensorProto.FLOAT
+    model.graph.node[0].attribute[0].i = TensorProto.FLOAT
+
+
+def as_text(model: onnx.ModelProto) -> None:
+    model.graph.node[-1].output[0] = "numbers_of_it"
+    model.graph.node.append(onnx.helper.make_node("Cast", ["numbers_of_it"], ["hidden_state_3"], to=TensorProto.STRING))
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.STRING
+
+
+def of_another_operator_set(model: onnx.ModelProto) -> None:
+    model.graph.node[-1].domain = "of.a.stranger"
+    model.opset_import.append(onnx.helper.make_opsetid("of.a.stranger", 1))
+
+
+def with_a_huge_tensor(model: onnx.ModelProto) -> None:
+    model.graph.initializer[1].dims.extend([2**40])
+
+
+def with_a_negative_dimension(model: onnx.ModelProto) -> None:
+    model.graph.initializer[1].dims.extend([-1])
+
+
+GRAPHS = {
+    "a mask of numbers": (retyped, "does not take features and valid"),
+    "text": (as_text, "something else than float32"),
+    "operators of a stranger": (of_another_operator_set, "is no ONNX file that onnxruntime can run"),
+    "a huge tensor": (with_a_huge_tensor, "is no ONNX file that onnxruntime can run"),
+    "a negative dimension": (with_a_negative_dimension, "is no ONNX file that onnxruntime can run"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), GRAPHS.values(), ids=GRAPHS.keys())
+def test_graphs_that_are_no_encoder_are_refused(change: Any, reason: str, tmp_path: Path) -> None:
+    model = onnx.load(made_onnx(tmp_path / "made.onnx"))
+    change(model)
+    (tmp_path / "made.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelFileError, match=rf"made\.onnx: .*{reason}"):
+        Encoder(tmp_path / "made.onnx")
+
+
+def turned(model: onnx.ModelProto) -> None:
+    replaced(model, onnx.helper.make_node("Transpose", ["before"], ["hidden_state_3"], perm=[0, 2, 1]))
+
+
+def summed(model: onnx.ModelProto) -> None:
+    replaced(model, onnx.helper.make_node("ReduceSum", ["before"], ["hidden_state_3"], keepdims=0))
+
+
+def enlarged(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2**40]), "shape"))
+    model.graph.node.append(onnx.helper.make_node("ConstantOfShape", ["shape"], ["zeros"]))
+    model.graph.node.append(onnx.helper.make_node("ReduceSum", ["zeros"], ["zero"], keepdims=0))
+    replaced(model, onnx.helper.make_node("Add", ["before", "zero"], ["hidden_state_3"]))
+
+
+def replaced(model: onnx.ModelProto, last: onnx.NodeProto) -> None:
+    model.graph.node[3].output[0] = "before"
+    model.graph.node.append(last)
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    if last.op_type != "ReduceSum":
+        model.graph.output[0].type.tensor_type.ClearField("shape")
+
+
+RUNS = {
+    "another shape": (turned, r"returns \(1, 24, 27\) where its metadata says \(1, 27, 24\)"),
+    "a single number": (summed, r"returns \(\) where"),
+    "more memory than there is": (enlarged, "cannot be run"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), RUNS.values(), ids=RUNS.keys())
+def test_graphs_that_do_not_return_what_they_say_are_errors(change: Any, reason: str, tmp_path: Path) -> None:
+    model = onnx.load(made_onnx(tmp_path / "made.onnx"))
+    change(model)
+    (tmp_path / "made.onnx").write_bytes(model.SerializeToString())
+    encoder = Encoder(tmp_path / "made.onnx", threads=1)
+    with pytest.raises(ModelFileError, match=rf"made\.onnx: .*{reason}"):
+        encoder.extract(noise(1), sampling_rate=16_000)
+
+
+def test_a_graph_for_other_features_than_its_metadata_s_is_an_error(tmp_path: Path) -> None:
+    encoder = Encoder(made_onnx(tmp_path / "made.onnx", with_features(mels=5)), threads=1)
+    with pytest.raises(ModelFileError, match=r"made\.onnx: its graph cannot be run .*Got: 30 Expected: 24"):
+        encoder.extract(noise(1), sampling_rate=16_000)
 
 
 def test_files_that_are_no_encoder_are_refused(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from inattention_runtime.features import TooShort, frames_of, normalised, samples_of, steps_of, whisper_mel
-from inattention_runtime.metadata import ModelFileError, check_self_contained, read_description
+from inattention_runtime.graph import Graph
+from inattention_runtime.metadata import read_description
 from inattention_runtime.reader import AudioError, Truncated, as_waveform, load_audio
 
 _WHISPER_STRIDE = 2  # spectral frames in a frame of the encoder
 _AT_ONCE = 8  # inputs that are encoded at once, so that memory does not grow with a recording
-_INPUTS = ["features", "valid"]
 
 
 @dataclass(frozen=True)
@@ -56,28 +56,9 @@ class Encoder:
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None, whole_window: bool | None = None) -> None:
-        import onnxruntime
-
         self.path = Path(path)
-        if not self.path.is_file():
-            raise ModelFileError(f"{self.path}: there is no such file")
-        content = self.path.read_bytes()
-        check_self_contained(str(self.path), content)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads is not None:
-            if threads < 1:
-                raise ValueError(f"threads must be at least 1, not {threads}")
-            options.intra_op_num_threads = threads
-        try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # of many types, none of them public
-            reason = " ".join(str(error).split())[:200]
-            raise ModelFileError(f"{self.path}: is no ONNX file that onnxruntime can run ({reason})") from error
-        entries = self._session.get_modelmeta().custom_metadata_map
-        self.about = read_description(str(self.path), entries, [it.name for it in self._session.get_outputs()])
-        if [it.name for it in self._session.get_inputs()] != _INPUTS:
-            raise ModelFileError(f"{self.path}: its graph does not take {' and '.join(_INPUTS)}")
+        self._graph = Graph(self.path, threads)
+        self.about = read_description(str(self.path), self._graph.metadata, self._graph.outputs)
         self.features = self.about.features
         self.sampling_rate: int = self.features["sampling_rate"]
         silence = self.features.get("silence_frames")
@@ -106,6 +87,7 @@ class Encoder:
 
         Raises:
             AudioError: if the audio cannot be used; the message names the file.
+            ModelFileError: if the graph does not take or return what its metadata says.
             ValueError: if the file has no such layer.
         """
         return self.extract_batch([audio], layer=layer, sampling_rate=sampling_rate, truncated=truncated)[0]
@@ -250,5 +232,6 @@ class Encoder:
             features[row, : len(one)], valid[row, : len(one)] = one, True
         if self.features["kind"] == "whisper":
             features, valid = np.ascontiguousarray(features.transpose(0, 2, 1)), valid[:, ::_WHISPER_STRIDE]
-        hidden = self._session.run([output], {"features": features, "valid": np.ascontiguousarray(valid)})[0]
-        return list(np.asarray(hidden))
+        frames = steps_of(longest, self.features) if self.features["kind"] == "waveform" else valid.shape[1]
+        shape = (len(inputs), frames, self.about.width)
+        return list(self._graph.run(output, features, np.ascontiguousarray(valid), shape))

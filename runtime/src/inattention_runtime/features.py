@@ -7,6 +7,7 @@ import numpy as np
 
 SMALLEST_DEVIATION = 1e-5  # a band that varies less is not scaled
 _BLOCK_FRAMES = 4096
+_BLOCK_POINTS = 2**23
 
 
 class TooShort(ValueError):
@@ -47,13 +48,11 @@ def log_mel(waveform: np.ndarray, settings: dict[str, Any]) -> np.ndarray:
     window[(size - length) // 2 : (size - length) // 2 + length] = _hann(length)
     filters = mel_filters(rate, size, settings["mels"], settings["lowest_hz"], settings["highest_hz"] or rate / 2)
     padded = np.pad(waveform, (size // 2, size - size // 2))
-    count = 1 + len(waveform) // hop
+    count, block = 1 + len(waveform) // hop, max(1, min(_BLOCK_FRAMES, _BLOCK_POINTS // size))
     return np.concatenate(
         [
-            np.log(
-                _power(padded, first, min(first + _BLOCK_FRAMES, count), hop, window) @ filters + settings["log_floor"]
-            )
-            for first in range(0, count, _BLOCK_FRAMES)
+            np.log(_power(padded, first, min(first + block, count), hop, window) @ filters + settings["log_floor"])
+            for first in range(0, count, block)
         ]
     )
 

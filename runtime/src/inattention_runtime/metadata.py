@@ -4,11 +4,16 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 KEY = "inattention"
 FORMAT = 1
 LARGEST = 2**20  # characters
+LONGEST_SECONDS = 3600.0  # of what is encoded at once
+MOST_PER_SECOND = 1e6  # spectral values; encoders take some ten thousand
+MOST_WEIGHTS = 2**24  # of mel filters
+MOST_POINTS = 2**26  # of the transforms of a window
 # The key of a tensor's entry that names another file with its numbers: reading it would open a path that the file
 # chooses. Field number and length may have more bytes than they need, and the value may stand before the key.
 _ELSEWHERE = re.compile(rb"(\x0a|\x8a\x80*\x00)(\x08|\x88\x80*\x00)location")
@@ -120,17 +125,17 @@ def read_description(name: str, entries: Mapping[str, str], outputs: list[str]) 
         data = None
     if not isinstance(data, dict):
         raise ModelFileError(f"{name}: its metadata {KEY!r} is no JSON object of usual size")
-    if data.get("format") != FORMAT:
+    if not whole(FORMAT, FORMAT)(data.get("format")):
         raise ModelFileError(
-            f"{name}: has metadata of format {data.get('format')!r}; this version reads format {FORMAT}"
+            f"{name}: has metadata of format {_short(data.get('format'))}; this version reads format {FORMAT}"
         )
     _check(name, data, _FIELDS)
     features = data.get("features")
     kind = features.get("kind") if isinstance(features, dict) else None
     if not isinstance(features, dict) or not isinstance(kind, str) or kind not in FEATURES:
-        raise ModelFileError(f"{name}: takes features of an unknown kind {kind!r}")
+        raise ModelFileError(f"{name}: takes features of an unknown kind {_short(kind)}")
     _check(name, features, FEATURES[kind])
-    _check_together(name, features)
+    _check_together(name, data, features)
     states = data.get("outputs")
     if (
         not isinstance(states, dict)
@@ -163,18 +168,59 @@ def check_self_contained(name: str, content: bytes) -> None:
 def _check(name: str, data: Mapping[str, Any], fields: Mapping[str, Callable[[Any], bool]]) -> None:
     for field, right in fields.items():
         if field not in data or not right(data[field]):
-            raise ModelFileError(f"{name}: its metadata has no usable {field} ({str(data.get(field))[:40]!r})")
+            raise ModelFileError(f"{name}: its metadata has no usable {field} ({_short(data.get(field))})")
 
 
-def _check_together(name: str, features: Mapping[str, Any]) -> None:
-    """Raise if values that are fine alone do not go together."""
+def _short(value: Any) -> str:
+    """Return a value as it is shown in an error."""
+    text = ascii(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def _check_together(name: str, data: Mapping[str, Any], features: Mapping[str, Any]) -> None:
+    """Raise if values that are fine alone do not go together, or together fill the memory."""
+    check = {"log-mel": _log_mel_mistake, "whisper": _whisper_mistake, "waveform": _waveform_mistake}
+    mistake = check[features["kind"]](features, data["longest_frames"])
+    if mistake:
+        raise ModelFileError(f"{name}: its metadata has {mistake}")
+
+
+def _log_mel_mistake(features: Mapping[str, Any], longest: int) -> str:
     rate = features["sampling_rate"]
-    if features["kind"] == "waveform" and len(features["kernels"]) != len(features["strides"]):
-        raise ModelFileError(f"{name}: its metadata has {len(features['kernels'])} kernels for other strides")
-    if features["kind"] != "log-mel":
-        return
     hop, window = features["hop_seconds"] * rate, features["window_seconds"] * rate
     if round(hop) < 1 or not 1 <= round(window) <= features["fft_size"]:
-        raise ModelFileError(f"{name}: its metadata has a hop or a window that does not fit its fft_size")
+        return "a hop or a window that does not fit its fft_size"
     if not features["lowest_hz"] < (features["highest_hz"] or rate / 2) <= rate / 2:
-        raise ModelFileError(f"{name}: its metadata has mel bands outside of 0 Hz to half the sampling rate")
+        return "mel bands outside of 0 Hz to half the sampling rate"
+    if features["delta_frames"] % 2 == 0:
+        return f"an even number of delta_frames, {features['delta_frames']}"
+    if features["mels"] / features["hop_seconds"] > MOST_PER_SECOND:
+        return "more mel bands a second than any encoder takes"
+    return _filters_mistake(features)
+
+
+def _whisper_mistake(features: Mapping[str, Any], longest: int) -> str:
+    seconds = 2 * longest * features["hop_samples"] / features["sampling_rate"]
+    if seconds > LONGEST_SECONDS:
+        return f"a window of {seconds:g} s"
+    if 2 * longest * features["fft_size"] > MOST_POINTS:
+        return "a spectrum of too many points for its window"
+    if features["mels"] * features["sampling_rate"] / features["hop_samples"] > MOST_PER_SECOND:
+        return "more mel bands a second than any encoder takes"
+    return _filters_mistake(features)
+
+
+def _filters_mistake(features: Mapping[str, Any]) -> str:
+    return "too many mel bands for its fft_size" if features["mels"] * features["fft_size"] > MOST_WEIGHTS else ""
+
+
+def _waveform_mistake(features: Mapping[str, Any], longest: int) -> str:
+    kernels, strides = features["kernels"], features["strides"]
+    if len(kernels) != len(strides):
+        return f"{len(kernels)} kernels for {len(strides)} strides"
+    samples = 1
+    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
+        samples = (samples - 1) * stride + kernel
+    if samples + longest * prod(strides) > LONGEST_SECONDS * features["sampling_rate"]:
+        return "frames that take in more of a recording than any encoder does"
+    return ""

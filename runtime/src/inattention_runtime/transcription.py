@@ -12,7 +12,7 @@ from inattention_runtime.reader import Truncated
 
 DECODER = ".decoder"  # ends the name of the folder beside an encoder: whisper.onnx, whisper.decoder
 _TOKENS_PER_SECOND, _MORE_TOKENS = 7, 10  # a transcript that is longer repeats itself
-_MOST_TOKENS = 440
+_MOST_TOKENS = 224  # of a window: half of a decoder's positions
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Whisper:
         if self.encoder.features["kind"] != "whisper":
             raise ModelFileError(f"{encoder}: is no encoder of Whisper")
         self.encoder.output_of(-1)
-        folder = Path(encoder).with_suffix(DECODER) if decoder is None else Path(decoder)
+        folder = self.folder = Path(encoder).with_suffix(DECODER) if decoder is None else Path(decoder)
         for name in ("model.bin", "config.json", "tokenizer.json"):
             if not (folder / name).is_file():
                 raise ModelFileError(f"{folder}: holds no {name}; `inattention export --decoder` writes it")
@@ -85,22 +85,36 @@ class Whisper:
 
         Raises:
             AudioError: if the audio cannot be used.
-            ValueError: for an unknown language.
+            ModelFileError: if encoder and decoder do not belong together.
+            ValueError: for an unknown language, or no beams.
         """
+        if beam_size < 1:
+            raise ValueError(f"beam_size must be at least 1, not {beam_size}")
         prompt = self._prompt(language)
         windows, start = [], 0.0
         for states, seconds in self.encoder.windows(audio, sampling_rate=sampling_rate, truncated=truncated):
-            most = min(_MOST_TOKENS, round(_TOKENS_PER_SECOND * seconds) + _MORE_TOKENS)
-            (result,) = self._decoder.generate(
-                self._view.from_array(np.ascontiguousarray(states[None])),
-                [prompt],
-                beam_size=beam_size,
-                max_length=len(prompt) + most,
-            )
-            text = self._tokenizer.decode(result.sequences_ids[0]).strip()
+            most = min(_MOST_TOKENS, int(_TOKENS_PER_SECOND * seconds + _MORE_TOKENS))
+            text = self._decoded(states, prompt, beam_size, most)
             windows.append((start, start + seconds, text))
             start += seconds
         return Transcript(" ".join(text for _, _, text in windows if text), tuple(windows))
+
+    def _decoded(self, states: np.ndarray, prompt: list[int], beam_size: int, most: int) -> str:
+        """Return the text of one window, of at most so many tokens.
+
+        Raises:
+            ModelFileError: if the decoder does not take what the encoder returns.
+        """
+        try:
+            view = self._view.from_array(np.ascontiguousarray(states[None]))
+            # CTranslate2 generates half of `max_length`: the other half is for a text before it.
+            (result,) = self._decoder.generate(view, [prompt], beam_size=beam_size, max_length=2 * most)
+        except Exception as error:  # of types that differ from version to version
+            reason = " ".join(str(error).split())[:200]
+            raise ModelFileError(
+                f"{self.folder}: cannot decode what {self.encoder.path} returns ({reason}); do they belong together?"
+            ) from error
+        return self._tokenizer.decode(result.sequences_ids[0]).strip()
 
     def _prompt(self, language: str) -> list[int]:
         """Return the tokens that a transcript without timestamps begins with."""

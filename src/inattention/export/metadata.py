@@ -21,6 +21,7 @@ from inattention.version import __version__
 
 KEY = "inattention"
 FORMAT = 1
+QUANTISATION = ("dynamic", "static")
 PACKAGES = ("torch", "onnx", "onnxruntime")
 
 
@@ -43,7 +44,7 @@ def describe(
         prepared: what is exported of it.
         config: settings of the export.
         states: numbers of the hidden states that the file returns.
-        tolerance: greatest difference from PyTorch that was allowed.
+        tolerance: greatest difference from PyTorch that was allowed, or the greatest relative error of int8 and bf16.
     """
     reach = mixing_reach(prepared.model, subject.source.layers)
     seconds = subject.source.step_seconds
@@ -58,6 +59,7 @@ def describe(
         "layers": subject.source.layers,
         "outputs": dict(zip(output_names(states), states, strict=True)),
         "precision": config.precision,
+        "quantisation": QUANTISATION[config.calibrate is not None] if config.precision == "int8" else None,
         "tolerance": tolerance,
         "band_bound": prepared.bound,
         "reach_frames": None if reach is None else list(reach),

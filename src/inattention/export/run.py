@@ -5,20 +5,24 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from inattention.export.checks.accuracy import accuracy_test
+from inattention.export.checks.exported import ExportedSource
 from inattention.export.checks.parity import Runner, batches, check, compare, tolerance
 from inattention.export.config import ExportConfig, ExportError
-from inattention.export.int8 import quantise
+from inattention.export.int8.calibration import Calibration
+from inattention.export.int8.quantiser import quantise
 from inattention.export.lowering import INPUTS, lower, to_bf16, to_onnx, write_onnx, write_program
 from inattention.export.metadata import describe, output_names
 from inattention.export.prepare import Prepared, prepare
 from inattention.export.subject import Subject, WhisperSubject, open_subject
-from inattention.files import check_writable, replacing
+from inattention.files import check_writable, folder_for, replacing
 
 SUFFIXES = (".onnx", ".pt2")
 X86 = ("x86_64", "amd64", "i686", "i386")
@@ -35,6 +39,9 @@ class ExportReport:
         model_bytes: size of the model's parameters in float32.
         difference: greatest difference from PyTorch, over the root mean square of the hidden state.
         relative_error: root of the summed squared differences over that of the summed squares.
+        accuracy: accuracy of the file and of the model on a corpus, with paired intervals, see `Accuracy.to_dict`;
+            None without a corpus.
+        lines: the accuracy as text.
     """
 
     path: Path
@@ -43,20 +50,36 @@ class ExportReport:
     model_bytes: int
     difference: float
     relative_error: float
+    accuracy: dict[str, Any] | None = None
+    lines: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {name: value for name, value in vars(self).items() if name != "lines"}
 
     def summary(self) -> str:
         """Return some lines for the terminal."""
         about = self.metadata
+        kind = f" ({about['quantisation']})" if about["quantisation"] else ""
+        lines = [
+            f"precision: {about['precision']}{kind}, {self.bytes / 1e6:.1f} MB ({self.model_bytes / 1e6:.1f} MB in "
+            "float32)"
+        ]
+        if calibration := about.get("calibration"):
+            lines.append(f"calibrated on {calibration['recordings']} recordings, {calibration['seconds']:.0f} s")
+        if about["precision"] == "float32":
+            lines.append(
+                f"difference from PyTorch: at most {self.difference:.1e} of a hidden state's size "
+                f"({about['tolerance']:.1e} allowed), relative error {self.relative_error:.1e}"
+            )
+        else:
+            lines.append(
+                f"relative error: {self.relative_error:.1e} ({about['tolerance']:.1e} allowed), difference at most "
+                f"{self.difference:.1e} of a hidden state's size"
+            )
         forms = Counter[str]()
         for counts in about["forms"].values():
             forms.update(counts)
-        lines = [
-            f"precision: {about['precision']}, {self.bytes / 1e6:.1f} MB ({self.model_bytes / 1e6:.1f} MB in float32)",
-            f"difference from PyTorch: at most {self.difference:.1e} (allowed: {about['tolerance']:.1e}), "
-            f"relative error {self.relative_error:.1e}",
-        ]
-        if about["precision"] != "float32":
-            lines[1] = f"relative error: {self.relative_error:.1e}, at most {self.difference:.1e} of a hidden state"
         if forms:
             lines.append("heads: " + ", ".join(f"{count} {form}" for form, count in sorted(forms.items())))
         if about["band_bound"]:
@@ -64,10 +87,10 @@ class ExportReport:
         if about["reach_seconds"] is not None:
             left, right = about["reach_seconds"]
             lines.append(f"reach of mixing: {left:.2f} s to the left, {right:.2f} s to the right")
-        return "\n".join(lines)
+        return "\n".join([*lines, self.lines] if self.lines else lines)
 
 
-def export(model: str, out: Path, config: ExportConfig | None = None) -> ExportReport:
+def export(model: str, out: Path, config: ExportConfig | None = None, *, progress: bool = True) -> ExportReport:
     """Export an encoder to ONNX or to a `torch.export` program.
 
     Args:
@@ -75,43 +98,74 @@ def export(model: str, out: Path, config: ExportConfig | None = None) -> ExportR
             converted or not.
         out: the file, ``.onnx`` or ``.pt2``.
         config: settings.
+        progress: show progress bars on stderr.
 
     Raises:
         ExportError: if the model cannot be exported, or the file does not compute what the model does; no file is
             left then.
         ModelFolderError: if there is no model.
+        CorpusError: if there is no corpus.
     """
     config = config or ExportConfig()
+    _check_request(out, config)
+    subject = open_subject(model)
+    if config.decoder != "none":
+        _check_decoder(model, out, subject)
+    states = states_of(config.layers, subject.source.layers)
+    calibration = None if config.calibrate is None else Calibration(config.calibrate, subject, progress)
+    test = None
+    if config.corpus is not None:
+        test = accuracy_test(
+            model, subject, config.corpus, states, config.lines, language=config.language, progress=progress
+        )
+    frames = max(1, min(subject.longest, round(config.seconds / subject.source.step_seconds)))
+    prepared = prepare(subject.model, config, subject.longest, frames)
+    allowed = tolerance(subject.source.layers, prepared.bound, config.precision)
+    metadata = describe(subject, prepared, config, states, allowed)
+    parameters = sum(4 * parameter.numel() for parameter in subject.model.parameters())
+    with folder_for(out.parent, worthless=()), replacing(out) as temporary:
+        runner = _write(temporary, out.suffix, subject, prepared, calibration, config, states, metadata)
+        groups = batches(subject, calibration.checked() if calibration else ())
+        difference, relative = compare(runner, subject, states, groups)
+        check(difference, relative, allowed, config.precision)
+        found = None if test is None else test.compare(ExportedSource(runner, subject, states))
+        report = ExportReport(
+            out,
+            metadata,
+            temporary.stat().st_size,
+            parameters,
+            difference,
+            relative,
+            None if found is None else found.to_dict(),
+            "" if found is None else found.summary(),
+        )
+        if config.decoder != "none":  # last, as nothing can fail behind it
+            from inattention.export.decoder import export_decoder
+
+            export_decoder(model, out, config.decoder)
+    return report
+
+
+def _check_request(out: Path, config: ExportConfig) -> None:
+    """Raise if a file of this kind cannot be written, before any work.
+
+    Raises:
+        ExportError: with what to do instead.
+    """
     if out.suffix not in SUFFIXES:
         raise ExportError(f"{out}: the file must end in .onnx or .pt2, not {out.suffix or 'without a suffix'}")
+    if out.is_dir():
+        raise ExportError(f"{out}: is a folder; choose another --out")
     if config.precision == "bf16" and out.suffix == ".onnx" and platform.machine().lower() in X86:
         raise ExportError(
             "onnxruntime has no bf16 matrix products on this CPU; use --precision int8, or an --out that ends in .pt2"
         )
     if config.precision == "int8" and out.suffix == ".pt2":
         raise ExportError("--precision int8 is onnxruntime's: use an --out that ends in .onnx")
-    _need(out.suffix)
+    for name in ("onnx", "onnxscript", "onnxruntime") if out.suffix == ".onnx" else ():
+        if find_spec(name) is None:
+            raise ExportError(f"{name} is not installed: pip install 'inattention[export]'")
     check_writable(out.parent)
-    subject = open_subject(model)
-    if config.decoder != "none":
-        _check_decoder(model, out, subject)
-    states = states_of(config.layers, subject.source.layers)
-    frames = max(1, min(subject.longest, round(config.seconds / subject.source.step_seconds)))
-    prepared = prepare(subject.model, config, subject.longest, frames)
-    allowed = tolerance(subject.source.layers, prepared.bound)
-    metadata = describe(subject, prepared, config, states, allowed)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as temporary:
-        runner = _write(temporary, out.suffix, subject, prepared, config, states, metadata)
-        difference, relative = compare(runner, subject, states)
-        check(difference, relative, allowed, config.precision)
-        size = temporary.stat().st_size
-    if config.decoder != "none":
-        from inattention.export.decoder import export_decoder
-
-        export_decoder(model, out, config.decoder)
-    parameters = sum(4 * parameter.numel() for parameter in subject.model.parameters())
-    return ExportReport(out, metadata, size, parameters, difference, relative)
 
 
 def states_of(layers: Sequence[int], count: int) -> list[int]:
@@ -134,11 +188,12 @@ def _write(
     suffix: str,
     subject: Subject,
     prepared: Prepared,
+    calibration: Calibration | None,
     config: ExportConfig,
     states: Sequence[int],
     metadata: dict[str, Any],
 ) -> Runner:
-    """Write the file, and return what runs it."""
+    """Write the file, and return what runs it; what was calibrated on is added to the metadata."""
     if config.precision == "bf16":
         to_bf16(prepared.model)
     graph = subject.graph(prepared.model, states)
@@ -156,7 +211,13 @@ def _write(
     with tempfile.TemporaryDirectory() as folder:
         plain, small = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
         write_onnx(model, metadata, plain)
-        quantise(plain, small)
+        quantise(plain, small, calibration)
+        if calibration is not None:
+            metadata["calibration"] = {
+                "recordings": calibration.recordings,
+                "seconds": calibration.seconds,
+                "skipped": len(calibration.skipped),
+            }
         write_onnx(onnx.load(small), metadata, path)
     return _onnx_runner(path)
 
@@ -198,16 +259,3 @@ def _check_decoder(model: str, out: Path, subject: Subject) -> None:
     from inattention.export.decoder import check_decoder
 
     check_decoder(model, out)
-
-
-def _need(suffix: str) -> None:
-    """Raise if a package is missing.
-
-    Raises:
-        ExportError: with the command that installs it.
-    """
-    from importlib.util import find_spec
-
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        if suffix == ".onnx" and find_spec(name) is None:
-            raise ExportError(f"{name} is not installed: pip install 'inattention[export]'")

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from inattention.attention import AttentionMechanism
@@ -19,12 +20,21 @@ from inattention.encoders.ours import EncoderSource
 from inattention.encoders.whisper_states import SILENCE_FRAMES
 from inattention.export.config import ExportError
 from inattention.export.graphs import EncoderGraph, WaveformGraph, WhisperGraph
-from inattention.model.chunks import evaluating
+from inattention.model.chunks import chunks, evaluating
 
 # A longer recording of a waveform encoder is cut, as `inattention extract` cuts it.
 LONGEST_SECONDS = 60.0
 # Families of `transformers` whose layers need nothing but hidden states and a padding mask.
 FAMILIES = ("wav2vec2", "hubert", "data2vec-audio", "unispeech", "unispeech-sat")
+
+
+class Part(NamedTuple):
+    """A section of an utterance that is encoded at once, as a batch of one; frames ``start:end`` of it are kept."""
+
+    features: Float[Tensor, "1 ..."]
+    valid: Bool[Tensor, "1 _"]
+    start: int
+    end: int
 
 
 @runtime_checkable
@@ -53,6 +63,14 @@ class Subject(Protocol):
 
     def reference(self, waveform: Tensor, states: Sequence[int]) -> list[Float[Tensor, "time width"]]:
         """Return the hidden states of one utterance by PyTorch."""
+        ...
+
+    def parts(self, waveform: Tensor) -> list[Part]:
+        """Return what an encoder is fed with for an utterance of any length, by `inattention extract` and the runtime.
+
+        Raises:
+            ValueError: if the audio cannot be used.
+        """
         ...
 
     def features(self) -> dict[str, Any]:
@@ -101,6 +119,19 @@ class OurSubject:
         assert hidden is not None
         return [hidden[state][0] for state in states]
 
+    def parts(self, waveform: Tensor) -> list[Part]:
+        """Return chunks that overlap by half."""
+        frames = features_of(waveform, self.source.config)
+        return [
+            Part(
+                frames[None, it.start : it.end],
+                _mask([it.end - it.start]),
+                it.keep_start - it.start,
+                it.keep_end - it.start,
+            )
+            for it in chunks(len(frames), self.longest)
+        ]
+
     def features(self) -> dict[str, Any]:
         """Return what a runtime needs to make features."""
         return {"kind": "log-mel", **asdict(self.source.config)}
@@ -108,12 +139,17 @@ class OurSubject:
 
 @dataclass
 class WhisperSubject:
-    """Whisper's encoder, converted or not."""
+    """Whisper's encoder, converted or not.
+
+    A converted one hears its speech and a little silence, an unmodified one 30 s.
+    """
 
     source: WhisperEncoder
 
     def __post_init__(self) -> None:
         self.longest = int(self.source.longest or 0)
+        converted = any(isinstance(it, ConvertedAttention) for it in self.source.model.modules())
+        self.source.silence = SILENCE_FRAMES if converted else None
 
     @property
     def model(self) -> nn.Module:
@@ -143,17 +179,22 @@ class WhisperSubject:
             hidden = self.source.hidden_states(self.source.inputs([waveform], steps=self.source.steps(len(waveform))))
         return [hidden[state][0] for state in states]
 
+    def parts(self, waveform: Tensor) -> list[Part]:
+        """Return windows of at most 30 s, with as much silence behind the speech as the model hears."""
+        return [
+            Part(it.values, _mask([it.values.shape[2] // STRIDE]), 0, it.steps[0]) for it in self.source.parts(waveform)
+        ]
+
     def features(self) -> dict[str, Any]:
         """Return what a runtime needs to make features."""
         extractor = self.source.extractor
-        converted = any(isinstance(it, ConvertedAttention) for it in self.source.model.modules())
         return {
             "kind": "whisper",
             "sampling_rate": int(extractor.sampling_rate),
             "fft_size": int(extractor.n_fft),
             "hop_samples": int(extractor.hop_length),
             "mels": int(extractor.feature_size),
-            "silence_frames": SILENCE_FRAMES if converted else None,
+            "silence_frames": self.source.silence,
         }
 
 
@@ -201,6 +242,16 @@ class WaveformSubject:
         with evaluating(self.source.model):
             hidden = self.source.hidden_states(self._inputs(waveform))
         return [hidden[state][0] for state in states]
+
+    def parts(self, waveform: Tensor) -> list[Part]:
+        """Return the pieces of a long recording; one of a single frame is padded, as the graph is for two or more."""
+        found = []
+        for it in self.source.parts(waveform):
+            samples = it.values.shape[1]
+            padding = max(0, self.source.samples(2) - samples)
+            valid = torch.arange(samples + padding)[None] < samples
+            found.append(Part(F.pad(it.values, (0, padding)), valid, 0, it.steps[0]))
+        return found
 
     def features(self) -> dict[str, Any]:
         """Return what a runtime needs to make features."""

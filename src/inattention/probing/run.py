@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from lhotse.cut import Cut
 
 
-def probe(source: FeatureSource, corpus: Corpus, config: ProbeConfig, progress: bool = True) -> ProbeReport:
+def probe(
+    source: FeatureSource, corpus: Corpus, config: ProbeConfig, progress: bool = True, *, utterances: int = 0
+) -> ProbeReport:
     """Probe a source: train on train, choose the epoch on dev, score once on test.
 
     The features of each split are computed once and kept in a temporary folder meanwhile (4 bytes per number; the
@@ -37,13 +39,14 @@ def probe(source: FeatureSource, corpus: Corpus, config: ProbeConfig, progress: 
         corpus: a prepared corpus.
         config: the settings; the same settings and source give the same numbers on the same machine.
         progress: show progress bars on stderr for what takes long.
+        utterances: number of utterances of each split, the first that have all labels; 0 for those of the settings.
 
     Raises:
         ProbeError: if a task has nothing to train or score on, an utterance is in two splits, or the disk is full.
     """
     if isinstance(config.layer, int) and config.layer > source.layers:
         raise ProbeError(f"there is no layer {config.layer}: {source.name} has hidden states 0 to {source.layers}")
-    selections = _selections(corpus, config)
+    selections = _selections(corpus, config, utterances)
     with tempfile.TemporaryDirectory(prefix="inattention-probe-") as folder:
         features = _extract(source, selections, Path(folder), config.layer, progress)
         return _report(source, corpus, config, selections, features, str(config.layer), progress)

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,10 @@ from inattention.cli.convert import open_speech  # noqa: E402
 from inattention.conversion.trained.config import TrainedConversionConfig  # noqa: E402
 from inattention.conversion.trained.convert import Speech, convert_trained  # noqa: E402
 from inattention.conversion.trained.distillation import Distillation  # noqa: E402
+from inattention.conversion.trained.setup import plan_conversion, task_of  # noqa: E402
+from inattention.conversion.trained.speech import Examples  # noqa: E402
+from inattention.conversion.trained.whisper import WhisperTask  # noqa: E402
+from inattention.encoders.converted import converted_copy  # noqa: E402
 from inattention.encoders.trained import load_trained  # noqa: E402
 from inattention.pretraining.stopping import RunError, RunStopped  # noqa: E402
 
@@ -160,6 +165,55 @@ def test_a_stopped_conversion_resumes_to_the_same_bits(
             convert_trained(str(whisper_folder), speech, parts, settings, progress=False)
     convert_trained(str(whisper_folder), speech, parts, settings, progress=False)
     assert weights(whole) == weights(parts)
+
+
+def test_the_decoder_is_in_the_loop_of_the_last_steps_alone(
+    whisper_folder: Path, speech: Speech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, seen = WhisperTask.loss, []
+
+    def watched(*arguments: Any, decoder: bool) -> Any:
+        seen.append(decoder)
+        return whole(*arguments, decoder=decoder)
+
+    monkeypatch.setattr(WhisperTask, "loss", watched)
+    settings = config(steps=4, hidden_fraction=0.75, accumulate=2)
+    report = convert_trained(str(whisper_folder), speech, tmp_path / "some", settings, progress=False)
+    assert seen == [False] * 6 + [True] * 2
+    assert ["tokens" in point for point in report.record["curve"]] == [False, False, False, True]
+    before = load_file(whisper_folder / "model.safetensors")
+    decoder = [name for name in before if "decoder.layers" in name]
+    changed = load_file(tmp_path / "some" / "model.safetensors")
+    assert any(not torch.equal(before[name], changed[name]) for name in decoder)
+    convert_trained(str(whisper_folder), speech, tmp_path / "none", config(hidden_fraction=1.0), progress=False)
+    kept = load_file(tmp_path / "none" / "model.safetensors")
+    assert all(torch.equal(before[name], kept[name]) for name in decoder)
+
+
+def test_folders_from_before_a_setting_existed_are_their_own() -> None:
+    before = config(hidden_fraction=0.0, token_weight=1.0).identity()
+    assert not {"hidden_fraction", "token_weight", "precision"} & set(before)
+    assert {"hidden_fraction", "token_weight"} < set(config().identity())
+    assert not {"hidden_fraction", "token_weight"} & set(config().identity(decoder=False))
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        config(hidden_fraction=1.5)
+    with pytest.raises(ValueError, match="token_weight"):
+        config(token_weight=-1.0)
+
+
+def test_the_divergence_of_tokens_has_its_weight(whisper_folder: Path, speech: Speech) -> None:
+    teacher = load_trained(str(whisper_folder))
+    student = converted_copy(teacher.model, plan_conversion(teacher.model, config(to="none")))
+    example = Examples(speech.train, 0, "own")[0]
+    losses = {}
+    for weight in (0.0, 0.05, 1.0):
+        task = task_of(teacher, config(token_weight=weight))
+        losses[weight] = task.loss(student, example, task.teacher_outputs(example))
+    parts = losses[1.0].parts
+    for weight, loss in losses.items():
+        assert loss.parts == parts
+        assert float(loss.total.detach()) == pytest.approx(parts["hidden"] + weight * parts["tokens"])
+    assert parts["tokens"] > 0
 
 
 def test_another_conversion_in_the_same_folder_is_refused(whisper_folder: Path, speech: Speech, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_long_recordings_are_cut_where_frames_follow_each_other(family: str, mon
     waveform = speech(0.35)[0]
     whole = source.features([waveform])[0]
     monkeypatch.setattr(f"inattention.encoders.hugging_face.{module}.LONGEST_SECONDS", 0.1)
-    parts = list(source._parts(waveform))
+    parts = list(source.parts(waveform))
     assert len(parts) > 2
     assert sum(part.steps[0] for part in parts) == len(whole)
     assert source.features([waveform])[0].shape == whole.shape

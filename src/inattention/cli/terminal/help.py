@@ -47,7 +47,7 @@ EXAMPLES = {
     ),
     "export": (
         "inattention export runs/mine --out mine.onnx",
-        "inattention export whisper-toeplitz --out whisper.onnx --precision int8",
+        "inattention export whisper-toeplitz --out whisper.onnx --precision int8 --corpus corpora/queen",
     ),
     "time": ("inattention time --rows patterned none --lengths 500 1000",),
     "analyze": ("inattention analyze runs/mine --corpus corpora/espeak",),

@@ -23,7 +23,7 @@ NUMBERS = {
     "UNITS": "hidden_width",
     "MEGABYTES": "cache_megabytes",
     "RATE": "learning_rate",
-    "FACTOR": "attention_rate decoder_rate weight_decay averaging betas",
+    "FACTOR": "attention_rate decoder_rate token_weight weight_decay averaging betas",
     "NORM": "clip",
     "PROBABILITY": "dropout",
     "EPSILON": "epsilon norm_epsilon",
@@ -32,7 +32,7 @@ NUMBERS = {
     "LAYER": "layer",
     "LEVEL": "speaker_level",
     "ROWS": "most_rows",
-    "LINES": "lines_per_speaker until_lines",
+    "LINES": "lines lines_per_speaker until_lines",
     "N": "voices heads layers mels held_out_draws accumulate snapshots workers devices nodes bootstrap_draws threads "
     "rounds timing_rounds singles components cuts jobs examples start_windows",
 }
@@ -52,7 +52,7 @@ WORDS = {
     "NAME=RATE": "learning_rates",
     "MECHANISM": "attention",
     "FILE": "derive_maps draw",
-    "FOLDER": "folder labels snapshots audio_root",
+    "FOLDER": "folder labels snapshots audio_root calibrate",
     "COLUMN": "audio speaker text",
     "MEASURE=BOUND": "until",
     "SUBSET": "subsets",

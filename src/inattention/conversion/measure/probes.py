@@ -85,7 +85,7 @@ def encoder_probes(
     Raises:
         ProbeError: if there is nothing to train or score on.
     """
-    tasks = (SPEAKER, PHONE) if corpus.phones else (SPEAKER,)
+    tasks = tasks_of(corpus)
     settings = ProbeConfig(tasks=tasks, device=student.model.device.type, **SETTINGS)
     sources = {
         "teacher": feature_source(teacher, "teacher", own_length=False),
@@ -96,13 +96,25 @@ def encoder_probes(
         for name, source in sources.items()
     }
     return [
-        _compared(task, layer, {name: found[layer][task] for name, found in reports.items()})
+        compare_probes(task, layer, {name: found[layer][task] for name, found in reports.items()})
         for task in tasks
         for layer in range(len(reports["teacher"]))
     ]
 
 
-def _compared(task: Task, layer: int, results: Mapping[str, TaskResult]) -> LayerProbe:
+def tasks_of(corpus: Corpus) -> tuple[Task, ...]:
+    """Return the probes that a corpus has labels for."""
+    return (SPEAKER, PHONE) if corpus.phones else (SPEAKER,)
+
+
+def compare_probes(task: Task, layer: int, results: Mapping[str, TaskResult]) -> LayerProbe:
+    """Compare the same probe of two encoders on the same utterances.
+
+    Args:
+        task: name of the probe.
+        layer: number of the layer.
+        results: of ``student`` and ``teacher``.
+    """
     counts: dict[tuple[str, int], dict[str, UtteranceCounts]] = {
         (name, 0): {task: it.counts} for name, it in results.items() if it.counts is not None
     }

@@ -1,13 +1,15 @@
 """Transcripts of utterances, decoded one by one and kept on disk as they come."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from inattention.audio.decoding import AudioError
 from inattention.conversion.trained.speech import SAMPLING_RATE, Utterance
@@ -17,6 +19,7 @@ from inattention.encoders.whisper_states import SILENCE_FRAMES
 from inattention.progress import bar as progress_bar
 
 Length = Literal["own", "30"]
+Encode = Callable[[Float[Tensor, "1 mels frames"]], Float[Tensor, "1 time width"]]
 DECODING = (
     "greedy, utterance by utterance, without timestamps, at most 7 tokens per second of speech and 10 more; a "
     "transcript that has not ended by then is counted as a loop"
@@ -41,7 +44,9 @@ class Transcript:
 
 
 @torch.inference_mode()
-def transcribe(loaded: TrainedModel, waveform: torch.Tensor, length: Length, language: str = "en") -> tuple[str, bool]:
+def transcribe(
+    loaded: TrainedModel, waveform: Tensor, length: Length, language: str = "en", encoder: Encode | None = None
+) -> tuple[str, bool]:
     """Transcribe one utterance by greedy decoding without timestamps.
 
     Args:
@@ -49,6 +54,7 @@ def transcribe(loaded: TrainedModel, waveform: torch.Tensor, length: Length, lan
         waveform: at 16 kHz, at most 30 s.
         length: ``own``: the encoder hears the speech and half a second of silence; ``30``: 30 s.
         language: language of the speech.
+        encoder: returns the last hidden state of a spectrum, in place of the model's own encoder.
 
     Returns:
         The text, and whether the decoder failed to end.
@@ -59,7 +65,7 @@ def transcribe(loaded: TrainedModel, waveform: torch.Tensor, length: Length, lan
     frames = int(np.ceil(seconds * FRAMES_PER_SECOND)) + SILENCE_FRAMES
     if length == "own":
         mel = mel[:, :, : 2 * frames]
-    hidden = encode(model, mel.to(model.device))[-1:]
+    hidden = encode(model, mel.to(model.device))[-1:] if encoder is None else encoder(mel).to(model.device)
     end = loaded.tokenizer.eos_token_id
     tokens, ended = generate(model, hidden, decoder_prompt(model, loaded.tokenizer, language), end, seconds)
     return loaded.tokenizer.decode(tokens).strip(), not ended
@@ -73,6 +79,7 @@ def transcripts(
     *,
     title: str,
     language: str = "en",
+    encoder: Encode | None = None,
     progress: bool = True,
 ) -> list[Transcript]:
     """Return the transcripts of utterances; those that the file holds are not made again.
@@ -84,6 +91,7 @@ def transcripts(
         path: file of one JSON object per line.
         title: description of the progress bar.
         language: language of the speech.
+        encoder: as for `transcribe`.
         progress: show a progress bar.
     """
     known = {it.utterance: it for it in _read(path)}
@@ -96,7 +104,7 @@ def transcripts(
                     waveform = utterance.read()[: 30 * SAMPLING_RATE]
                 except AudioError:
                     continue
-                text, loop = transcribe(loaded, waveform, length, language)
+                text, loop = transcribe(loaded, waveform, length, language, encoder)
                 known[utterance.id] = Transcript(utterance.id, text, loop, len(waveform) / SAMPLING_RATE)
                 file.write(json.dumps(asdict(known[utterance.id])) + "\n")
                 file.flush()

@@ -12,6 +12,10 @@ Order = Literal["together", "last-first", "least-dependent", "least-error"]
 FRESH = "@fresh"
 # Settings of conversions layer by layer, which leave a conversion of all layers together as it was.
 _OF_STAGES = ("order", "until", "until_lines")
+# Settings that mean nothing without a decoder, and which folders of such encoders did not always have.
+_OF_THE_DECODER = ("hidden_fraction", "token_weight")
+# What conversions did before a setting existed.
+_BEFORE = {"precision": "float32", "hidden_fraction": 0.0, "token_weight": 1.0}
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,13 @@ class TrainedConversionConfig:
         steps: number of optimizer steps of the distillation, in place of minutes.
         lengths: what a student of Whisper is fed: its speech and a little silence (own), 30 s (30), or both (mixed).
         decoder: train Whisper's decoder along with the encoder, at a tenth of its rate (tuned), or not (frozen).
+        hidden_fraction: part of the steps, at the start, in which Whisper's encoder learns the teacher's hidden states
+            alone; the decoder is in the loop of the others, which take longer.
+        token_weight: weight of the divergence between the next tokens of both decoders, relative to the error of hidden
+            states. Its gradient is some twenty times as large, and more so with few tokens.
         examples: number of different training examples; the teacher runs once for each. 0 chooses by the time.
         accumulate: number of examples per optimizer step.
-        learning_rate: peak learning rate of the encoder's weights; 0 for 4e-4 at width 384 and less for wider ones.
+        learning_rate: peak learning rate of the encoder's weights; 0 for 2e-4 at width 384 and less for wider ones.
         attention_rate: learning rate of the mechanisms' own maps, relative to that of the weights.
         decoder_rate: learning rate of the decoder, relative to that of the encoder's weights.
         precision: of teacher and student during the distillation: float32, or bf16 for matrix products in bfloat16,
@@ -75,10 +83,12 @@ class TrainedConversionConfig:
     steps: int = 0
     lengths: Lengths = "mixed"
     decoder: DecoderTraining = "tuned"
+    hidden_fraction: float = 0.5
+    token_weight: float = 0.05
     examples: int = 0
-    accumulate: int = 3
+    accumulate: int = 4
     learning_rate: float = 0.0
-    attention_rate: float = 50.0
+    attention_rate: float = 100.0
     decoder_rate: float = 0.1
     precision: Precision = "float32"
     start_windows: int = 6
@@ -98,6 +108,10 @@ class TrainedConversionConfig:
             raise ValueError("minutes, steps, examples and learning_rate must not be negative")
         if min(self.accumulate, self.start_windows, self.held_out) < 1:
             raise ValueError("accumulate, start_windows and held_out must be at least 1")
+        if not 0 <= self.hidden_fraction <= 1:
+            raise ValueError("hidden_fraction must be between 0 and 1")
+        if self.token_weight < 0:
+            raise ValueError("token_weight must not be negative")
         if min(self.attention_rate, self.decoder_rate) <= 0:
             raise ValueError("attention_rate and decoder_rate must be above 0")
         self._check_stages()
@@ -136,15 +150,17 @@ class TrainedConversionConfig:
         """Return plain data for JSON."""
         return asdict(self)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self, *, decoder: bool = True) -> dict[str, Any]:
         """Return the settings that the weights depend on, as JSON data.
 
-        Folders of conversions of all layers together have no settings of stages among them, and those in float32 no
-        precision.
+        Settings that are newer than a folder are not among its own, as far as they leave its weights as they were:
+        those of stages for conversions of all layers together, and those with the value that all folders had before.
+
+        Args:
+            decoder: whether the model has a decoder in the loop of the distillation.
         """
-        left_out = {"head_report", *(() if self.staged else _OF_STAGES)}
-        if self.precision == "float32":
-            left_out.add("precision")
+        left_out = {"head_report", *(() if self.staged else _OF_STAGES), *(() if decoder else _OF_THE_DECODER)}
+        left_out |= {name for name, before in _BEFORE.items() if getattr(self, name) == before}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     def chosen_layers(self, count: int) -> tuple[int, ...]:

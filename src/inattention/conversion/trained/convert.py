@@ -117,7 +117,7 @@ def convert_trained(
     parts = {
         "converted": weights_digest(loaded.folder),
         "speech": {"name": speech.name, "key": speech.key},
-        "conversion": config.identity(),
+        "conversion": config.identity(decoder=loaded.is_whisper),
         **({} if earlier is None else {"continues": earlier.to_dict()}),
     }
     make_folder(out / WORK)

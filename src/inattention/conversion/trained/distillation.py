@@ -31,7 +31,7 @@ CHECKPOINT, PLAN, CURVE = "checkpoint.pt", "plan.json", "curve.jsonl"
 CHECKPOINT_SECONDS = 120.0
 WARMUP_STEPS = 20
 CLIP = 1.0
-REFERENCE_RATE, REFERENCE_WIDTH = 4e-4, 384
+REFERENCE_RATE, REFERENCE_WIDTH = 2e-4, 384
 _MEASURED = 6  # examples whose time decides on the number of steps
 _TEACHER_SHARE = 0.35  # of the time, at most, for running the teacher
 _MEASUREMENTS = 10  # of the held-out error in a run
@@ -95,17 +95,22 @@ class Distillation:
 
     def _measured_seconds(self) -> tuple[float, float]:
         """Return the time of teacher and student for an example of mean length; nothing is changed."""
-        teacher, student = [], []
+        teacher, student, share = [], [], self.config.hidden_fraction
         for index in range(_MEASURED):
             example = self.example(index)
             start = time.perf_counter()
             outputs = self.task.teacher_outputs(example)
             teacher.append(time.perf_counter() - start)
-            start = time.perf_counter()
-            self.task.loss(self.student, example, outputs).total.backward()
-            student.append(time.perf_counter() - start)
+            # Both kinds of steps, as often as they come.
+            seconds = [self._seconds(example, outputs, decoder=decoder) for decoder in (False, True)]
+            student.append(share * seconds[0] + (1 - share) * seconds[1])
         self.student.zero_grad(set_to_none=True)
         return float(np.mean(teacher[1:])), float(np.mean(student[1:]))
+
+    def _seconds(self, example: Example, outputs: TeacherOutputs, *, decoder: bool) -> float:
+        start = time.perf_counter()
+        self.task.loss(self.student, example, outputs, decoder=decoder).total.backward()
+        return time.perf_counter() - start
 
     def run(self, plan: Plan, *, progress: bool = True) -> list[dict[str, float]]:
         """Train until the plan's last step, from the last checkpoint if there is one.
@@ -125,6 +130,7 @@ class Distillation:
         state = _State(self.folder, self.student, parameters, optimizer)
         step, curve, seconds = state.load()
         every = max(1, plan.steps // _MEASUREMENTS)
+        hidden_steps = round(self.config.hidden_fraction * plan.steps)
         order = _order(plan.examples, self.config.seed, step * self.config.accumulate)
         _mechanisms_in_training(self.student)
         stop = StopRequests()
@@ -134,7 +140,8 @@ class Distillation:
         with bar, stop.noted():
             while step < plan.steps:
                 torch.manual_seed(derive_seed(self.config.seed, "step", step))  # mechanisms may draw random numbers
-                parts = self._step(optimizer, parameters, order, rate_at(step, plan.steps))
+                decoder = step >= hidden_steps
+                parts = self._step(optimizer, parameters, order, rate_at(step, plan.steps), decoder)
                 step += 1
                 if step % every == 0 or step == plan.steps:
                     now = {"step": step, "seconds": time.monotonic() - began}
@@ -154,14 +161,19 @@ class Distillation:
         return curve
 
     def _step(
-        self, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], order: Iterator[int], rate: float
+        self,
+        optimizer: torch.optim.Optimizer,
+        parameters: list[nn.Parameter],
+        order: Iterator[int],
+        rate: float,
+        decoder: bool,
     ) -> dict[str, float]:
-        """Make one optimizer step, and return the mean of the loss's parts."""
+        """Make one optimizer step, with the decoder in the loop or not, and return the mean of the loss's parts."""
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate
         parts: dict[str, float] = {}
         for index in (next(order) for _ in range(self.config.accumulate)):
-            loss = self.task.loss(self.student, self.example(index), self.outputs(index))
+            loss = self.task.loss(self.student, self.example(index), self.outputs(index), decoder=decoder)
             if not loss.total.isfinite():
                 raise RunDiverged(f"the loss is not a number at example {index}; lower --learning-rate")
             (loss.total / self.config.accumulate).backward()
@@ -213,10 +225,10 @@ def _remark(parts: dict[str, float], curve: list[dict[str, float]]) -> str:
     """Return what the progress bar shows behind the numbers.
 
     >>> _remark({"hidden": 0.25, "tokens": 0.5}, [{"step": 10, "held_out": 0.125}])
-    'held-out error 0.125, loss 0.750'
+    'held-out error 0.125, hidden 0.250, tokens 0.500'
     """
     held_out = f"held-out error {curve[-1]['held_out']:.3f}, " if curve else ""
-    return f"{held_out}loss {sum(parts.values()):.3f}"
+    return held_out + ", ".join(f"{name} {value:.3f}" for name, value in parts.items())
 
 
 def _mechanisms_in_training(student: nn.Module) -> None:

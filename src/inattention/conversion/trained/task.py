@@ -71,8 +71,8 @@ class Task(Protocol):
         """Run the student's encoder at its own length, and return the output of each layer."""
         ...
 
-    def loss(self, student: nn.Module, example: Example, outputs: TeacherOutputs) -> Loss:
-        """Return the loss of a student."""
+    def loss(self, student: nn.Module, example: Example, outputs: TeacherOutputs, *, decoder: bool = True) -> Loss:
+        """Return the loss of a student: of its hidden states, and of its decoder if there is one and it is wanted."""
         ...
 
     def parameters(self, student: nn.Module) -> dict[str, list[nn.Parameter]]:

@@ -48,7 +48,7 @@ class WaveformTask:
         with mixed_precision(self.config.precision, features.device):
             return _states(model, features)
 
-    def loss(self, student: nn.Module, example: Example, outputs: TeacherOutputs) -> Loss:
+    def loss(self, student: nn.Module, example: Example, outputs: TeacherOutputs, *, decoder: bool = True) -> Loss:
         """Return the error of hidden states."""
         hidden = hidden_loss(self._mixed(student, example), outputs.hidden)
         return Loss(hidden, {"hidden": float(hidden.detach())})

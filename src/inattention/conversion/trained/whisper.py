@@ -1,7 +1,9 @@
 """Distillation of Whisper: the teacher hears 30 s, as it was trained; the student may hear its speech alone.
 
 Hidden states alone do not cure Whisper's decoding loops on short input. So the loss also holds the divergence between
-teacher and student in the distribution of the next token, given the text.
+teacher and student in the distribution of the next token, given the text. Its gradient is some twenty times as large as
+that of the hidden states and noisier: with equal weights, a clipped step follows it alone, and the encoder is further
+from the teacher after fifty steps than before. Hidden states come first, which is also faster; then both, weighted.
 """
 
 from dataclasses import dataclass
@@ -77,16 +79,20 @@ class WhisperTask:
         """Run the student's encoder on its frames."""
         return encode(student, self.mel(example.waveform)[:, :, : 2 * frames])
 
-    def loss(self, student: nn.Module, example: Example, outputs: TeacherOutputs) -> Loss:
-        """Return the error of hidden states plus the divergence of next tokens."""
+    def loss(self, student: nn.Module, example: Example, outputs: TeacherOutputs, *, decoder: bool = True) -> Loss:
+        """Return the error of hidden states and, with the decoder, plus the divergence of next tokens."""
         assert outputs.tokens is not None
         mel = self.mel(example.waveform)[:, :, : 2 * outputs.frames]
         with mixed_precision(self.config.precision, mel.device):
             layers = encode(student, mel)
-            logits = decode(student, layers[-1:], outputs.tokens.inputs.long().to(layers.device))
+            ids = outputs.tokens.inputs.long().to(layers.device)
+            logits = decode(student, layers[-1:], ids) if decoder else None
         hidden = hidden_loss(layers, outputs.hidden)
+        if logits is None:
+            return Loss(hidden, {"hidden": float(hidden.detach())})
         tokens = divergence(logits, outputs.tokens)
-        return Loss(hidden + tokens, {"hidden": float(hidden.detach()), "tokens": float(tokens.detach())})
+        total = hidden + self.config.token_weight * tokens
+        return Loss(total, {"hidden": float(hidden.detach()), "tokens": float(tokens.detach())})
 
     def parameters(self, student: nn.Module) -> dict[str, list[nn.Parameter]]:
         """Return the trained parameters; convolutions, positions and token embeddings keep their values."""

@@ -63,7 +63,8 @@ class FilterbankEncoder(HuggingFaceEncoder):
         values, mask = self._extract(waveforms, padding=True)
         return EncoderInputs(values, mask, steps)
 
-    def _parts(self, waveform: Float[Tensor, " samples"]) -> Iterator[EncoderInputs]:
+    def parts(self, waveform: Float[Tensor, " samples"]) -> Iterator[EncoderInputs]:
+        """Yield an utterance as batches of one, cut where it is longer than is encoded at once."""
         whole = self.inputs([waveform])
         longest = max(1, round(LONGEST_SECONDS / self.step_seconds))
         for start in range(0, whole.steps[0], longest):

@@ -79,7 +79,7 @@ class HuggingFaceEncoder(ABC):
         return 1 + room // self.hop if room >= 0 else 0
 
     @abstractmethod
-    def _parts(self, waveform: Float[Tensor, " samples"]) -> Iterator[EncoderInputs]:
+    def parts(self, waveform: Float[Tensor, " samples"]) -> Iterator[EncoderInputs]:
         """Yield an utterance as batches of one, cut where it is longer than is encoded at once."""
 
     def features(
@@ -101,7 +101,7 @@ class HuggingFaceEncoder(ABC):
         check_samples(waveform)
         found = []
         with evaluating(self.model):
-            for part in self._parts(waveform):
+            for part in self.parts(waveform):
                 states = self.hidden_states(part)
                 chosen = torch.stack(states, 2)[0] if layer is None else states[layer][0]
                 found.append(chosen[: part.steps[0]].float().cpu())

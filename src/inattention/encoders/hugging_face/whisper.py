@@ -114,7 +114,8 @@ class WhisperEncoder(HuggingFaceEncoder):
         """Return the smallest number of samples that yields this many frames."""
         return (steps - 1) * self.hop + 1
 
-    def _parts(self, waveform: Float[Tensor, " samples"]) -> Iterator[EncoderInputs]:
+    def parts(self, waveform: Float[Tensor, " samples"]) -> Iterator[EncoderInputs]:
+        """Yield windows of an utterance, of at most 30 s of speech each, as batches of one."""
         for part in torch.split(waveform, self._longest * self.hop):
             yield self.inputs([part])
 

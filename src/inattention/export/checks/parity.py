@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inattention.export.config import ExportError
+from inattention.export.config import ExportError, Precision
 from inattention.export.subject import Subject
 
 Runner = Callable[[np.ndarray, np.ndarray], Sequence[np.ndarray]]
@@ -18,11 +18,23 @@ MOST_FRAMES = 1500
 FLOAT_TOLERANCE = 1e-4
 # Share of the hidden states' size by which low precision may differ.
 LOW_PRECISION_TOLERANCE = 0.25
+_SMALLEST = 1e-30  # of divisors: a hidden state may be zero
 
 
-def batches(subject: Subject) -> list[list[Tensor]]:
-    """Return batches of noise at the encoder's sampling rate: the longest alone, the others together."""
+def batches(subject: Subject, recordings: Sequence[Tensor] = ()) -> list[list[Tensor]]:
+    """Return batches at the encoder's sampling rate: the longest alone, the others together.
+
+    Args:
+        subject: the encoder.
+        recordings: what is compared; by default noise of several lengths.
+    """
     limit = min(subject.longest, MOST_FRAMES) * subject.source.step_seconds
+    waves = [it[: int(limit * subject.source.sampling_rate)] for it in recordings] or _noise(subject, limit)
+    waves.sort(key=len)
+    return [waves[-1:], waves[:-1]] if len(waves) > 1 else [waves]
+
+
+def _noise(subject: Subject, limit: float) -> list[Tensor]:
     seconds = sorted({min(it, limit) for it in SECONDS})
     generator = torch.Generator().manual_seed(0)
     rate = subject.source.sampling_rate
@@ -31,61 +43,74 @@ def batches(subject: Subject) -> list[list[Tensor]]:
         samples = max(1, int(duration * rate))
         loudness = 0.05 * (1.2 + torch.sin(torch.arange(samples) * (2 * torch.pi * 4 / rate)))
         waves.append(loudness * torch.randn(samples, generator=generator))
-    return [waves[-1:], waves[:-1]] if len(waves) > 1 else [waves]
+    return waves
 
 
-def compare(run: Runner, subject: Subject, states: Sequence[int]) -> tuple[float, float]:
+def compare(
+    run: Runner, subject: Subject, states: Sequence[int], groups: Sequence[Sequence[Tensor]]
+) -> tuple[float, float]:
     """Return the greatest difference of a file from PyTorch, and the relative error.
 
     Args:
         run: returns a file's outputs for features and a padding mask.
         subject: the encoder in PyTorch.
         states: numbers of the hidden states that the file returns.
+        groups: waveforms that are encoded at once, see `batches`.
 
     Returns:
         The greatest absolute difference over the root mean square of the hidden state, and the root of the summed
         squared differences over that of the summed squares; of the worst output.
 
     Raises:
-        ExportError: if the file returns NaN or infinity, or another number of frames.
+        ExportError: if the file or the model returns NaN or infinity, or the file another number of frames.
     """
     greatest, squares, sizes = 0.0, np.zeros(len(states)), np.zeros(len(states))
-    for waveforms in batches(subject):
+    for waveforms in groups:
         features, mask, counts = subject.batch(waveforms)
         outputs = run(features.numpy(), mask.numpy())
         for row, (waveform, count) in enumerate(zip(waveforms, counts, strict=True)):
             for place, expected in enumerate(subject.reference(waveform, states)):
                 got, wanted = outputs[place][row, :count], expected.float().cpu().numpy()
+                if not np.isfinite(wanted).all():
+                    raise ExportError(
+                        f"hidden state {states[place]} of {subject.source.name} is NaN or infinite in PyTorch; nothing "
+                        "was written"
+                    )
                 if got.shape != wanted.shape or not np.isfinite(got).all():
                     raise ExportError(
                         f"the exported file returns {got.shape} for an utterance of {wanted.shape}, or numbers that "
                         "are not finite; nothing was written"
                     )
                 difference = got.astype(np.float64) - wanted
-                greatest = max(greatest, float(np.abs(difference).max() / np.sqrt(np.square(wanted).mean())))
+                size = np.square(wanted.astype(np.float64))
+                scale = max(float(np.sqrt(size.mean())), _SMALLEST)
+                greatest = max(greatest, float(np.abs(difference).max()) / scale)
                 squares[place] += np.square(difference).sum()
-                sizes[place] += np.square(wanted.astype(np.float64)).sum()
-    return greatest, float(np.sqrt((squares / sizes).max()))
+                sizes[place] += size.sum()
+    return greatest, float(np.sqrt((squares / np.maximum(sizes, _SMALLEST)).max()))
 
 
-def tolerance(layers: int, band: float) -> float:
-    """Return the greatest difference that is allowed in float32, over the root mean square of a hidden state.
+def tolerance(layers: int, band: float, precision: Precision) -> float:
+    """Return the greatest difference that is allowed.
+
+    Of float32, over the root mean square of a hidden state; of int8 and bf16, the relative error.
 
     Args:
         layers: number of layers.
         band: the largest part of a row that a band leaves out: an average of values moves by at most twice that part
             of the largest value, in each layer.
+        precision: of the linear layers.
     """
-    return FLOAT_TOLERANCE + 2 * band * layers
+    return FLOAT_TOLERANCE + 2 * band * layers if precision == "float32" else LOW_PRECISION_TOLERANCE
 
 
-def check(greatest: float, relative: float, allowed: float, precision: str) -> None:
+def check(greatest: float, relative: float, allowed: float, precision: Precision) -> None:
     """Raise if a file does not compute what the model does.
 
     Raises:
         ExportError: with the difference and what was allowed.
     """
-    value, limit = (greatest, allowed) if precision == "float32" else (relative, LOW_PRECISION_TOLERANCE)
-    if not value <= limit:
+    value = greatest if precision == "float32" else relative
+    if not value <= allowed:
         what = "differs from PyTorch by" if precision == "float32" else "has a relative error of"
-        raise ExportError(f"the exported file {what} {value:.2g} where {limit:.2g} is allowed; nothing was written")
+        raise ExportError(f"the exported file {what} {value:.2g} where {allowed:.2g} is allowed; nothing was written")

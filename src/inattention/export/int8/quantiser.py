@@ -25,19 +25,29 @@ def quantise(source: Path, target: Path, calibration: Iterable[Inputs] | None = 
         calibration: inputs on which the ranges of activations are measured; None to measure those of each input when
             the file is run.
     """
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
 
-    common: dict[str, Any] = {"op_types_to_quantize": LINEAR, "per_channel": True, "weight_type": QuantType.QInt8}
-    # Products of weights alone: those of mixing have no weights on their right side.
-    options: dict[str, Any] = {"MatMulConstBOnly": True}
+    common: dict[str, Any] = {
+        "op_types_to_quantize": LINEAR,
+        "nodes_to_quantize": linear_layers(onnx.load(source).graph),
+        "per_channel": True,
+        "weight_type": QuantType.QInt8,
+    }
     with _quiet():
         if calibration is None:
-            quantize_dynamic(source, target, **common, extra_options=options)
+            quantize_dynamic(source, target, **common)
             return
-        # Results stay in float32: what follows is computed in float32, and a second rounding would double the error.
-        options["OpTypesToExcludeOutputQuantization"] = LINEAR
         reader: Any = _Reader(iter(calibration))
+        # Results stay in float32: what follows is computed in float32, and a second rounding would double the error.
+        options = {"OpTypesToExcludeOutputQuantization": LINEAR}
         quantize_static(source, target, reader, activation_type=QuantType.QUInt8, **common, extra_options=options)
+
+
+def linear_layers(graph: Any) -> list[str]:
+    """Return the names of an ONNX graph's products with weights; mixing over time has none on its right side."""
+    weights = {it.name for it in graph.initializer}
+    return [it.name for it in graph.node if it.op_type in LINEAR and it.input[1] in weights]
 
 
 class _Reader:
