@@ -70,7 +70,15 @@ def main(options: Options) -> None:
     bands = list(bands_against_transforms(options))
     print(*(f"{name}: {value}" for name, value in machine("cpu", max(options.threads)).items()), sep="   ")
     print(table(found), "\n", band_table(bands), sep="\n")
-    write_json(options.out, {"config": asdict(options), "dense": found, "bands": bands, "provenance": provenance()})
+    write_json(
+        options.out,
+        {
+            "config": {**asdict(options), "out": str(options.out)},
+            "dense": found,
+            "bands": bands,
+            "provenance": provenance(),
+        },
+    )
     print(f"written to {options.out}")
 
 

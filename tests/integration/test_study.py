@@ -60,6 +60,7 @@ def test_every_row_comes_out_with_all_that_it_was_made_from(study: Path, corpus:
     }
     trained = next(line for line in outcomes if (line["kind"], line["row"]) == ("pretrain", "patterned@logits"))
     assert [point["step"] for point in trained["curve"]] == [2, 4]
+    assert trained["precision"] == "32-true"
     assert (study / trained["maps"]).is_file()
     timed = next(line for line in outcomes if (line["kind"], line["row"]) == ("time", "patterned@logits"))["outcome"]
     own = timed["own"]
@@ -102,7 +103,7 @@ def test_rows_of_a_finished_study_are_probed_during_training_and_trained_again_f
     assert set(results.curves) == {("qk", 0, 1), ("qk", 0, 3)}
     # Trained again, it is the same encoder; those of other steps are others.
     assert results.pretraining["qk", 0].held_out_l1 == before.pretraining["qk", 0].held_out_l1
-    assert results.probes == before.probes
+    assert results.probes == {run: before.probes[run] for run in results.probes}
     model = AudioTransformer.from_pretrained(folder / "qk-0")
     early = AudioTransformer.from_pretrained(folder / "qk-0" / "snapshots" / "step-000001")
     assert not all(torch.equal(a, b) for a, b in zip(model.parameters(), early.parameters(), strict=True))

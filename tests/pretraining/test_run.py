@@ -51,11 +51,11 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
     monkeypatch.setattr(MaskedAcousticModel, "forward", dying)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(("workers", "precision"), [(0, "32-true"), (1, "32-true"), (0, "bf16-mixed")])
 def test_a_run_killed_three_times_ends_in_the_same_bits(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, precision: str
 ) -> None:
-    run = replace(run, training=replace(run.training, workers=workers))
+    run = replace(run, training=replace(run.training, workers=workers, precision=precision))
     whole = trained(run, tmp_path / "whole")
     for call in (3, 6, 4):
         with monkeypatch.context() as patch:
@@ -72,6 +72,8 @@ def test_a_run_killed_three_times_ends_in_the_same_bits(
 
     assert steps("killed") == steps("whole")
     assert [step for step, _ in steps("whole")] == [5, 10]
+    assert {tensor.dtype for tensor in weights(tmp_path / "killed").values()} == {torch.float32}
+    assert json.loads((tmp_path / "killed" / "run.json").read_text())["training"]["precision"] == precision
 
 
 def test_the_seed_decides_and_nothing_else_does(run: Run, tmp_path: Path) -> None:

@@ -272,10 +272,13 @@ def test_a_graph_for_other_features_than_its_metadata_s_is_an_error(tmp_path: Pa
 
 def test_files_that_are_no_encoder_are_refused(tmp_path: Path) -> None:
     whole = made_onnx(tmp_path / "made.onnx").read_bytes()
-    for name, content in (("empty", b""), ("text", b"hello"), ("cut", whole[: len(whole) // 2])):
+    own_format = b"\x14\x00\x00\x00ORTM"
+    for name, content in (("empty", b""), ("text", b"hello"), ("cut", whole[: len(whole) // 2]), ("ort", own_format)):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ModelFileError, match=name):
             Encoder(tmp_path / name)
+    with pytest.raises(ModelFileError, match="is a folder"):
+        Encoder(tmp_path)
     with pytest.raises(ModelFileError, match="no such file"):
         Encoder(tmp_path / "absent.onnx")
     with pytest.raises(ModelFileError, match="does not take features and valid"):

@@ -10,6 +10,7 @@ from inattention_runtime.metadata import ModelFileError, check_self_contained
 INPUTS = {"features": "tensor(float)", "valid": "tensor(bool)"}
 PLACE = "first_frame"  # a third input, with a default, of encoders that take parts of longer recordings
 LARGEST_FILE = 2**31  # bytes; no ONNX file is larger
+_ORT = b"ORTM"  # behind the first 4 bytes
 _FATAL = 4  # of log levels: errors are raised
 
 
@@ -34,11 +35,15 @@ class Graph:
         import onnxruntime
 
         self.path = path
+        if path.is_dir():
+            raise ModelFileError(f"{path}: is a folder; `inattention export` writes a file of a model's folder")
         if not path.is_file():
             raise ModelFileError(f"{path}: there is no such file")
         if path.stat().st_size > LARGEST_FILE:
             raise ModelFileError(f"{path}: is no ONNX file, as it is larger than 2 GiB")
         content = path.read_bytes()
+        if content[4:8] == _ORT:
+            raise ModelFileError(f"{path}: is a file of onnxruntime's own format, not an ONNX file")
         check_self_contained(str(path), content)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _FATAL

@@ -36,8 +36,9 @@ def run(arguments: list[str]) -> int:
     from inattention.corpora.core.corpus import open_corpus
     from inattention.files import check_writable
     from inattention.pretraining.manifest import Run
-    from inattention.pretraining.run import pretrain
+    from inattention.pretraining.run import check_run, pretrain
 
+    check_run(options.training, options.model.max_length)
     check_writable(options.out)
     row = parse_row(options.row)
     model = replace(options.model, attention=row.mechanism, attention_options=dict(row.options))

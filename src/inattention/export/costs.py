@@ -1,17 +1,19 @@
-"""What one head costs in each form in ONNX Runtime on this machine.
+"""What one head costs in each form on this machine, in ONNX Runtime or in PyTorch.
 
-Small graphs stand for the forms: a product with a matrix, blocks of a band, two Fourier transforms.
+In ONNX Runtime, small graphs stand for the forms: a product with a matrix, blocks of a band, two Fourier transforms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 
 from inattention.attention.ops.banded import block_length
-from inattention.export.forms import transform_length
+from inattention.attention.ops.toeplitz_band import Band
+from inattention.export.forms import BandForm, DenseForm, FftForm, transform_length
 
 _ROUNDS = 7
 _CALLS = 3
@@ -45,37 +47,61 @@ class Costs:
 
 
 def measure_costs(longest: int, frames: int, head_dim: int) -> Costs:
-    """Measure the forms on an input of this length, the graphs in turns.
+    """Measure the forms in ONNX Runtime on an input of this length.
 
     Args:
         longest: greatest number of frames of the input.
         frames: number of frames of the input that is measured.
         head_dim: features of a head.
     """
-    reaches = tuple(sorted({1, *(reach for reach in (33, 129, 513, 2 * longest - 1) if reach < 2 * longest)}))
+    reaches = _reaches(longest)
     graphs = [
         _dense_graph(frames, head_dim),
         _fft_graph(longest, frames, head_dim),
         *(_band_graph(reach, frames, head_dim) for reach in reaches),
         _band_graph(1, 1, head_dim),
     ]
-    times = _times(graphs)
-    return Costs(times[0], times[1], reaches, tuple(times[2:-1]), times[-1])
+    return _costs([_run(graph, inputs) for graph, inputs in graphs], reaches)
 
 
-def _times(graphs: Sequence[tuple[Any, dict[str, np.ndarray]]]) -> list[float]:
-    """Return the least time of each graph over several rounds: other work on the machine only adds to it."""
-    import onnxruntime
+@torch.no_grad()
+def measure_torch_costs(longest: int, frames: int, head_dim: int) -> Costs:
+    """Measure the forms in PyTorch, see `measure_costs`."""
+    reaches = _reaches(longest)
+    taps = torch.ones(1, 2 * longest - 1, dtype=torch.float64)
+    x = torch.ones(1, 1, frames, head_dim)
 
-    sessions = [(onnxruntime.InferenceSession(it.SerializeToString()), inputs) for it, inputs in graphs]
-    best = [float("inf")] * len(sessions)
+    def band(reach: int, x: torch.Tensor) -> Callable[[], Any]:
+        form = BandForm(taps, [Band(-(reach // 2), reach - 1 - reach // 2, level=0.0, outside=0.0)])
+        return lambda: form(x)
+
+    dense, transform = DenseForm(taps), FftForm(taps)
+    matrix = dense.prepare(frames)
+    calls = [lambda: dense(x, matrix), lambda: transform(x), *(band(it, x) for it in reaches), band(1, x[:, :, :1])]
+    return _costs(calls, reaches)
+
+
+def _reaches(longest: int) -> tuple[int, ...]:
+    return tuple(sorted({1, *(reach for reach in (33, 129, 513, 2 * longest - 1) if reach < 2 * longest)}))
+
+
+def _costs(calls: Sequence[Callable[[], Any]], reaches: tuple[int, ...]) -> Costs:
+    """Measure in turns; the least time of several rounds, as other work on the machine only adds to it."""
+    best = [float("inf")] * len(calls)
     for _ in range(_ROUNDS):
-        for place, (session, inputs) in enumerate(sessions):
+        for place, call in enumerate(calls):
             began = perf_counter()
             for _ in range(_CALLS):
-                session.run(None, inputs)
+                call()
             best[place] = min(best[place], (perf_counter() - began) / _CALLS)
-    return best
+    return Costs(best[0], best[1], reaches, tuple(best[2:-1]), best[-1])
+
+
+def _run(graph: Any, inputs: dict[str, np.ndarray]) -> Callable[[], Any]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    return lambda: session.run(None, inputs)
 
 
 def _dense_graph(frames: int, head_dim: int) -> tuple[Any, dict[str, np.ndarray]]:

@@ -1,7 +1,7 @@
 """A copy of an encoder whose fixed attention is replaced by what is exported."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -40,7 +40,13 @@ class Prepared:
         return max((band.outside for band in bands), default=0.0)
 
 
-def prepare(model: nn.Module, config: ExportConfig, longest: int, frames: int) -> Prepared:
+def prepare(
+    model: nn.Module,
+    config: ExportConfig,
+    longest: int,
+    frames: int,
+    measure: Callable[[int, int, int], Costs] = measure_costs,
+) -> Prepared:
     """Return a copy of a model in which fixed weights are constants, in the form that each head is exported in.
 
     Args:
@@ -48,6 +54,7 @@ def prepare(model: nn.Module, config: ExportConfig, longest: int, frames: int) -
         config: settings of the export.
         longest: greatest number of frames of the input.
         frames: number of frames that forms are chosen for.
+        measure: measures the forms in what will run the file, given longest, frames and the features of a head.
 
     Raises:
         ExportError: if the form does not suit a head.
@@ -62,7 +69,7 @@ def prepare(model: nn.Module, config: ExportConfig, longest: int, frames: int) -
         costs = None
         if config.form == "auto" and taps_of(mechanism, 2) is not None:
             if mechanism.head_dim not in known:
-                known[mechanism.head_dim] = measure_costs(longest, frames, mechanism.head_dim)
+                known[mechanism.head_dim] = measure(longest, frames, mechanism.head_dim)
             costs = known[mechanism.head_dim]
         with torch.no_grad():
             parts, forms = _parts(mechanism, config, longest, costs)

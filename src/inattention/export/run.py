@@ -17,6 +17,7 @@ from inattention.export.checks.accuracy import accuracy_test
 from inattention.export.checks.exported import ExportedSource
 from inattention.export.checks.parity import Runner, batches, check, compare, tolerance
 from inattention.export.config import ExportConfig, ExportError
+from inattention.export.costs import measure_costs, measure_torch_costs
 from inattention.export.int8.calibration import Calibration
 from inattention.export.int8.quantiser import quantise
 from inattention.export.lowering import INPUTS, lower, to_bf16, to_onnx, write_onnx, write_program
@@ -121,7 +122,8 @@ def export(model: str, out: Path, config: ExportConfig | None = None, *, progres
             model, subject, config.corpus, states, config.lines, language=config.language, progress=progress
         )
     frames = max(1, min(subject.longest, round(config.seconds / subject.source.step_seconds)))
-    prepared = prepare(subject.model, config, subject.longest, frames)
+    measure = measure_torch_costs if out.suffix == ".pt2" else measure_costs
+    prepared = prepare(subject.model, config, subject.longest, frames, measure)
     allowed = tolerance(subject.source.layers, prepared.bound, config.precision)
     metadata = describe(subject, prepared, config, states, allowed, out.suffix)
     parameters = sum(4 * parameter.numel() for parameter in subject.model.parameters())

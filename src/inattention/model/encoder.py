@@ -160,8 +160,8 @@ class Encoder(nn.Module):
         """
         valid = mask_or_none(valid)
         features = zero_invalid(features, valid)
-        embedded = self.embed(features)
-        embedded = embedded + positions(features.shape[1], self.config.width, embedded, first_frame)
+        # Positions in the features' type: under autocast they make the hidden states, which layers add to, float32.
+        embedded = self.embed(features) + positions(features.shape[1], self.config.width, features, first_frame)
         hidden = self.dropout(self.embed_norm(embedded))
         states, maps = [hidden], []
         with ExitStack() as stack:

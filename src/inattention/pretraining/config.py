@@ -1,7 +1,19 @@
 """Settings of a pre-training run: command line, presets and saved records are all made from them."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+# Precisions by name, with Lightning's names; the short ones are those of earlier versions. Models with weights in
+# another type ("bf16-true", "64-true") cannot be saved as what they are here, an encoder in float32.
+PRECISIONS = {
+    "32-true": "32-true",
+    "bf16-mixed": "bf16-mixed",
+    "16-mixed": "16-mixed",
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +48,17 @@ class MaskingConfig:
             raise ValueError(f"spans of {self.span_steps} frames that start every {self.start_every} would overlap")
         if self.zeroed < 0 or self.replaced < 0 or self.zeroed + self.replaced > 1:
             raise ValueError("zeroed and replaced are shares of utterances: neither below 0, together at most 1")
+
+    def check(self, max_length: int) -> None:
+        """Raise ValueError if no input of up to ``max_length`` frames has room for two places of a span."""
+        if math.isnan(self.zeroed) or math.isnan(self.replaced):
+            raise ValueError("training.masking.zeroed and replaced must be numbers, not nan")
+        if self.span_steps + self.start_every > max_length:
+            raise ValueError(
+                f"training.masking: no input has room for two places of a span: with span_steps={self.span_steps} and "
+                f"start_every={self.start_every} it needs {self.span_steps + self.start_every} frames, and "
+                f"model.max_length is {max_length}"
+            )
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return all settings, under names that never change (see `PretrainingConfig.hyperparameters`)."""
@@ -80,8 +103,9 @@ class PretrainingConfig:
         stored_features: read the features stored by ``inattention corpus features`` instead of computing them from
             audio; the numbers are the same.
         cache_megabytes: features kept in memory, for each process that prepares batches.
-        precision: Lightning's ``precision``: ``32-true``, ``bf16-mixed``, ...
-        accelerator: Lightning's ``accelerator``.
+        precision: ``32-true``; ``bf16-mixed``, products in bfloat16 and weights, logits and sums in float32; or
+            ``16-mixed``, the same in float16, on GPUs alone.
+        accelerator: Lightning's ``accelerator``: ``auto``, ``cpu``, ``gpu``, ...
         devices: processes on each machine; under torchrun, its number is used.
         nodes: machines; under torchrun, its number is used.
         strategy: how several processes share the work: ``ddp`` (the default), each with a whole model; ``fsdp``, each
@@ -133,6 +157,34 @@ class PretrainingConfig:
             raise ValueError(f"optimiser must be 'adamw' or 'lamb', not {self.optimiser!r}")
         if self.target not in ("log-mel", "input", "linear"):
             raise ValueError(f"target must be 'log-mel', 'input' or 'linear', not {self.target!r}")
+
+    def check(self, max_length: int) -> None:
+        """Raise where no run with these settings can work, before time is spent on data.
+
+        These checks are no part of the constructor, as settings are also read from the results of failed runs.
+
+        Args:
+            max_length: the longest input of the encoder, in frames.
+
+        Raises:
+            ValueError: naming the setting, with the values that are possible.
+        """
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"training.precision must be 32-true, bf16-mixed or 16-mixed (on GPUs alone), not {self.precision!r}"
+            )
+        for name in ("learning_rate", "attention_rate", "weight_decay", "epsilon", "clip", "checkpoint_minutes"):
+            if math.isnan(getattr(self, name)):
+                raise ValueError(f"training.{name} must be a number, not nan")
+        if max(self.learning_rate, self.attention_rate, self.weight_decay) == math.inf:
+            raise ValueError("training.learning_rate, attention_rate and weight_decay must be finite")
+        if not 0 < self.epsilon < math.inf:
+            raise ValueError(f"training.epsilon must be a number above 0, not {self.epsilon}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"training.betas must lie in [0, 1), not {self.betas[0]} and {self.betas[1]}")
+        if min(self.workers, self.validate_every) < 0:
+            raise ValueError("training.workers and validate_every must not be negative")
+        self.masking.check(max_length)
 
     def _check_snapshots(self) -> None:
         if self.snapshots < 0 or min(self.snapshots_at, default=1) < 1:

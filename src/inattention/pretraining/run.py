@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from inattention.files import LOCK, folder_for, folder_lock, write_json
+from inattention.pretraining.config import PretrainingConfig
 from inattention.pretraining.held_out import measure_held_out
 from inattention.pretraining.manifest import MANIFEST, Run, claim, read_object
 from inattention.pretraining.objective import MaskedAcousticModel
 from inattention.pretraining.stopping import RunError, is_first_process, writing
-from inattention.pretraining.training import TrainingFacts, fit
+from inattention.pretraining.training import TrainingFacts, check_machine, check_names, fit
 
 OUTCOME = "outcome.json"
 
@@ -98,10 +99,12 @@ def pretrain(run: Run, folder: str | Path, *, progress: bool = True) -> Pretrain
         The outcome; None in all processes but the first, where several train together.
 
     Raises:
-        RunError: if the folder holds another run, or another process is training in it.
+        ValueError: if no run can work with these settings.
+        RunError: if it cannot on this machine, the folder holds another run, or another process is training in it.
         RunStopped: after SIGTERM or SIGINT, once a checkpoint is written.
         RunDiverged: if the loss becomes NaN or infinite; ``diverged.json`` names the step and the batch's cuts.
     """
+    check_run(run.training, run.model.max_length)
     folder = Path(folder)
     first = is_first_process()
     with (
@@ -110,6 +113,21 @@ def pretrain(run: Run, folder: str | Path, *, progress: bool = True) -> Pretrain
         folder_lock(folder, RunError) if first else nullcontext(),
     ):
         return _pretrain(run, folder, progress=progress)
+
+
+def check_run(training: PretrainingConfig, max_length: int) -> None:
+    """Check settings before a corpus is opened or a folder made.
+
+    Args:
+        training: the settings.
+        max_length: the longest input of the encoder, in frames.
+
+    Raises:
+        ValueError: if no run can work with them, here or anywhere.
+    """
+    training.check(max_length)
+    check_names(training)
+    check_machine(training)
 
 
 def forget(folder: Path) -> None:

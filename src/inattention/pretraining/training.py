@@ -1,5 +1,6 @@
 """The training of one run with Lightning: build the trainer, resume from a checkpoint, return the trained model."""
 
+import importlib.util
 import logging
 import sys
 import warnings
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from inattention.files import write_json
-from inattention.pretraining.config import PretrainingConfig
+from inattention.pretraining.config import PRECISIONS, PretrainingConfig
 from inattention.pretraining.manifest import Run
 from inattention.pretraining.stopping import RunDiverged, RunError, StopRequests
 
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
     from lightning.pytorch.strategies import Strategy
 
 DIVERGED = "diverged.json"
+_STRATEGIES = ("auto", "ddp", "fsdp")
+_PACKAGES = {"deepspeed": "deepspeed", "xla": "torch_xla"}  # that strategies need, by a part of their names
+# Whether this machine has an accelerator, by Lightning's names.
+_ACCELERATORS = {
+    "cpu": lambda: True,
+    "cuda": torch.cuda.is_available,
+    "gpu": lambda: torch.cuda.is_available() or torch.backends.mps.is_available(),
+    "mps": torch.backends.mps.is_available,
+    "tpu": lambda: importlib.util.find_spec("torch_xla") is not None,
+}
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,49 @@ def fit(
         return _whole(run, model, trainer.strategy), facts
 
 
+def check_names(settings: PretrainingConfig) -> None:
+    """Check the names of accelerator and strategy, without asking what this machine has.
+
+    Raises:
+        RunError: for an unknown name; the message lists the known ones.
+    """
+    if settings.accelerator not in (*_ACCELERATORS, "auto"):
+        from lightning.pytorch.accelerators import AcceleratorRegistry
+
+        known = sorted({*_ACCELERATORS, *AcceleratorRegistry.available_accelerators()})
+        if settings.accelerator not in known:
+            raise RunError(f"training.accelerator must be auto, {', '.join(known)}, not {settings.accelerator!r}")
+    if settings.strategy not in _STRATEGIES:
+        from lightning.pytorch.strategies import StrategyRegistry
+
+        # Those that start processes as copies of this one cannot send the trained model back to it.
+        copies = ("spawn", "fork", "notebook")
+        usable = [name for name in StrategyRegistry.available_strategies() if not any(it in name for it in copies)]
+        if settings.strategy not in usable:
+            known = ", ".join(dict.fromkeys((*_STRATEGIES, *sorted(usable))))
+            raise RunError(f"training.strategy must be one of {known}, not {settings.strategy!r}")
+
+
+def check_machine(settings: PretrainingConfig) -> None:
+    """Check that this machine has the accelerator that the settings ask for, with their precision and strategy.
+
+    Raises:
+        RunError: if not; the message says what the machine has.
+    """
+    usable = {name: has() for name, has in _ACCELERATORS.items()}
+    if not usable.get(settings.accelerator, True):
+        here = ", ".join(name for name, has in usable.items() if has)
+        raise RunError(f"training.accelerator: this machine has no {settings.accelerator!r}; it has {here}")
+    package = next((it for word, it in _PACKAGES.items() if word in settings.strategy), None)
+    if package and importlib.util.find_spec(package) is None:
+        raise RunError(f"training.strategy: {settings.strategy!r} needs the package {package}, which is not installed")
+    on_cpu = settings.accelerator == "cpu" or (settings.accelerator == "auto" and not (usable["gpu"] or usable["tpu"]))
+    if on_cpu and PRECISIONS[settings.precision] == "16-mixed":
+        raise RunError(
+            f"training.precision: {settings.precision!r} needs a GPU; on a CPU, choose bf16-mixed or 32-true"
+        )
+
+
 def make_trainer(settings: PretrainingConfig, folder: Path, callbacks: "list[Callback]") -> "Trainer":
     """Return Lightning's trainer for a run; it counts micro-batches where an optimizer step has several."""
     from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -111,7 +165,7 @@ def _trainer(settings: PretrainingConfig, folder: Path, callbacks: "list[Callbac
         max_epochs=-1,
         accelerator=settings.accelerator,
         **placement(settings),
-        precision=settings.precision,  # ty: ignore[invalid-argument-type]
+        precision=PRECISIONS[settings.precision],  # ty: ignore[invalid-argument-type]
         gradient_clip_val=settings.clip,
         accumulate_grad_batches=settings.accumulate,
         val_check_interval=settings.validation_interval * settings.accumulate,  # counted in micro-batches

@@ -108,6 +108,7 @@ class PretrainingRecord(RowRecord):
         curve: held-out loss along the way.
         maps: file of the learned maps before and after, relative to the study's folder.
         learning_rate: highest learning rate.
+        precision: of its products, such as ``bf16-mixed``; None in results of versions that did not record it.
         provenance: what it was trained with.
     """
 
@@ -126,6 +127,7 @@ class PretrainingRecord(RowRecord):
     curve: tuple[CurvePoint, ...] = ()
     maps: Path | None = None
     learning_rate: float | None = None
+    precision: str | None = None
     provenance: Provenance = field(default_factory=Provenance)
 
     @property
@@ -143,6 +145,7 @@ class PretrainingRecord(RowRecord):
             "curve": [vars(point) for point in self.curve],
             "maps": str(self.maps) if self.maps else None,
             "learning_rate": self.learning_rate,
+            "precision": self.precision,
             "provenance": vars(self.provenance),
         }
 
@@ -150,7 +153,9 @@ class PretrainingRecord(RowRecord):
     def from_dict(cls, line: Mapping[str, Any], common: Mapping[str, Any]) -> "PretrainingRecord":
         """Return the record that a line holds, given its common fields."""
         outcome = {name: line["outcome"][name] for name in _OUTCOME_OF_PRETRAINING if name in line["outcome"]}
-        rest = {name: line[name] for name in ("curve", "maps", "learning_rate", "provenance") if name in line}
+        rest = {
+            name: line[name] for name in ("curve", "maps", "learning_rate", "precision", "provenance") if name in line
+        }
         return from_plain(cls, {**outcome, **rest, **common})
 
 

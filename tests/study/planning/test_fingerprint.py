@@ -42,6 +42,14 @@ def test_known_results_are_found_by_later_versions() -> None:
     }
 
 
+def test_mixed_precision_has_a_revision_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    mixed = replace(CONFIG, training=replace(CONFIG.training, precision="bf16-mixed"))
+    whole_before, mixed_before = prints(CONFIG), prints(mixed, "pretrain")
+    monkeypatch.setattr(module, "MIXED_PRECISION", module.MIXED_PRECISION + 1)
+    assert prints(CONFIG) == whole_before
+    assert not prints(mixed, "pretrain") & mixed_before
+
+
 def test_a_new_version_finds_everything_again(monkeypatch: pytest.MonkeyPatch) -> None:
     before = prints(CONFIG)
     monkeypatch.setattr(inattention, "__version__", "99.0")

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from inattention.corpora.core.corpus import Corpus
+from inattention.pretraining.config import PretrainingConfig
+from inattention.probing.config import ProbeConfig
 from inattention.study.planning import rows as rows_module
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.plan import JobId, make_plan, parse_config
@@ -98,11 +100,25 @@ def test_folders_keep_the_names_that_earlier_versions_wrote() -> None:
         ({"rows": ("none@model.map=shared",)}, "perhaps 'maps'"),
         ({"rows": ("none@model.features=1",)}, "no setting"),
         ({"rows": ("none@model.share_layers=perhaps",)}, "takes a bool"),
+        ({"training": PretrainingConfig(precision="bf15")}, "^training.precision must be 32-true, bf16-mixed"),
+        ({"rows": ("mel",), "training": PretrainingConfig(precision="bf15")}, "training.precision"),
+        ({"rows": ("none@training.precision=bf15",)}, "row 'none@training.precision=bf15': training.precision must be"),
+        ({"rows": ("none@training.strategy=dpp",)}, "training.strategy must be one of"),
+        ({"rows": ("none@training.epsilon=-1",)}, "training.epsilon"),
+        ({"rows": ("none@model.max_length=2",)}, "model.max_length is 2"),
+        ({"training": PretrainingConfig(devices=2)}, "training.devices and training.nodes must be 1 in a study"),
+        ({"probes": ProbeConfig(layer=7)}, "probes.layer must be at most 6"),
+        ({"rows": ("none@model.layers=2",), "probes": ProbeConfig(layer=3)}, "probes.layer must be at most 2"),
     ],
 )
 def test_what_cannot_be_planned_is_refused(wrong: dict, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        make_plan(parse_config(replace(StudyConfig(rows=("none",)), **wrong)), CORPUS)
+        parse_config(replace(StudyConfig(rows=("none",)), **wrong))
+
+
+def test_settings_of_a_study_that_could_not_work_are_still_read() -> None:
+    config = StudyConfig(rows=("mel",), training=PretrainingConfig(precision="bad"), probes=ProbeConfig(layer=99))
+    assert StudyConfig.from_dict(config.to_dict()) == config
 
 
 def test_settings_survive_the_results_file() -> None:

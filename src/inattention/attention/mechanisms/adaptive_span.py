@@ -18,14 +18,13 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from inattention.attention.base import Card, Drawing, Reach
 from inattention.attention.ops.cache import CachesInEvaluation
-from inattention.attention.ops.fused import fused_attention
 from inattention.attention.ops.padding import masked_softmax, zero_invalid
+from inattention.attention.ops.precision import fused_attention, products, scaled_dot_product
 from inattention.attention.ops.projections import projection, split_heads
 from inattention.attention.registry import register
 
@@ -133,7 +132,7 @@ class AdaptiveSpan(CachesInEvaluation):
         time = hidden.shape[1]
         frames = torch.arange(time, device=hidden.device)
         bias = self._log_mask(frames - frames[:, None])
-        scores = query @ key.transpose(-1, -2) / math.sqrt(self.head_dim) + bias
+        scores = products(query, key) / math.sqrt(self.head_dim) + bias
         reached = bias > float("-inf")
         return masked_softmax(scores, reached if valid is None else valid[:, None, None, :] & reached)
 
@@ -163,18 +162,14 @@ class AdaptiveSpan(CachesInEvaluation):
             stop = min(time, start + BLOCK)
             first, last = max(0, start - reach), min(time, stop + reach)
             left = first - (start - reach)
-            bias = group.bias[:, : stop - start, left : left + last - first].to(query.dtype)[None]
+            bias = group.bias[:, : stop - start, left : left + last - first][None]
             if valid is not None:
                 # A query may attend to itself even at padding, where its value is zero, so that its row is finite.
                 frames = torch.arange(first, last, device=valid.device)
                 itself = frames == torch.arange(start, stop, device=valid.device)[:, None]
                 bias = torch.where((valid[:, None, first:last] | itself)[:, None], bias, float("-inf"))
             near = slice(first, last)
-            parts.append(
-                F.scaled_dot_product_attention(
-                    query[:, :, start:stop], key[:, :, near], values[:, :, near], attn_mask=bias
-                )
-            )
+            parts.append(scaled_dot_product(query[:, :, start:stop], key[:, :, near], values[:, :, near], bias))
         return torch.cat(parts, 2)
 
     def _groups(self, time: int) -> list[_Group]:

@@ -23,8 +23,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card, Drawing, Reach
-from inattention.attention.ops.fused import fused_attention
 from inattention.attention.ops.padding import full_mask, softmax_over_valid, zero_invalid
+from inattention.attention.ops.precision import fused_attention, products, wide
 from inattention.attention.ops.projections import projection, split_heads
 from inattention.attention.registry import register
 
@@ -132,10 +132,10 @@ class FixedEncoder(AttentionMechanism):
             rows = torch.where(allowed, key[:, None, :], 0.0)
             mass = rows.sum(-1, keepdim=True)
             maps.append(torch.where(mass > 0, rows / mass.where(mass > 0, 1.0), torch.diag_embed(level)))
-        fixed = [torch.stack(maps, 1).to(hidden.dtype)] if maps else []
+        fixed = [torch.stack(maps, 1).to(wide(hidden).dtype)] if maps else []
         if self.learned:
             query, key = self._project(hidden, valid)
-            scores = query @ key.transpose(-1, -2) / self.head_dim**0.5
+            scores = products(query, key) / self.head_dim**0.5
             fixed.append(softmax_over_valid(scores, valid))
         return torch.cat(fixed, 1)
 
@@ -149,11 +149,11 @@ class FixedEncoder(AttentionMechanism):
         clean, mask = zero_invalid(values, valid), full_mask(valid, hidden)
         count = len(self.patterns)
         with torch.autocast(values.device.type, enabled=False):
-            wide = clean.to(torch.promote_types(values.dtype, torch.float32))
-            key = [cubes.to(wide.dtype) for cubes in _cubes(mask)]
+            unmixed = wide(clean)
+            key = [cubes.to(unmixed.dtype) for cubes in _cubes(mask)]
             heads = [Tensor()] * count
             for start, pattern in enumerate(PATTERNS[:count]):
-                mixed = self._mix(pattern, wide[:, start : count : len(PATTERNS)], *key, mask)
+                mixed = self._mix(pattern, unmixed[:, start : count : len(PATTERNS)], *key, mask)
                 heads[start :: len(PATTERNS)] = mixed.to(values.dtype).unbind(1)
         if self.learned:
             learned = fused_attention(*self._project(hidden, valid), clean[:, count:], valid)

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card, Drawing
 from inattention.attention.ops.padding import full_mask, tracing, zero_invalid
+from inattention.attention.ops.precision import wide
 from inattention.attention.registry import register
 
 Parts = Literal["both", "real"]
@@ -94,7 +95,9 @@ class FNet(AttentionMechanism):
         angle = (place[:, :, None] * place[:, None, :]).remainder(count) * (2 * math.pi / count)
         size = count.sqrt() if self.scaled else 1.0
         both = valid[:, :, None] & valid[:, None, :]
-        real, imaginary = (torch.where(both, part / size, 0.0).to(hidden.dtype) for part in (angle.cos(), -angle.sin()))
+        real, imaginary = (
+            torch.where(both, part / size, 0.0).to(wide(hidden).dtype) for part in (angle.cos(), -angle.sin())
+        )
         return torch.stack([real] * self.real_heads + [imaginary] * (self.heads - self.real_heads), 1)
 
     def forward(
@@ -108,18 +111,18 @@ class FNet(AttentionMechanism):
             return self.reference(hidden, values, valid)  # a graph has no lengths to sort utterances by
         values = zero_invalid(values, valid)
         with torch.autocast(values.device.type, enabled=False):
-            wide = values.to(torch.promote_types(values.dtype, torch.float32))
+            sequences = wide(values)
             if valid is None:
-                return self._transform(wide).to(values.dtype)
-            output = torch.zeros_like(wide)
+                return self._transform(sequences).to(values.dtype)
+            output = torch.zeros_like(sequences)
             counts = valid.sum(-1)
             for count in counts.unique().tolist():
                 if not count:
                     continue
                 some = (counts == count).nonzero()[:, 0]
                 frames = valid[some].nonzero()[:, 1].view(len(some), 1, count, 1)
-                frames = frames.expand(-1, self.heads, -1, wide.shape[-1])
-                there = wide.index_select(0, some)
+                frames = frames.expand(-1, self.heads, -1, sequences.shape[-1])
+                there = sequences.index_select(0, some)
                 mixed = torch.zeros_like(there).scatter(2, frames, self._transform(there.gather(2, frames)))
                 output = output.index_copy(0, some, mixed)
             return output.to(values.dtype)

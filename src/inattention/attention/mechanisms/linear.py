@@ -22,6 +22,7 @@ from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card
 from inattention.attention.ops.padding import zero_invalid
+from inattention.attention.ops.precision import products, wide
 from inattention.attention.ops.projections import projection, split_heads
 from inattention.attention.registry import register
 
@@ -70,9 +71,9 @@ class Linear(AttentionMechanism):
     ) -> Float[Tensor, "batch heads time time"]:
         """Return the products of features, scaled to sum to 1 over real keys."""
         query, key = self._features(hidden, valid)
-        products = query @ key.transpose(-1, -2)
-        mass = products.sum(-1, keepdim=True)
-        return (products / mass.where(mass > 0, 1.0)).to(hidden.dtype)
+        rows = products(query, key)
+        mass = rows.sum(-1, keepdim=True)
+        return rows / mass.where(mass > 0, 1.0)
 
     def forward(
         self,
@@ -83,8 +84,8 @@ class Linear(AttentionMechanism):
         """Average the values by two sums over time."""
         query, key = self._features(hidden, valid)
         with torch.autocast(values.device.type, enabled=False):
-            wide = zero_invalid(values, valid).to(torch.promote_types(values.dtype, query.dtype))
-            sums = key.transpose(-1, -2) @ wide
+            clean = zero_invalid(values, valid).to(torch.promote_types(values.dtype, query.dtype))
+            sums = key.transpose(-1, -2) @ clean
             mass = query @ key.sum(2)[..., None]
             return ((query @ sums) / mass.where(mass > 0, 1.0)).to(values.dtype)
 
@@ -94,6 +95,5 @@ class Linear(AttentionMechanism):
         """Return features of queries and keys in float32 at least, as their sums run over all of time; 0 at padding."""
         hidden = zero_invalid(hidden, valid)
         query, key = (split_heads(it(hidden), self.heads) for it in (self.query, self.key))
-        dtype = torch.promote_types(query.dtype, torch.float32)
-        query, key = (F.elu(it.to(dtype)) + (1 + self.floor) for it in (query, key))
+        query, key = (F.elu(wide(it)) + (1 + self.floor) for it in (query, key))
         return query, zero_invalid(key, valid)

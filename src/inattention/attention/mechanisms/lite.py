@@ -23,8 +23,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from inattention.attention.base import AttentionMechanism, Card, Drawing, Reach
-from inattention.attention.ops.fused import fused_attention
 from inattention.attention.ops.padding import full_mask, softmax_over_valid, zero_invalid
+from inattention.attention.ops.precision import fused_attention, products, wide
 from inattention.attention.ops.projections import projection, split_heads
 from inattention.attention.ops.sparse_patterns import split_heads_in_two
 from inattention.attention.registry import register
@@ -130,7 +130,7 @@ class Lite(AttentionMechanism):
         parts = []
         if self.attending:
             query, key = self._project(hidden)
-            scores = query @ key.transpose(-1, -2) / math.sqrt(self.head_dim)
+            scores = products(query, key) / math.sqrt(self.head_dim)
             parts.append(softmax_over_valid(scores, valid))
         taps = self._taps(hidden)
         if taps is not None:
@@ -164,8 +164,8 @@ class Lite(AttentionMechanism):
     def _taps(self, hidden: Tensor) -> Float[Tensor, "#batch convolving #time kernel"] | None:
         """Return each frame's weights, or those that all frames share; None without heads that convolve."""
         if self.make is not None:
-            return split_heads(self.make(hidden), self.heads - self.attending).softmax(-1)
-        return None if self.taps is None else self.taps.softmax(-1)[None, :, None]
+            return wide(split_heads(self.make(hidden), self.heads - self.attending)).softmax(-1)
+        return None if self.taps is None else wide(self.taps).softmax(-1)[None, :, None]
 
 
 def convolve(

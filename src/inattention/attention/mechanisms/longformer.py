@@ -18,6 +18,7 @@ from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card, Drawing, Reach
 from inattention.attention.ops.padding import full_mask, masked_softmax, softmax_over_valid, zero_invalid
+from inattention.attention.ops.precision import products, unrounded, wide
 from inattention.attention.ops.projections import projection, split_heads
 from inattention.attention.ops.sparse_patterns import or_itself
 from inattention.attention.ops.windows import attend, attention_flops, dilated_window_attention, window_flops
@@ -146,11 +147,11 @@ class Longformer(AttentionMechanism):
         """Return the softmax of q·k / sqrt d over the pattern's real keys; global frames have their own projections."""
         hidden = zero_invalid(hidden, valid)
         query, key = split_heads(self.query(hidden), self.heads), split_heads(self.key(hidden), self.heads)
-        scores = query @ key.transpose(-1, -2)
+        scores = products(query, key)
         if self.global_query is not None and self.global_key is not None:
             query = split_heads(self.global_query(hidden), self.heads)[:, :, : self.global_steps]
             key = split_heads(self.global_key(hidden), self.heads)
-            scores = torch.cat([query @ key.transpose(-1, -2), scores[:, :, self.global_steps :]], 2)
+            scores = torch.cat([products(query, key), scores[:, :, self.global_steps :]], 2)
         allowed = self.allowed(hidden.shape[1]).to(hidden.device) & full_mask(valid, hidden)[:, None, None, :]
         return masked_softmax(scores / math.sqrt(self.head_dim), or_itself(allowed))
 
@@ -182,10 +183,12 @@ class Longformer(AttentionMechanism):
         if self.global_query is None or self.global_key is None:
             return attend(query[:, : self.global_steps], key, values, None if valid is None else valid[:, None, :])
         query = split_heads(self.global_query(hidden[:, : self.global_steps]), self.heads)
-        weight, bias = (x.unflatten(0, (self.heads, -1)) for x in (self.global_key.weight, self.global_key.bias))
-        sought = query @ weight  # batch heads queries width
-        scores = (sought.flatten(1, 2) @ hidden.transpose(1, 2)).unflatten(1, sought.shape[1:3])
-        scores = (scores + query @ bias[:, :, None]) / math.sqrt(self.head_dim)
+        weight, bias = (wide(x).unflatten(0, (self.heads, -1)) for x in (self.global_key.weight, self.global_key.bias))
+        with unrounded(query):
+            query, hidden = wide(query), wide(hidden)
+            sought = query @ weight  # batch heads queries width
+            scores = (sought.flatten(1, 2) @ hidden.transpose(1, 2)).unflatten(1, sought.shape[1:3])
+            scores = (scores + query @ bias[:, :, None]) / math.sqrt(self.head_dim)
         weights = softmax_over_valid(scores, valid)
         return (weights.to(values.dtype) @ values.transpose(1, 2)).transpose(1, 2)
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card, Reach
 from inattention.attention.ops.padding import full_mask, zero_invalid
+from inattention.attention.ops.precision import wide
 from inattention.attention.registry import register
 
 
@@ -32,7 +33,7 @@ class NoMixing(AttentionMechanism):
         self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
         """Return the identity map, with zero rows at padding."""
-        return torch.diag_embed(full_mask(valid, hidden).to(hidden.dtype))[:, None].expand(-1, self.heads, -1, -1)
+        return torch.diag_embed(full_mask(valid, hidden).to(wide(hidden).dtype))[:, None].expand(-1, self.heads, -1, -1)
 
     def forward(
         self,

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from inattention.attention.base import Card
 from inattention.attention.ops.cache import CachesInEvaluation
-from inattention.attention.ops.fused import fused_attention
 from inattention.attention.ops.gaussians import initial_gaussians, log_weights
 from inattention.attention.ops.padding import softmax_over_valid, zero_invalid
+from inattention.attention.ops.precision import fused_attention, products
 from inattention.attention.ops.projections import Start, projection, split_heads, start_projection
 from inattention.attention.registry import register
 
@@ -87,9 +87,9 @@ class QueryKey(CachesInEvaluation):
     ) -> Float[Tensor, "batch heads time time"]:
         """Return the softmax over real keys of q·k / sqrt d and the bias."""
         query, key = self._project(hidden, valid)
-        scores = query @ key.transpose(-1, -2) / math.sqrt(self.head_dim)
+        scores = products(query, key) / math.sqrt(self.head_dim)
         bias = self._bias(hidden.shape[1])
-        return softmax_over_valid(scores if bias is None else scores + bias.to(scores.dtype), valid)
+        return softmax_over_valid(scores if bias is None else scores + bias, valid)
 
     def forward(
         self,

@@ -25,6 +25,7 @@ from torch import Tensor
 from inattention.attention.base import AttentionMechanism, Card, Drawing
 from inattention.attention.ops.candidates import as_rows
 from inattention.attention.ops.padding import full_mask, masked_softmax, zero_invalid
+from inattention.attention.ops.precision import products, unrounded, wide
 from inattention.attention.ops.projections import projection, split_heads
 from inattention.attention.registry import register
 
@@ -149,7 +150,7 @@ class ReformerLSH(AttentionMechanism):
         itself = torch.eye(hidden.shape[1], dtype=torch.bool, device=hidden.device)
         others = found & valid[:, None, None] & ~itself
         alone = ~others.any(-1, keepdim=True) & itself & valid[:, None, None]
-        return masked_softmax(query @ F.normalize(query, dim=-1).transpose(-1, -2), others | alone)
+        return masked_softmax(products(query, F.normalize(query, dim=-1)), others | alone)
 
     def forward(
         self,
@@ -217,8 +218,10 @@ class ReformerLSH(AttentionMechanism):
         for some in torch.arange(len(q), device=query.device).split(at_once):
             near = around[some]
             unseen = ~(_look(real, near) & inside[some].repeat_interleave(size, 1))[:, None]
-            bias = q.new_zeros(unseen.shape).masked_fill(unseen, float("-inf"))
-            scores = torch.baddbmm(bias, q[some], _look(k, near).transpose(1, 2)).float()
+            own_q, near_k = wide(q[some]), wide(_look(k, near))
+            with unrounded(q):
+                bias = own_q.new_zeros(unseen.shape).masked_fill(unseen, float("-inf"))
+                scores = torch.baddbmm(bias, own_q, near_k.transpose(1, 2))
             own, other = stand[:, :, some, :, None], _look(stand, near, dim=2)[..., None, :]
             for earlier in range(r):
                 scores = scores.masked_fill(self._finds(own[:, earlier], other[:, earlier]), float("-inf"))

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from inattention.attention.base import AttentionMechanism, Card, Drawing
 from inattention.attention.ops.candidates import attend_in_blocks, best_keys, block_size, group
 from inattention.attention.ops.padding import full_mask, masked_softmax, zero_invalid
+from inattention.attention.ops.precision import products
 from inattention.attention.ops.projections import projection
 from inattention.attention.registry import register
 
@@ -126,7 +127,7 @@ class Routing(AttentionMechanism):
         members = members.scatter(-1, keys, usable.expand_as(keys)) & full_mask(valid, hidden)[:, None, None]
         cluster = nearness.argmax(2)
         allowed = members.gather(2, cluster[..., None].expand(*cluster.shape, cluster.shape[-1]))
-        return masked_softmax(query @ query.transpose(-1, -2) / math.sqrt(self.head_dim), allowed)
+        return masked_softmax(products(query, query) / math.sqrt(self.head_dim), allowed)
 
     def forward(
         self,

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card
-from inattention.attention.ops.fused import fused_attention
 from inattention.attention.ops.padding import full_mask, masked_softmax, softmax_over_valid, zero_invalid
+from inattention.attention.ops.precision import fused_attention, products, scaled_dot_product
 from inattention.attention.ops.projections import Start, projection, split_heads, start_projection
 from inattention.attention.registry import register
 
@@ -67,7 +67,7 @@ class SharedQueryKey(AttentionMechanism):
     ) -> Float[Tensor, "batch heads time time"]:
         """Return the softmax over real keys of q·q / sqrt d."""
         query, key = self._project(hidden, valid)
-        scores = query @ key.transpose(-1, -2) / math.sqrt(self.head_dim)
+        scores = products(query, key) / math.sqrt(self.head_dim)
         if self.form == "plain":
             return softmax_over_valid(scores, valid)
         return masked_softmax(scores, _others(full_mask(valid, hidden)))
@@ -86,7 +86,7 @@ class SharedQueryKey(AttentionMechanism):
         # A row without any key (one of padding) would be NaN; it attends to itself, whose value is zero.
         itself = torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
         allowed = _others(mask) | itself & ~mask[:, None, :, None]
-        return F.scaled_dot_product_attention(query, key, zero_invalid(values, valid), attn_mask=allowed)
+        return scaled_dot_product(query, key, zero_invalid(values, valid), allowed)
 
     def _project(self, hidden: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         query = split_heads(self.query(zero_invalid(hidden, valid)), self.heads)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from inattention.attention.base import AttentionMechanism, Card
 from inattention.attention.ops.padding import masked_softmax, zero_invalid
+from inattention.attention.ops.precision import unrounded, wide
 from inattention.attention.ops.projections import projection
 from inattention.attention.registry import register
 
@@ -72,6 +73,16 @@ class RowNetwork(nn.Module):
                 "(max_length); use AudioTransformer.extract, which takes long input in overlapping chunks, or crop it"
             )
         return self.second.weight[:time], self.second.bias[:time]
+
+
+def row_logits(
+    features: Float[Tensor, "*batch queries bottleneck"],
+    weight: Float[Tensor, "time bottleneck"],
+    bias: Float[Tensor, " time"],
+) -> Float[Tensor, "*batch queries time"]:
+    """Return rows of logits from their features, in float32 at least, under autocast too."""
+    with unrounded(features):
+        return F.linear(wide(features), wide(weight), wide(bias))
 
 
 @register(
@@ -133,5 +144,5 @@ def _maps(
     bias: Float[Tensor, " time"],
     valid: Bool[Tensor, "batch time"] | None,
 ) -> Float[Tensor, "batch queries time"]:
-    logits = F.linear(features, weight, bias)
+    logits = row_logits(features, weight, bias)
     return logits.softmax(-1) if valid is None else masked_softmax(logits, valid[:, None, :])

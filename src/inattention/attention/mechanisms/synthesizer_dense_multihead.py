@@ -17,9 +17,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card
-from inattention.attention.mechanisms.synthesizer_dense import OPTIONS, RowNetwork, Start
-from inattention.attention.ops.fused import fused_attention
+from inattention.attention.mechanisms.synthesizer_dense import OPTIONS, RowNetwork, Start, row_logits
 from inattention.attention.ops.padding import softmax_over_valid, zero_invalid
+from inattention.attention.ops.precision import fused_attention
 from inattention.attention.ops.projections import split_heads
 from inattention.attention.registry import register
 
@@ -63,7 +63,7 @@ class MultiHeadDenseSynthesizer(AttentionMechanism):
         self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
         """Return the softmax over real keys of the rows that each head's slice of a frame makes."""
-        logits = F.linear(self._features(hidden, valid), *self.rows.columns(hidden.shape[1]))
+        logits = row_logits(self._features(hidden, valid), *self.rows.columns(hidden.shape[1]))
         return softmax_over_valid(logits, valid)
 
     def forward(

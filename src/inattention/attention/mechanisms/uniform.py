@@ -5,6 +5,7 @@ from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Card
 from inattention.attention.ops.padding import full_mask, zero_invalid
+from inattention.attention.ops.precision import wide
 from inattention.attention.registry import register
 
 
@@ -29,7 +30,7 @@ class Uniform(AttentionMechanism):
         """Return the same weight for every real key."""
         batch, time, _ = hidden.shape
         valid = full_mask(valid, hidden)
-        keys = valid.to(hidden.dtype) / valid.sum(-1, keepdim=True).clamp(min=1)
+        keys = valid.to(wide(hidden).dtype) / valid.sum(-1, keepdim=True).clamp(min=1)
         return keys[:, None, None, :].expand(batch, self.heads, time, time)
 
     def forward(
@@ -40,4 +41,4 @@ class Uniform(AttentionMechanism):
     ) -> Float[Tensor, "batch heads time head_dim"]:
         """Return one mean for all frames."""
         count = values.shape[2] if valid is None else valid.sum(-1).clamp(min=1)[:, None, None, None]
-        return (zero_invalid(values, valid).sum(2, keepdim=True) / count).to(values.dtype).expand_as(values)
+        return (wide(zero_invalid(values, valid)).sum(2, keepdim=True) / count).to(values.dtype).expand_as(values)

@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from inattention.attention.ops.precision import products, scaled_dot_product
+
 # Numbers that a chunk of scores, or of gathered keys, may hold: 16 MB of float32.
 CHUNK_NUMBERS = 2**22
 # Queries in a block that share one product with their keys; larger ones gain nothing and are padded more.
@@ -75,7 +77,7 @@ def attend_in_halves(
         excluded = excluded | ~valid[:, None].expand(-1, heads, -1).gather(2, both)[:, :, None]
     bias = query.new_zeros(excluded.shape).masked_fill(excluded, float("-inf"))
     mask = torch.where(second[..., None], bias[..., 1:, :], bias[..., :1, :])
-    return F.scaled_dot_product_attention(query, query.gather(2, index), values.gather(2, index), attn_mask=mask)
+    return scaled_dot_product(query, query.gather(2, index), values.gather(2, index), mask)
 
 
 class Groups(NamedTuple):
@@ -152,11 +154,11 @@ def attend_in_blocks(
     for sources, of in zip(source.split(at_once * size), of_block.split(at_once), strict=True):
         keys = candidates.index_select(0, of)
         mask = None if usable is None else usable.index_select(0, of)[:, None].expand(-1, size, -1)
-        block = F.scaled_dot_product_attention(
+        block = scaled_dot_product(
             query_rows.index_select(0, sources).unflatten(0, (len(of), 1, size)),
             query_rows.index_select(0, keys.flatten()).unflatten(0, (len(of), 1, -1)),
             value_rows.index_select(0, keys.flatten()).unflatten(0, (len(of), 1, -1)),
-            attn_mask=None if mask is None else mask[:, None],
+            None if mask is None else mask[:, None],
         )
         outputs.append(block.flatten(0, 2))
     back = torch.empty_like(slot).index_copy(0, groups.order, slot)
@@ -190,7 +192,7 @@ def attend_each(
             mask.scatter_(-1, chosen[:, :, rows], True)
             if valid is not None:
                 mask &= valid[:, None, None]
-            outputs.append(F.scaled_dot_product_attention(query[:, :, rows], query, values, attn_mask=mask))
+            outputs.append(scaled_dot_product(query[:, :, rows], query, values, mask))
         return torch.cat(outputs, dim=2)
     query_rows, value_rows = as_rows(query), as_rows(values)
     utterance, head = (torch.arange(n, device=query.device) for n in (batch, heads))
@@ -201,7 +203,7 @@ def attend_each(
         frames = chosen[:, :, rows]
         places = ((utterance * time + frames) * heads + head[:, None, None]).view(-1, count)
         keys = query_rows.index_select(0, places.flatten()).view(-1, count, head_dim)
-        scores = torch.bmm(query[:, :, rows].reshape(-1, 1, head_dim), keys.transpose(1, 2)).view(-1, count)
+        scores = products(query[:, :, rows].reshape(-1, 1, head_dim), keys).view(-1, count)
         if valid is not None:
             scores = scores.masked_fill(~valid[utterance, frames].view(-1, count), float("-inf"))
         scores = scores / math.sqrt(head_dim)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from inattention.attention.ops.cache import CachesInEvaluation
 from inattention.attention.ops.padding import masked_softmax, softmax_over_valid, tracing, zero_invalid
+from inattention.attention.ops.precision import unrounded, wide
 
 # The least mass on real keys that may be divided by. Float32 holds a mass to full relative precision down to 1e-38;
 # gradients divide by it, and stay finite with this much room.
@@ -69,8 +70,9 @@ class FixedMaps(CachesInEvaluation):
         self, hidden: Float[Tensor, "batch time width"], valid: Bool[Tensor, "batch time"] | None = None
     ) -> Float[Tensor, "batch heads time time"]:
         """Return the softmax of the maps over each utterance's real keys."""
-        logits = self.logits(hidden.shape[1]).expand(hidden.shape[0], -1, -1, -1)
-        return softmax_over_valid(logits, valid).to(hidden.dtype)
+        with unrounded(hidden):
+            logits = self.logits(hidden.shape[1]).expand(hidden.shape[0], -1, -1, -1)
+            return softmax_over_valid(logits, valid)
 
     def forward(
         self,
@@ -82,12 +84,11 @@ class FixedMaps(CachesInEvaluation):
         time = values.shape[2]
         with torch.autocast(values.device.type, enabled=False):
             maps = self.cached(time, lambda: self._maps(time))
-            wide = values.to(torch.promote_types(values.dtype, maps.weights.dtype))
-            return average(maps, wide, valid).to(values.dtype)
+            promoted = values.to(torch.promote_types(values.dtype, maps.weights.dtype))
+            return average(maps, promoted, valid).to(values.dtype)
 
     def _maps(self, time: int) -> Maps:
-        logits = self.logits(time)
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits = wide(self.logits(time))
         return Maps(logits, logits.softmax(-1))
 
 

@@ -34,8 +34,8 @@ from inattention.attention.ops.candidates import (
     chunks_of,
     group,
 )
-from inattention.attention.ops.fused import fused_attention
 from inattention.attention.ops.padding import full_mask, masked_softmax, zero_invalid
+from inattention.attention.ops.precision import fused_attention, products
 from inattention.attention.ops.projections import projection, split_heads
 
 Hashes = Literal["per-head", "per-query"]
@@ -147,7 +147,7 @@ class HashedAttention(AttentionMechanism):
             allowed = valid[:, None, None].expand_as(scores)
             ranked = scores.masked_fill(~allowed, float("-inf")).argsort(dim=-1, descending=True, stable=True)
             chosen = torch.zeros_like(allowed).scatter(-1, ranked[..., : self.keys], True) & allowed
-        return masked_softmax(query @ query.transpose(-1, -2) / math.sqrt(self.head_dim), chosen)
+        return masked_softmax(products(query, query) / math.sqrt(self.head_dim), chosen)
 
     def forward(
         self,

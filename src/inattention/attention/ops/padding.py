@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from inattention.attention.ops.precision import wide
+
 
 def tracing() -> bool:
     """Return whether `torch.compile`, `torch.export` or `torch.jit.trace` is recording: tensors have no contents then.
@@ -61,13 +63,15 @@ def zero_invalid(
 def masked_softmax(
     scores: Float[Tensor, "*batch queries keys"], allowed: Bool[Tensor, "*#batch #queries keys"]
 ) -> Float[Tensor, "*batch queries keys"]:
-    """Return the softmax over the allowed keys; a row without any is all zeros, and so is its gradient.
+    """Return the softmax over the allowed keys, in float32 at least.
+
+    A row without any allowed key is all zeros, and so is its gradient.
 
     >>> masked_softmax(torch.zeros(1, 2), torch.tensor([[True, False]])).tolist()
     [[1.0, 0.0]]
     """
     some = allowed.any(-1, keepdim=True)
-    scores = torch.where(allowed | ~some, scores, float("-inf"))
+    scores = torch.where(allowed | ~some, wide(scores), float("-inf"))
     return torch.where(allowed, scores.softmax(-1), 0.0)
 
 
@@ -75,4 +79,4 @@ def softmax_over_valid(
     scores: Float[Tensor, "batch heads queries time"], valid: Bool[Tensor, "batch time"] | None
 ) -> Float[Tensor, "batch heads queries time"]:
     """Return the softmax over real keys: `masked_softmax` with the padding mask."""
-    return scores.softmax(-1) if valid is None else masked_softmax(scores, valid[:, None, None, :])
+    return wide(scores).softmax(-1) if valid is None else masked_softmax(scores, valid[:, None, None, :])

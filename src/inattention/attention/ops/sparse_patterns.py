@@ -16,6 +16,7 @@ from torch import Tensor
 
 from inattention.attention.base import AttentionMechanism, Reach
 from inattention.attention.ops.padding import full_mask, masked_softmax, zero_invalid
+from inattention.attention.ops.precision import products
 from inattention.attention.ops.projections import projection
 
 
@@ -86,7 +87,7 @@ class SparseAttention(AttentionMechanism):
     ) -> Float[Tensor, "batch heads time time"]:
         """Return the softmax of q·k / sqrt d over the real keys that the pattern allows; over itself without any."""
         query, key = self._project(hidden, valid)
-        scores = query.transpose(1, 2) @ key.permute(0, 2, 3, 1) / math.sqrt(self.head_dim)
+        scores = products(query.transpose(1, 2), key.transpose(1, 2)) / math.sqrt(self.head_dim)
         mask = full_mask(valid, hidden)
         allowed = torch.stack([self.allowed(mask.shape[1], length) for length in self._lengths(mask)])
         allowed = or_itself(allowed.to(mask.device) & mask[:, None, None, :])

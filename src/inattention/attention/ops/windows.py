@@ -6,11 +6,11 @@ the output there is finite.
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from inattention.attention.base import Reach
+from inattention.attention.ops.precision import scaled_dot_product
 from inattention.attention.ops.sparse_patterns import Pattern
 
 # Queries that share one stretch of keys. Longer blocks waste products outside the band, shorter ones waste calls; 32
@@ -34,7 +34,7 @@ def attend(
     mask = None
     if allowed is not None:
         mask = (allowed | ~allowed.any(-1, keepdim=True))[:, None].expand(-1, -1, query.shape[2], -1)
-    return F.scaled_dot_product_attention(query, key, values, attn_mask=mask).transpose(1, 2)
+    return scaled_dot_product(query, key, values, mask).transpose(1, 2)
 
 
 def attention_flops(queries: int, keys: int, width: int) -> int:

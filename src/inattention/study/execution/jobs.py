@@ -103,6 +103,7 @@ def _pretrain(job: Job, folder: Path) -> PretrainingRecord:
         "curve": [json.loads(text) for text in lines],
         "maps": f"{job.id.folder}/{MAPS}" if (folder / MAPS).is_file() else None,
         "learning_rate": job.run.training.learning_rate,
+        "precision": job.run.training.precision,
         "provenance": RunManifest.read(folder).provenance or {},
     }
     return PretrainingRecord.from_dict(line, Record.common(job))

@@ -16,9 +16,12 @@ from pathlib import Path
 from types import FrameType
 
 from inattention.corpora.core.corpus import Corpus, corpus_key, open_corpus
+from inattention.corpora.features.stored_features import stored_features
 from inattention.corpora.readers.espeak import reader as espeak
+from inattention.devices import usable_device
 from inattention.files import LOCK, folder_for, folder_lock, write_json
 from inattention.main_guard import end_if_run_again
+from inattention.pretraining.training import check_machine
 from inattention.provenance import provenance
 from inattention.study.execution.executor import SETTINGS
 from inattention.study.execution.executors import check_executor, make_executor
@@ -26,7 +29,8 @@ from inattention.study.execution.jobs import measure_times
 from inattention.study.execution.scheduler import reason, run_jobs
 from inattention.study.header import Provenance, StudyHeader
 from inattention.study.planning.config import StudyConfig
-from inattention.study.planning.plan import MODEL, Job, Plan, make_plan, parse_config
+from inattention.study.planning.plan import MODEL, Job, ParsedConfig, Plan, make_plan, parse_config
+from inattention.study.planning.rows import training_of
 from inattention.study.records import Failure, ProbeRecord, Record
 from inattention.study.results import StudyResults
 from inattention.study.store import Store
@@ -57,15 +61,18 @@ def run_study(
         The study's results, failed jobs included.
 
     Raises:
-        ValueError: if the corpus or a row cannot be used, another study is running in the folder, or Ray is missing.
+        ValueError: if the corpus, a row or a setting cannot be used, another study is running in the folder, or Ray is
+            missing.
     """
     end_if_run_again()
     parsed = parse_config(config)
     check_executor(executor)
+    check_devices(parsed, local=executor == "local")
     folder = Path(folder).resolve()
     corpus = None if config.corpus is None else open_corpus(config.corpus)  # before anything is created
     with folder_for(folder, worthless=(LOCK,)), folder_lock(folder):
         plan = make_plan(parsed, corpus or prepare_embedded(config, folder, progress=progress))
+        check_stored_features(plan)
         made_with = provenance()
         write_json(folder / SETTINGS, {"preset": preset, "config": config.to_dict(), "provenance": made_with})
         store = Store(folder)
@@ -81,6 +88,43 @@ def run_study(
         if timing := [job for job in todo if job.id.kind == "time"]:
             _time(timing, store, progress=progress)
         return store.results()
+
+
+def check_devices(parsed: ParsedConfig, *, local: bool) -> None:
+    """Check that this machine has the devices that a study asks for, before anything is created.
+
+    Args:
+        parsed: the study's settings.
+        local: whether all jobs run here; otherwise timing alone does.
+
+    Raises:
+        ValueError: if it lacks one.
+    """
+    config = parsed.config
+    encoders = [row for row in parsed.rows if not row.is_features]
+    if local:
+        for training in {training_of(row, config, parsed.rates) for row in encoders}:
+            check_machine(training)
+        _check_device("probes", config.probes.device)
+    if config.timed and any(row.is_timed for row in encoders):
+        _check_device("timing", config.timing.device)
+
+
+def _check_device(settings: str, name: str) -> None:
+    try:
+        usable_device(name)
+    except ValueError as error:
+        raise ValueError(f"{settings}.device: {error}") from None
+
+
+def check_stored_features(plan: Plan) -> None:
+    """Check that the corpus has the features that its jobs are to read.
+
+    Raises:
+        CorpusError: if not; the message has the command that stores them.
+    """
+    for features in {job.run.model.features for job in plan.jobs if job.run and job.run.training.stored_features}:
+        stored_features(plan.corpus, features)
 
 
 def prepare_embedded(config: StudyConfig, folder: Path, *, progress: bool) -> Corpus:

@@ -7,7 +7,8 @@ the names of fields enter it.
 Rules for a change of the code:
 
 - Numbers change though settings stay (a mended fault, another order of random draws): raise the revision of that kind
-  of job in `REVISIONS`, so that results of the old code are not mixed with those of the new.
+  of job in `REVISIONS`, so that results of the old code are not mixed with those of the new. If they change in mixed
+  precision alone, raise `MIXED_PRECISION`.
 - A field is renamed: change the field's name in the table below (right-hand side), never its stable name (left).
 - A setting is added that decides numbers: add it to the table and, with the value that means the behaviour before it
   existed, to `ADDED_LATER`. It counts only where it has another value, so that known results keep their fingerprints.
@@ -25,12 +26,15 @@ from typing import Any
 from inattention import attention
 from inattention.audio.config import FeatureConfig
 from inattention.model.config import AudioTransformerConfig
-from inattention.pretraining.config import PretrainingConfig
+from inattention.pretraining.config import PRECISIONS, PretrainingConfig
 from inattention.probing.config import ProbeConfig
 from inattention.timing.config import TimingConfig
 
 # The results of jobs with one kind and one revision may be compared; see above when to raise one.
 REVISIONS = {"baseline": 1, "pretrain": 1, "probe": 1, "curve": 1, "time": 1}
+
+# The same for pre-training in mixed precision alone. 2: hidden states, logits and softmax stay float32.
+MIXED_PRECISION = 2
 
 # Stable name -> field, for each record of settings. `PretrainingConfig.hyperparameters` has stable names of its own.
 NAMES: dict[str, dict[str, str]] = {
@@ -141,12 +145,15 @@ def pretraining_meaning(model: AudioTransformerConfig, training: PretrainingConf
     Raises:
         ValueError: if a file that the attention starts from cannot be read.
     """
-    return {
+    meaning = {
         "model": {**settings("model", model), "features": settings("features", model.features)},
         "attention": mechanism_meaning(model.attention, model.attention_options),
         "training": training.hyperparameters(),
         "corpus": corpus,
     }
+    if PRECISIONS.get(training.precision) != "32-true":
+        meaning["mixed_precision"] = MIXED_PRECISION
+    return meaning
 
 
 def probe_meaning(source: Mapping[str, Any], probes: ProbeConfig, corpus: str) -> dict[str, Any]:

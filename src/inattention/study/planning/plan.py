@@ -11,8 +11,10 @@ from typing import Any, Literal
 from inattention import attention
 from inattention.audio.config import FeatureConfig
 from inattention.corpora.core.corpus import Corpus
+from inattention.model.config import AudioTransformerConfig
 from inattention.pretraining.config import PretrainingConfig, snapshot_path
 from inattention.pretraining.manifest import Run
+from inattention.pretraining.training import check_names
 from inattention.probing.config import ProbeConfig
 from inattention.study.planning.config import StudyConfig
 from inattention.study.planning.fingerprint import (
@@ -155,11 +157,11 @@ class ParsedConfig:
 
 
 def parse_config(config: StudyConfig) -> ParsedConfig:
-    """Parse a study's rows and learning rates, before time is spent on a corpus.
+    """Parse a study's rows and learning rates, and check its settings, before time is spent on a corpus.
 
     Raises:
-        ValueError: for a row that does not exist or cannot be built at this size, or a learning rate or repetition for
-            something that is no row.
+        ValueError: for a row that does not exist or cannot be built at this size, a learning rate or repetition for
+            something that is no row, or settings with which no job can work.
     """
     rows = parse_rows(config.rows)
     repeated, curve_rows = (parse_rows(names) for names in (config.repeated, config.curve_rows))
@@ -172,17 +174,43 @@ def parse_config(config: StudyConfig) -> ParsedConfig:
         repeated=tuple(row.name for row in repeated),
         curve_rows=tuple(row.name for row in curve_rows),
     )
+    rates = parse_rates(config.learning_rates)
+    _check_settings(config.model, config.training, config.probes)
     for row in rows:
         if not row.is_features:
-            model = model_of(row, config)
-            attention.build(
-                model.attention,
-                width=model.width,
-                heads=model.heads,
-                max_length=model.max_length,
-                **model.attention_options,
-            )
-    return ParsedConfig(config, rows, parse_rates(config.learning_rates))
+            _check_row(row, config, rates)
+    return ParsedConfig(config, rows, rates)
+
+
+def _check_row(row: StudyRow, config: StudyConfig, rates: Mapping[str, float]) -> None:
+    """Check a row's own settings, and that its attention can be built."""
+    model, training = model_of(row, config), training_of(row, config, rates)
+    if row.settings:
+        try:
+            _check_settings(model, training, config.probes)
+        except ValueError as error:
+            raise ValueError(f"row {row.name!r}: {error}") from None
+    attention.build(
+        model.attention,
+        width=model.width,
+        heads=model.heads,
+        max_length=model.max_length,
+        **model.attention_options,
+    )
+
+
+def _check_settings(model: AudioTransformerConfig, training: PretrainingConfig, probes: ProbeConfig) -> None:
+    """Check what no job could work with, on whatever machine it runs."""
+    training.check(model.max_length)
+    check_names(training)
+    if (training.devices, training.nodes) != (1, 1):
+        raise ValueError(
+            f"training.devices and training.nodes must be 1 in a study, not {training.devices} and {training.nodes}: "
+            "its jobs run side by side, each in one process (--jobs, --executor ray); `inattention pretrain` trains "
+            "one encoder in several"
+        )
+    if isinstance(probes.layer, int) and probes.layer > model.layers:
+        raise ValueError(f"probes.layer must be at most {model.layers} (model.layers), not {probes.layer}")
 
 
 def make_plan(parsed: ParsedConfig, corpus: Corpus) -> Plan:

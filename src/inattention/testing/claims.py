@@ -1,85 +1,16 @@
-"""The test suite that every attention mechanism must pass, ours or a plug-in's.
-
->>> check_mechanism("uniform")
-
-A plug-in's own tests need this line and an import. Each claim is a function of its own, so that a test runner can list
-them: ``@pytest.mark.parametrize("claim", CLAIMS)``.
-"""
+"""The promises of the contract, each a function that raises AssertionError where a mechanism breaks it."""
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from inattention.attention import AttentionMechanism, build, card
+from inattention.attention import AttentionMechanism, card
+from inattention.testing.cases import Case, seed_generators, valid_patterns
 
 TOLERANCE = 2e-5
-
-
-@dataclass(frozen=True)
-class Case:
-    """A mechanism under test and its sizes."""
-
-    name: str
-    options: dict[str, Any] = field(default_factory=dict)
-    width: int = 48
-    heads: int = 12
-    max_length: int = 40
-
-    def build(self, seed: int = 0) -> AttentionMechanism:
-        """Return the mechanism in evaluation mode, the same for the same seed."""
-        with torch.random.fork_rng():
-            _seed(seed)
-            return build(
-                self.name, width=self.width, heads=self.heads, max_length=self.max_length, **self.options
-            ).eval()
-
-    def inputs(self, batch: int, time: int, seed: int = 1) -> tuple[Tensor, Tensor]:
-        """Return random inputs: a layer's input and its values."""
-        generator = torch.Generator().manual_seed(seed)
-        hidden = torch.randn(batch, time, self.width, generator=generator)
-        values = torch.randn(batch, self.heads, time, self.width // self.heads, generator=generator)
-        return hidden, values
-
-    def lengths(self) -> tuple[int, ...]:
-        """Return lengths to test: one frame, odd and even lengths, and the longest."""
-        return (1, 2, 7, 16, 33, self.max_length)
-
-
-def valid_patterns(time: int, seed: int = 2) -> dict[str, Bool[Tensor, "batch time"]]:
-    """Return masks: all frames real, different lengths, scattered, a single frame, and an empty utterance."""
-    generator = torch.Generator().manual_seed(seed)
-    everything = torch.ones(3, time, dtype=torch.bool)
-    lengths = torch.arange(time) < torch.tensor([time, max(1, time // 2), max(1, time // 3)])[:, None]
-    scattered = torch.rand(3, time, generator=generator) < 0.6
-    scattered[:, time // 2] = True
-    single = torch.zeros(3, time, dtype=torch.bool)
-    single[torch.arange(3), torch.tensor([0, time // 2, time - 1])] = True
-    empty = lengths.clone()
-    empty[2] = False
-    return {"all": everything, "lengths": lengths, "scattered": scattered, "single": single, "empty": empty}
-
-
-def check_mechanism(name: str, *, width: int = 48, heads: int = 12, max_length: int = 40, **options: Any) -> None:
-    """Check every promise of a mechanism.
-
-    Args:
-        name: a registered mechanism.
-        width: features of a frame.
-        heads: heads that share the width.
-        max_length: the longest input in frames.
-        **options: the mechanism's own options.
-
-    Raises:
-        AssertionError: naming the broken promise and the input.
-    """
-    case = Case(name, options, width=width, heads=heads, max_length=max_length)
-    for claim in CLAIMS.values():
-        claim(case)
 
 
 def card_is_complete(case: Case) -> None:
@@ -101,9 +32,9 @@ def forward_is_weights_times_values(case: Case) -> None:
             hidden, values = case.inputs(3, time)
             for pattern, valid in valid_patterns(time).items():
                 with torch.no_grad(), torch.random.fork_rng():
-                    _seed(5)
+                    seed_generators(5)
                     fast = mechanism(hidden, values, valid)
-                    _seed(5)
+                    seed_generators(5)
                     defined = _defined(mechanism, hidden, values, valid)
                 where = f"time {time}, mask: {pattern}, training: {training}"
                 _close(fast, defined, valid, f"{case.name}: forward differs from its definition ({where})")
@@ -296,39 +227,6 @@ def length_limit_is_kept(case: Case) -> None:
         _refuses(call, str(mechanism.longest), f"{case.name}: input beyond its longest is accepted")
 
 
-def works_under_autocast(case: Case) -> None:
-    """Under bfloat16 autocast the output is finite and has the values' type."""
-    mechanism = case.build()
-    hidden, values = case.inputs(2, 16)
-    valid = valid_patterns(16)["lengths"][:2]
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        output = mechanism(hidden, values.bfloat16(), valid)
-    assert output.dtype == torch.bfloat16, f"{case.name}: bfloat16 values become {output.dtype}"
-    assert output.isfinite().all(), f"{case.name}: not finite under autocast"
-
-
-Claim = Callable[[Case], None]
-CLAIMS: dict[str, Claim] = {
-    claim.__name__: claim
-    for claim in (
-        card_is_complete,
-        forward_is_weights_times_values,
-        rows_sum_to_one,
-        junk_in_padding_changes_nothing,
-        none_stands_for_a_mask_of_all_frames,
-        output_is_the_same_in_any_company,
-        extreme_input_stays_finite,
-        weights_ignore_the_input_if_the_card_says_so,
-        gradients_reach_every_parameter,
-        same_seed_same_mechanism,
-        changed_parameters_show_at_once,
-        frames_out_of_reach_change_nothing,
-        length_limit_is_kept,
-        works_under_autocast,
-    )
-}
-
-
 def _defined(
     mechanism: AttentionMechanism,
     hidden: Float[Tensor, "batch time width"],
@@ -339,17 +237,6 @@ def _defined(
     if mechanism.card.linear_map:
         return mechanism.weights(hidden, valid) @ values
     return mechanism.reference(hidden, values, valid)
-
-
-def _seed(seed: int) -> None:
-    """Seed PyTorch's default generators as `torch.manual_seed` does.
-
-    That function also formats a traceback for every kind of device that is not in use, which takes longer than most of
-    the calls between two seeds here.
-    """
-    torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():
-        torch.cuda.manual_seed_all(seed)
 
 
 def _hidden_and_valid(case: Case) -> tuple[Tensor, Tensor]:
