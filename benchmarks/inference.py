@@ -215,6 +215,7 @@ def onnx_loader(file: Path, threads: int) -> Callable[[], Callable[[np.ndarray],
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # no warning of inputs that have a default
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
         def run(features: np.ndarray) -> Any:
