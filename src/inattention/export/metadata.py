@@ -41,7 +41,7 @@ def describe(
         prepared: what is exported of it.
         config: settings of the export.
         states: numbers of the hidden states that the file returns.
-        tolerance: greatest difference from PyTorch that was allowed, or the greatest relative error of int8 and bf16.
+        tolerance: greatest relative error against PyTorch that was allowed.
         suffix: of the file.
     """
     reaches = mixing_reaches(prepared.model)

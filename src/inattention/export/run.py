@@ -39,7 +39,8 @@ class ExportReport:
         metadata: what the file says of itself.
         bytes: size of the file.
         model_bytes: size of the model's parameters in float32.
-        difference: greatest difference from PyTorch, over the root mean square of the hidden state.
+        difference: greatest difference of a feature from PyTorch, over its own size and the root mean square of the
+            hidden state.
         relative_error: root of the summed squared differences over that of the summed squares.
         accuracy: accuracy of the file and of the model on a corpus, with paired intervals, see `Accuracy.to_dict`;
             None without a corpus.
@@ -69,16 +70,10 @@ class ExportReport:
         ]
         if calibration := about.get("calibration"):
             lines.append(f"calibrated on {calibration['recordings']} recordings, {calibration['seconds']:.0f} s")
-        if about["precision"] == "float32":
-            lines.append(
-                f"difference from PyTorch: at most {self.difference:.1e} of a hidden state's size "
-                f"({about['tolerance']:.1e} allowed), relative error {self.relative_error:.1e}"
-            )
-        else:
-            lines.append(
-                f"relative error: {self.relative_error:.1e} ({about['tolerance']:.1e} allowed), difference at most "
-                f"{self.difference:.1e} of a hidden state's size"
-            )
+        lines.append(
+            f"relative error against PyTorch: {self.relative_error:.1e} ({about['tolerance']:.1e} allowed), difference "
+            f"of a feature at most {self.difference:.1e} of its size"
+        )
         forms = Counter[str]()
         for counts in about["forms"].values():
             forms.update(counts)
