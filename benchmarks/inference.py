@@ -48,6 +48,7 @@ class Options:
         rows: paper-sized encoders, with random weights.
         seconds: seconds of speech for Whisper; more than 30 are encoded in windows.
         lengths: frames for paper-sized encoders.
+        export_seconds: seconds of speech that the forms of exported heads are chosen for.
         recordings: folder of recordings for the time from speech to text.
         threads: threads of every contender.
         rounds: how often each contender is measured.
@@ -61,6 +62,7 @@ class Options:
     rows: tuple[str, ...] = ()
     seconds: tuple[float, ...] = (2.0, 5.0, 10.0, 30.0)
     lengths: tuple[int, ...] = (500,)
+    export_seconds: float = 5.0
     recordings: Path | None = None
     threads: int = 2
     rounds: int = 9
@@ -131,7 +133,7 @@ def whisper_contenders(options: Options) -> Iterator[Contender]:
         )
     for model in (whisper, *options.converted):
         for precision in ("float32", "int8"):
-            file = exported(model, options.work, precision)
+            file = exported(model, options, precision)
             name = f"ONNX {model.name} {precision}"
             load = onnx_loader(file, options.threads)
             yield Contender(name, load, False, file)
@@ -157,15 +159,15 @@ def paper_contenders(options: Options) -> Iterator[Contender]:
             model.save_pretrained(folder)
         yield Contender(f"PyTorch {row}", lambda model=model: pytorch_encoder(model), file=folder / "model.safetensors")
         for precision in ("float32", "int8"):
-            file = exported(folder, options.work, precision)
+            file = exported(folder, options, precision)
             yield Contender(f"ONNX {row} {precision}", onnx_loader(file, options.threads), file=file)
 
 
-def exported(model: Path, work: Path, precision: Any) -> Path:
+def exported(model: Path, options: Options, precision: Any) -> Path:
     """Return the exported file of a model, after writing it if it does not exist."""
-    file = work / f"{model.name}-{precision}.onnx"
+    file = options.work / f"{model.name}-{options.export_seconds:g}s-{precision}.onnx"
     if not file.is_file():
-        report = export(str(model), file, ExportConfig(precision=precision, seconds=5.0))
+        report = export(str(model), file, ExportConfig(precision=precision, seconds=options.export_seconds))
         print(f"{file.name}: {report.summary()}")
     return file
 
