@@ -25,7 +25,7 @@ class ModelFileError(ValueError):
 
 @dataclass(frozen=True)
 class Blocks:
-    """What a frame of the output depends on.
+    """Part of the input that a frame of the output depends on.
 
     Attributes:
         back: frames before it.

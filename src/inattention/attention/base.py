@@ -131,6 +131,7 @@ class AttentionMechanism(nn.Module):
     """
 
     card: ClassVar[Card]
+    left_out: float = 0.0  # greatest part of any row of weights that `limited` left out
 
     def __init__(self, *, width: int, heads: int, max_length: int | None = None) -> None:
         super().__init__()
@@ -206,7 +207,7 @@ class AttentionMechanism(nn.Module):
 
     @property
     def unlimited_by(self) -> str:
-        """What a frame depends on where there is no limit, for error messages."""
+        """Description of the input that a frame depends on where there is no limit, for error messages."""
         return "all frames of the input"
 
     def limited(self, bound: float = 0.0) -> "AttentionMechanism | None":

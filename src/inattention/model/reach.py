@@ -58,7 +58,7 @@ def limit_layers(mechanisms: Sequence[AttentionMechanism], bound: float = 0.0) -
             )
         limited.append(found)
         back, ahead, grid = back + reach.back, ahead + reach.ahead, lcm(grid, reach.grid)
-    left_out = max((getattr(it, "left_out", 0.0) for it in limited), default=0.0)
+    left_out = max((it.left_out for it in limited), default=0.0)
     return LimitedLayers(tuple(limited), Reach(back, ahead, grid), left_out)
 
 

@@ -52,6 +52,11 @@ class Record:
     def _content(self) -> dict[str, Any]:
         raise NotImplementedError
 
+    @classmethod
+    def from_dict(cls, line: Mapping[str, Any], common: Mapping[str, Any]) -> "Record":
+        """Return the record that a line holds, given its common fields."""
+        raise NotImplementedError
+
     @staticmethod
     def common(job: Job) -> dict[str, Any]:
         """Return the fields that all records have, from their job."""
@@ -279,6 +284,11 @@ class BaselineRecord(Record):
     def from_dict(cls, line: Mapping[str, Any], common: Mapping[str, Any]) -> "BaselineRecord":
         """Return the record that a line holds, given its common fields."""
         return from_plain(cls, {**line["outcome"], **common})
+
+
+RECORDS: dict[Kind, type[Record]] = {
+    it.kind: it for it in (BaselineRecord, PretrainingRecord, ProbeRecord, CurveRecord, TimingRecord)
+}
 
 
 @dataclass(frozen=True)

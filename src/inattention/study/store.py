@@ -25,6 +25,7 @@ from inattention.study.header import FORMAT, StudyHeader, header_from_dict, job_
 from inattention.study.planning.plan import kind_named
 from inattention.study.planning.rows import StudyRow, recorded_row
 from inattention.study.records import (
+    RECORDS,
     BaselineRecord,
     CurveRecord,
     Failure,
@@ -36,10 +37,6 @@ from inattention.study.records import (
 from inattention.study.results import OtherResults, Problem, StudyResults
 
 RESULTS = "results.jsonl"
-_RECORDS = {
-    "baseline": BaselineRecord, "pretrain": PretrainingRecord, "probe": ProbeRecord, "curve": CurveRecord,
-    "time": TimingRecord,
-}  # fmt: skip
 
 
 class ResultsError(ValueError):
@@ -195,7 +192,7 @@ def _take(line: Mapping[str, Any], content: _Content, rows: _Rows) -> None:
             "fingerprint": job.fingerprint,
             "folder": str(line.get("folder", job.folder)),
         }
-        content.records[job.fingerprint] = _RECORDS[kind].from_dict(line, common)
+        content.records[job.fingerprint] = RECORDS[kind].from_dict(line, common)
 
 
 def _parsed(path: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[str, Any]]]:

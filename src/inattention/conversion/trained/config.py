@@ -56,7 +56,7 @@ class TrainedConversionConfig:
         hidden_fraction: part of the steps, at the start, in which Whisper's encoder learns the teacher's hidden states
             alone; the decoder is in the loop of the others, which take longer.
         token_weight: weight of the divergence between the next tokens of both decoders, relative to the error of hidden
-            states. Its gradient is some twenty times as large, and more so with few tokens.
+            states.
         examples: number of different training examples; the teacher runs once for each. 0 chooses by the time.
         accumulate: number of examples per optimizer step.
         learning_rate: peak learning rate of the encoder's weights; 0 for 2e-4 at width 384 and less for wider ones.

@@ -1,9 +1,9 @@
 """Distillation of Whisper: the teacher hears 30 s, as it was trained; the student may hear its speech alone.
 
 Hidden states alone do not cure Whisper's decoding loops on short input. So the loss also holds the divergence between
-teacher and student in the distribution of the next token, given the text. Its gradient is some twenty times as large as
-that of the hidden states and noisier: with equal weights, a clipped step follows it alone, and the encoder is further
-from the teacher after fifty steps than before. Hidden states come first, which is also faster; then both, weighted.
+teacher and student in the distribution of the next token, given the text. Hidden states come first, which is faster;
+then both, the divergence with a small weight: on an encoder that the decoder was not trained with, its gradient is much
+the larger one, and a clipped step would follow it alone (`recipes/whisper/gradients.py` measures both).
 """
 
 from dataclasses import dataclass
@@ -77,12 +77,16 @@ class WhisperTask:
 
     def hidden(self, student: nn.Module, example: Example, frames: int) -> Float[Tensor, "layers time width"]:
         """Run the student's encoder on its frames."""
-        return encode(student, self.mel(example.waveform)[:, :, : 2 * frames])
+        return encode(student, self._heard(example, frames))
+
+    def _heard(self, example: Example, frames: int) -> Float[Tensor, "1 mels frames"]:
+        """Return the student's input, two frames of which are one of the encoder."""
+        return self.mel(example.waveform)[:, :, : 2 * frames]
 
     def loss(self, student: nn.Module, example: Example, outputs: TeacherOutputs, *, decoder: bool = True) -> Loss:
         """Return the error of hidden states and, with the decoder, plus the divergence of next tokens."""
         assert outputs.tokens is not None
-        mel = self.mel(example.waveform)[:, :, : 2 * outputs.frames]
+        mel = self._heard(example, outputs.frames)
         with mixed_precision(self.config.precision, mel.device):
             layers = encode(student, mel)
             ids = outputs.tokens.inputs.long().to(layers.device)

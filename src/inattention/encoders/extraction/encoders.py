@@ -42,7 +42,7 @@ class LongFeatures:
 
 @dataclass(frozen=True)
 class BlockSettings:
-    """How long recordings are encoded.
+    """Settings for the encoding of long recordings.
 
     Attributes:
         seconds: length of a block; None for each encoder's usual chunks.
@@ -73,12 +73,12 @@ class OurExtractor:
 
     @property
     def encoding(self) -> str:
-        """How long recordings are encoded, for records."""
+        """Manner in which long recordings are encoded, for records."""
         return CHUNKS if self.plan is None else _one_pass(self.plan.limited.left_out)
 
     @property
     def reach(self) -> str:
-        """What a frame depends on, if that is limited, for the terminal."""
+        """Part of the input that a frame depends on, if that is limited, for the terminal."""
         if self.plan is None:
             return ""
         config = self.model.config.features
@@ -127,7 +127,7 @@ class HuggingFaceExtractor:
 
     @property
     def encoding(self) -> str:
-        """How long recordings are encoded, for records."""
+        """Manner in which long recordings are encoded, for records."""
         if self.blocks is None:
             return CHUNKS
         if self.blocks.reach is None:
@@ -136,7 +136,7 @@ class HuggingFaceExtractor:
 
     @property
     def reach(self) -> str:
-        """What a frame depends on, if that is limited, for the terminal."""
+        """Part of the input that a frame depends on, if that is limited, for the terminal."""
         if self.blocks is None or self.blocks.reach is None:
             return ""
         reach, around = self.blocks.reach, self.source.samples(1) / self.source.sampling_rate / 2

@@ -15,7 +15,7 @@ from inattention.model.reach import LimitedLayers, UnlimitedReach, limit_layers
 
 @dataclass(frozen=True)
 class Blocks:
-    """How a long recording is cut.
+    """Blocks that a long recording is cut into.
 
     Attributes:
         frames: frames that each block adds.

@@ -17,11 +17,10 @@ from inattention.pretraining.linear_baseline import measure_linear_baseline
 from inattention.pretraining.manifest import MANIFEST, Run, RunManifest
 from inattention.pretraining.run import OUTCOME, forget, pretrain
 from inattention.study.planning.plan import MAPS, MODEL, Job
-from inattention.study.records import BaselineRecord, CurveRecord, PretrainingRecord, ProbeRecord, Record, TimingRecord
+from inattention.study.records import RECORDS, PretrainingRecord, Record, TimingRecord
 
 LENGTH_DRAWN = 128  # frames up to which maps are kept for drawing
 CURVE = "curve.jsonl"
-_RECORDS = {"baseline": BaselineRecord, "probe": ProbeRecord, "curve": CurveRecord}
 
 
 def run_job(job: Job, study: Path, model: str | None = None) -> Record:
@@ -41,7 +40,7 @@ def run_job(job: Job, study: Path, model: str | None = None) -> Record:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(kept, outcome)
     line = {"outcome": json.loads(kept.read_text(encoding="utf-8"))}
-    return _RECORDS[job.id.kind].from_dict(line, Record.common(job))
+    return RECORDS[job.id.kind].from_dict(line, Record.common(job))
 
 
 def measure_times(jobs: list[Job], *, progress: bool) -> list[TimingRecord]:
