@@ -111,6 +111,8 @@ def test_rows_of_a_finished_study_are_probed_during_training_and_trained_again_f
     drawn = {path.stem for path in (folder / "figures").glob("*phone-1-hidden-*")}
     assert {f"learning-phone-1-hidden-{against}" for against in ("step", "time", "operations")} <= drawn
     assert (folder / "figures" / "loss-operations.svg").is_file()
+    # Ticks are plain numbers, and no markup of matplotlib's.
+    assert not [path.name for path in (folder / "figures").glob("*.svg") if "mathdefault" in path.read_text()]
     # Resumed, nothing is left to do; without the snapshots, results are enough.
     shutil.rmtree(folder / "steps")
     again = run_study(config, folder, jobs=1, progress=False)

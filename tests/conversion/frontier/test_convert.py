@@ -178,6 +178,7 @@ def test_the_layer_whose_replacement_alone_costs_least_comes_first(
     page = (tmp_path / "all" / "conversion.html").read_text(encoding="utf-8")
     assert "costs the least error" in page
     assert "Error alone" in page
+    assert "Encoder output during distillation" not in page  # there was none
 
 
 def test_the_dependence_of_a_layer_is_the_mean_over_the_heads_that_are_replaced() -> None:

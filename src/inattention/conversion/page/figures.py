@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from inattention.analysis.figures import CATEGORY_COLOURS
 from inattention.analysis.measures import CATEGORIES
 from inattention.plotting import GRID, INK, MUTED, PALETTE, PAPER, figure, inline, svg
 from inattention.plotting.labels import name_points
+from inattention.plotting.ticks import logarithmic_ticks
 
 # What each series is drawn in, and the variable of the page's style for it.
 SERIES = {"teacher": PALETTE["orange"], "student": PALETTE["blue"], "start": PALETTE["grey"]}
@@ -197,15 +198,7 @@ def _logarithmic(axes: Axes, values: Sequence[float]) -> None:
         return
     low, high = min(values) / 1.25, max(values) * 1.25
     axes.set_yscale("log")
-    ticks: list[float] = []
-    for digits in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), [it / 10 for it in range(10, 100)]):
-        ticks = [digit * 10.0**power for power in range(-8, 9) for digit in digits]
-        ticks = [it for it in ticks if low <= it <= high]
-        if len(ticks) > 3:
-            break
-    axes.set_yticks(ticks[:: 1 + len(ticks) // 10])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    logarithmic_ticks(axes.yaxis, low, high)
     axes.set_ylim(low, high)
 
 

@@ -66,7 +66,7 @@ def render_page(sources: Sources) -> str:
         replaced=_replaced(record),
         seconds=curve[-1].get("seconds") if curve else None,
         error_figure=figures.layer_errors(error["layers_start"], error["layers_after"]),
-        curve_figure=figures.held_out_curve(error["start"], curve) if curve else None,
+        curve_figure=figures.held_out_curve(error["start"], curve) if curve and curve[-1]["step"] else None,
         maps=[_tiles(it) for it in sources.maps],
         map_frames=sources.map_frames,
         measured=sources.measurements,

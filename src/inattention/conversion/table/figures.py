@@ -7,12 +7,13 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from inattention.conversion.table.records import ConversionRecord
 from inattention.conversion.table.rows import KEPT, LARGEST, Table, TableRow, WordCells
 from inattention.plotting import GRID, INK, MUTED, PALETTE, PAPER, figure, inline, svg
 from inattention.plotting.labels import name_points
+from inattention.plotting.ticks import logarithmic_ticks
 
 FIXED, LOOKING = PALETTE["blue"], PALETTE["orange"]
 _COLOURS = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}
@@ -174,7 +175,6 @@ def _place_axis(axes: Axes, places: Sequence[float], *, logarithmic: bool) -> No
         axes.set_xlim(min(places) - 0.3, max(places) + 0.8)
         return
     axes.set_xscale("log")
-    axes.set_xlim(min(places) / 1.3, max(places) * 1.8)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    low, high = min(places) / 1.3, max(places) * 1.8
+    axes.set_xlim(low, high)
+    logarithmic_ticks(axes.xaxis, low, high)

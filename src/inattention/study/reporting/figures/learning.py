@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from inattention.plotting import MUTED
 from inattention.plotting import figure as figure_of
 from inattention.plotting import svg as svg_of
 from inattention.plotting.labels import text_size
+from inattention.plotting.ticks import logarithmic_ticks
 from inattention.study.learning_curves import LearningCurve, probed_steps
 from inattention.study.reporting.families import Family
 from inattention.study.reporting.figures.drawing import DASHES, in_percent, label_ends, margins, marker_style
@@ -71,7 +72,8 @@ def learning_svg(
             steps = probed_steps([it.curve for it in learners])
             axes.set_xticks(steps, [f"{step:,}" for step in steps])
             axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            logarithmic_ticks(axes.xaxis, *axes.get_xlim(), most=6)
         label_ends(figure, axes, ends)
         return svg_of(figure, name)
 
