@@ -235,6 +235,11 @@ def test_the_opening_counts_the_seeds_that_have_results(tmp_path: Path) -> None:
     page = written(fake_study(tmp_path / "some", rows=FEW, seeds=(0, 1, 2), leave_out=unfinished)).read_text()
     assert "1 to 2 seeds a row so far, of 3 planned" in page
     assert "accuracies on 60 test utterances" in page
+    assert "So far" not in page
+    some = fake_study(
+        tmp_path / "some", rows=FEW, leave_out=lambda line: (line["kind"], line["row"]) == ("pretrain", "qk")
+    )
+    assert "So far 1 of 2 encoders that differ only in their attention" in written(some).read_text()
     page = written(fake_study(tmp_path / "all", rows=FEW, seeds=(0, 1))).read_text()
     assert "2 seeds: intervals cover" in page
 

@@ -70,11 +70,13 @@ def pair_sentence(differences: dict[str, Difference]) -> Markup:
 def opening(results: StudyResults) -> Markup:
     """Return a sentence or two about what was done."""
     encoders = [row for row in results.rows if not row.is_features and not row.untrained]
+    trained = [row for row in encoders if results.runs_of(row.name)]
     steps = results.config.training.steps
     corpus = results.corpus
     hours = corpus.splits["train"].hours
     speech = f"{hours:.2g} hours" if hours >= 1.5 else f"{60 * hours:.0f} minutes"
-    text = Markup("{} that {} only in their attention {} each pre-trained for {} on {} of speech ({}){}. {}").format(
+    text = Markup("{}{} that {} only in their attention {} each pre-trained for {} on {} of speech ({}){}. {}").format(
+        f"So far {len(trained)} of " if trained and len(trained) < len(encoders) else "",
         counted(len(encoders), "encoder"),
         "differs" if len(encoders) == 1 else "differ",
         "was" if len(encoders) == 1 else "were",
