@@ -14,7 +14,7 @@ def test_every_form_is_measured(measure: Callable[[int, int, int], Costs]) -> No
     costs = measure(300, 200, 16)
     assert costs.reaches == (1, 33, 129, 513, 599)
     assert len(costs.bands) == 5
-    assert min(costs.dense, costs.fft, costs.call, *costs.bands) > 0
+    assert min(costs.dense, costs.matrix, costs.fft, costs.two_level, costs.call, *costs.bands) > 0
     assert costs.bands[0] < costs.bands[-1]
     assert costs.bands[0] <= costs.band(20) <= costs.bands[1] or costs.bands[0] > costs.bands[1]
 

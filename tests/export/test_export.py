@@ -59,6 +59,24 @@ def test_a_file_computes_what_the_model_does_at_every_length(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("form", ["dense", "two-level"])
+def test_a_table_longer_than_blocks_keeps_every_length(form: Any, tmp_path: Path) -> None:
+    options = {"attention": "toeplitz", "attention_options": {"form": "table"}, "max_length": 300}
+    model = saved(tmp_path / "model", **options)
+    report = export(str(tmp_path / "model"), tmp_path / "a.onnx", ExportConfig(form=form))
+    assert report.metadata["forms"] == {"mechanisms.0": {form: 12}}
+    assert (report.metadata["two_level_share"] > 0) == (form == "two-level") == ("two levels" in report.summary())
+    for time in (1, 2, 63, 65, 96, 300):
+        features = torch.randn(2, time, model.config.input_size, generator=torch.Generator().manual_seed(time))
+        mask = torch.arange(time) < torch.tensor([time, max(1, time // 3)])[:, None]
+        with torch.no_grad():
+            expected = model(features, mask).last_hidden_state
+        (got,) = run_file(report.path, features, mask)
+        error = np.linalg.norm(got[mask.numpy()] - expected[mask].numpy()) / np.linalg.norm(expected[mask].numpy())
+        assert error < (1e-3 if form == "two-level" and time > 64 else 1e-5)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fixed-encoder", "sparse-fixed", "sparse-strided", "toeplitz-free", "qk"])
 def test_mechanisms_of_every_kind_take_every_length(name: str, tmp_path: Path) -> None:
     model = saved(tmp_path / "model", attention=name)
@@ -163,7 +181,7 @@ def test_a_file_that_differs_is_an_error_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     saved(tmp_path / "model", attention="none")
-    monkeypatch.setattr(export_run, "tolerance", lambda layers, band, precision: 1e-12)
+    monkeypatch.setattr(export_run, "tolerance", lambda layers, band, exact: 1e-12)
     (tmp_path / "out").mkdir()
     assert main(["export", str(tmp_path / "model"), "--out", str(tmp_path / "out/a.onnx")]) == 2
     assert "has a relative error of" in capsys.readouterr().err

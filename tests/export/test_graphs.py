@@ -59,7 +59,7 @@ def test_ours(name: str, maps: str) -> None:
     assert_as_alone(subject, batch_of(subject, 1.7, 0.9, 0.1))
 
 
-@pytest.mark.parametrize("form", ["dense", "band", "fft"])
+@pytest.mark.parametrize("form", ["dense", "band", "fft", "two-level"])
 @pytest.mark.parametrize("options", [{}, {"form": "table"}])
 def test_every_form(form: str, options: dict[str, str]) -> None:
     subject = OurSubject(EncoderSource(small_model(attention="toeplitz", attention_options=options)))

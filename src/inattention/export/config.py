@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 Precision = Literal["float32", "int8", "bf16"]
-Form = Literal["auto", "dense", "band", "fft", "limited"]
+Form = Literal["auto", "dense", "band", "fft", "two-level", "limited"]
 Decoder = Literal["none", "float32", "int8"]
 
 
@@ -22,9 +22,11 @@ class ExportConfig:
             of the activations measured on each input (dynamic) or on recordings (static, see calibrate); or bf16.
         calibrate: folder of recordings for static int8, at most 64 of which are used. Dynamic int8 is usually more
             accurate and as fast; static int8 suits runtimes and processors without dynamic quantisation.
-        form: how heads mix over time whose weights depend on j - i alone: a dense matrix, a band, or Fourier
-            transforms (fft). By default each head gets the one that is fastest on this machine. limited: bands
-            without a uniform weight, so that inattention-runtime can encode long recordings in blocks.
+        form: how heads mix over time whose weights depend on j - i alone: a dense matrix, a band, Fourier
+            transforms (fft), or two-level: near frames one by one, far frames in blocks of equal weight. By default
+            each head gets the one that is fastest on this machine, two-level only in int8 and bf16, which are not
+            exact either. limited: bands without a uniform weight, so that inattention-runtime can encode long
+            recordings in blocks.
         bound: greatest part of a row of weights that a band may leave out.
         layers: hidden states that the file returns: 0 is the embedded input, 1 the first layer, -1 the last. The last
             one by default.

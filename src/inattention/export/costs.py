@@ -1,6 +1,7 @@
 """What one head costs in each form on this machine, in ONNX Runtime or in PyTorch.
 
-In ONNX Runtime, small graphs stand for the forms: a product with a matrix, blocks of a band, two Fourier transforms.
+In ONNX Runtime, small graphs stand for the forms: a product with a matrix, blocks of a band, two Fourier transforms,
+blocks of near frames with sums of far ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,26 +14,32 @@ import torch
 
 from inattention.attention.ops.banded import block_length
 from inattention.attention.ops.toeplitz_band import Band
-from inattention.export.forms import BandForm, DenseForm, FftForm, transform_length
+from inattention.export.forms import PANEL, BandForm, DenseForm, FftForm, transform_length
+from inattention.export.two_level import BLOCK, KEYS, QUERIES, REACH, TwoLevelForm
 
 _ROUNDS = 7
 _CALLS = 3
+_LEAST = 1e-9  # seconds
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Measured times of one head, in seconds.
+    """Measured times of one head, in seconds: what a head adds to a call that is made for other heads anyway.
 
     Attributes:
         dense: of a product with a matrix.
+        matrix: of making the matrix, which is done once in a pass for all layers that share a mechanism.
         fft: of Fourier transforms.
+        two_level: of near frames one by one and far frames in blocks.
         reaches: of bands of these numbers of keys, in ascending order.
-        bands: times of those bands.
+        bands: times of those bands, each in a call of its own.
         call: of a band for next to no input: what each further group of heads costs.
     """
 
     dense: float
+    matrix: float
     fft: float
+    two_level: float
     reaches: tuple[int, ...]
     bands: tuple[float, ...]
     call: float
@@ -40,7 +47,7 @@ class Costs:
     def band(self, reach: int) -> float:
         """Return the time of a band, between those that were measured.
 
-        >>> Costs(dense=1, fft=1, reaches=(1, 3), bands=(1.0, 2.0), call=0).band(2)
+        >>> Costs(dense=1, matrix=1, fft=1, two_level=1, reaches=(1, 3), bands=(1.0, 2.0), call=0).band(2)
         1.5
         """
         return float(np.interp(reach, self.reaches, self.bands))
@@ -55,12 +62,15 @@ def measure_costs(longest: int, frames: int, head_dim: int) -> Costs:
         head_dim: features of a head.
     """
     reaches = _reaches(longest)
-    graphs = [
-        _dense_graph(frames, head_dim),
-        _fft_graph(longest, frames, head_dim),
-        *(_band_graph(reach, frames, head_dim) for reach in reaches),
-        _band_graph(1, 1, head_dim),
-    ]
+    graphs = []
+    for length in (frames, 1):
+        graphs += [
+            _dense_graph(length, head_dim),
+            _matrix_graph(length, head_dim),
+            _fft_graph(longest, length, head_dim),
+            _two_level_graph(length, head_dim),
+            *(_band_graph(reach, length, head_dim) for reach in (reaches if length == frames else (1,))),
+        ]
     return _costs([_run(graph, inputs) for graph, inputs in graphs], reaches)
 
 
@@ -75,10 +85,13 @@ def measure_torch_costs(longest: int, frames: int, head_dim: int) -> Costs:
         form = BandForm(taps, [Band(-(reach // 2), reach - 1 - reach // 2, level=0.0, outside=0.0)])
         return lambda: form(x)
 
-    dense, transform = DenseForm(taps), FftForm(taps)
-    matrix = dense.prepare(frames)
-    calls = [lambda: dense(x, matrix), lambda: transform(x), *(band(it, x) for it in reaches), band(1, x[:, :, :1])]
-    return _costs(calls, reaches)
+    def others(x: torch.Tensor) -> list[Callable[[], Any]]:
+        dense, transform, levels, time = DenseForm(taps), FftForm(taps), TwoLevelForm(taps), x.shape[2]
+        matrix, blocks = dense.prepare(time), levels.prepare(time)
+        return [lambda: dense(x, matrix), lambda: dense.prepare(time), lambda: transform(x), lambda: levels(x, blocks)]
+
+    empty = x[:, :, :1]
+    return _costs([*others(x), *(band(it, x) for it in reaches), *others(empty), band(1, empty)], reaches)
 
 
 def _reaches(longest: int) -> tuple[int, ...]:
@@ -86,7 +99,12 @@ def _reaches(longest: int) -> tuple[int, ...]:
 
 
 def _costs(calls: Sequence[Callable[[], Any]], reaches: tuple[int, ...]) -> Costs:
-    """Measure in turns; the least time of several rounds, as other work on the machine only adds to it."""
+    """Measure in turns; the least time of several rounds, as other work on the machine only adds to it.
+
+    Args:
+        calls: dense, matrix, fft, two_level and the bands; then the same of one frame, with one band.
+        reaches: numbers of keys of the bands.
+    """
     best = [float("inf")] * len(calls)
     for _ in range(_ROUNDS):
         for place, call in enumerate(calls):
@@ -94,7 +112,10 @@ def _costs(calls: Sequence[Callable[[], Any]], reaches: tuple[int, ...]) -> Cost
             for _ in range(_CALLS):
                 call()
             best[place] = min(best[place], (perf_counter() - began) / _CALLS)
-    return Costs(best[0], best[1], reaches, tuple(best[2:-1]), best[-1])
+    full, empty = best[: 4 + len(reaches)], best[4 + len(reaches) :]
+    dense, matrix, _, two_level = (max(it - call, _LEAST) for it, call in zip(full[:4], empty[:4], strict=True))
+    fft = full[2]  # transforms of one frame take as long
+    return Costs(dense, matrix, fft, two_level, reaches, tuple(full[4:]), empty[4])
 
 
 def _run(graph: Any, inputs: dict[str, np.ndarray]) -> Callable[[], Any]:
@@ -109,6 +130,28 @@ def _dense_graph(frames: int, head_dim: int) -> tuple[Any, dict[str, np.ndarray]
 
     matrix = np.ones((1, frames, frames), np.float32)
     return _graph([helper.make_node("MatMul", ["matrix", "x"], ["y"])], {"matrix": matrix}, frames, head_dim)
+
+
+def _matrix_graph(frames: int, head_dim: int) -> tuple[Any, dict[str, np.ndarray]]:
+    from onnx import helper
+
+    count = -(-frames // PANEL)
+    first = (count - 1) * PANEL
+    constants = {
+        "zero": np.array(0),
+        "one": np.array(1),
+        "shifts": first - np.arange(count) * PANEL,
+        "panel": np.ones((frames + first, PANEL), np.float32),
+    }
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"], start=0, end=1),
+        helper.make_node("Squeeze", ["shape"], ["length"]),
+        helper.make_node("Range", ["zero", "length", "one"], ["keys"]),
+        helper.make_node("Unsqueeze", ["keys", "one"], ["rows"]),
+        helper.make_node("Add", ["rows", "shifts"], ["places"]),
+        helper.make_node("Gather", ["panel", "places"], ["y"], axis=0),
+    ]
+    return _graph(nodes, constants, frames, head_dim, free=True)
 
 
 def _band_graph(reach: int, frames: int, head_dim: int) -> tuple[Any, dict[str, np.ndarray]]:
@@ -148,15 +191,46 @@ def _fft_graph(longest: int, frames: int, head_dim: int) -> tuple[Any, dict[str,
     return _graph(nodes, constants, frames, head_dim)
 
 
+def _two_level_graph(frames: int, head_dim: int) -> tuple[Any, dict[str, np.ndarray]]:
+    from onnx import helper
+
+    count, each = -(-frames // QUERIES), QUERIES // BLOCK
+    blocks = count * each
+    # What lies outside stands for padding: the last frame is read again.
+    constants = {
+        "places": np.minimum(np.arange(count)[:, None] * QUERIES + np.arange(KEYS), frames - 1),
+        "inside": np.arange(REACH, REACH + QUERIES),
+        "near": np.ones((1, QUERIES, KEYS), np.float32),
+        "far": np.ones((blocks, blocks), np.float32),
+        "by block": np.array([blocks, BLOCK, head_dim]),
+        "one row each": np.array([blocks, 1, head_dim]),
+        "axis": np.array([1]),
+    }
+    nodes = [
+        helper.make_node("Gather", ["x", "places"], ["windows"], axis=0),
+        helper.make_node("Gather", ["windows", "inside"], ["middle"], axis=1),
+        helper.make_node("Reshape", ["middle", "by block"], ["blocks"]),
+        helper.make_node("ReduceSum", ["blocks", "axis"], ["sums"], keepdims=0),
+        helper.make_node("MatMul", ["far", "sums"], ["far away"]),
+        helper.make_node("Reshape", ["far away", "one row each"], ["of each block"]),
+        helper.make_node("MatMul", ["near", "windows"], ["close by"]),
+        helper.make_node("Reshape", ["close by", "by block"], ["of each frame"]),
+        helper.make_node("Add", ["of each frame", "of each block"], ["y"]),
+    ]
+    return _graph(nodes, constants, frames, head_dim)
+
+
 def _graph(
-    nodes: Sequence[Any], constants: dict[str, np.ndarray], frames: int, head_dim: int
+    nodes: Sequence[Any], constants: dict[str, np.ndarray], frames: int, head_dim: int, *, free: bool = False
 ) -> tuple[Any, dict[str, np.ndarray]]:
+    """Return a graph and its input; of any length if free, so that what follows from the length is not precomputed."""
     from onnx import TensorProto, helper, numpy_helper
 
+    length = "frames" if free else frames
     graph = helper.make_graph(
         list(nodes),
         "form",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [frames, head_dim])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [length, head_dim])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )

@@ -13,10 +13,14 @@ from inattention.attention.ops.banded import block_length
 from inattention.attention.ops.toeplitz_band import Band
 
 Sums = Float[Tensor, "batch heads time columns"]
+PANEL = 32  # queries of a dense form that are copied together
 
 
 class DenseForm(nn.Module):
     """Toeplitz matrices of the input's length, made from one table per head.
+
+    A matrix is transposed, so that it consists of rows of a narrow one (`PANEL` queries): a runtime copies these as
+    wholes, which takes a small part of the time of looking up each weight.
 
     Args:
         taps: weights for each j - i from 1 - longest to longest - 1.
@@ -28,15 +32,24 @@ class DenseForm(nn.Module):
         super().__init__()
         self.register_buffer("taps", taps.float())
 
-    def prepare(self, time: int) -> Float[Tensor, "heads time time"]:
-        """Return the matrices of inputs of this length."""
-        frames = torch.arange(time, device=self.taps.device)
-        offsets = frames - frames[:, None] + self.taps.shape[1] // 2
-        return self.taps.index_select(1, offsets.flatten()).view(self.taps.shape[0], time, time)
+    def prepare(self, time: int) -> Float[Tensor, "heads keys queries"]:
+        """Return the transposed matrices of inputs of this length, with up to `PANEL` - 1 queries more."""
+        count = torch.sym_max(2, (time + PANEL - 1) // PANEL)  # a graph of one panel would exclude more
+        middle = self.taps.shape[1] // 2
+        first = (count - 1) * PANEL
+        rows = torch.arange(time + first, device=self.taps.device)
+        queries = torch.arange(PANEL, device=self.taps.device)
+        # Queries behind the input have offsets that the table lacks; what they get is not used.
+        offsets = (rows[:, None] - first - queries).clamp(-middle, middle)
+        panel = F.embedding(offsets + middle, self.taps.t()).transpose(1, 2)  # rows, heads, queries
+        keys, panels = torch.arange(time, device=self.taps.device), torch.arange(count, device=self.taps.device)
+        copied = F.embedding(keys[:, None] - panels * PANEL + first, panel.flatten(1))  # keys, panels
+        return copied.unflatten(2, (-1, PANEL)).permute(2, 0, 1, 3).flatten(2)
 
     def forward(self, x: Sums, matrix: Tensor) -> Sums:
         """Return the sums, given `prepare` of the input's length."""
-        return torch.matmul(matrix, x)
+        sums = torch.matmul(matrix.transpose(1, 2), x)
+        return sums.index_select(2, torch.arange(x.shape[2], device=x.device))
 
 
 class MapForm(nn.Module):

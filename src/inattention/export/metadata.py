@@ -62,6 +62,7 @@ def describe(
         "quantisation": QUANTISATION[config.calibrate is not None] if config.precision == "int8" else None,
         "tolerance": tolerance,
         "band_bound": prepared.bound,
+        "two_level_share": prepared.moved,
         "reach_frames": None if reach is None else list(reach),
         "reach_seconds": None if reach is None else [frames * seconds for frames in reach],
         **blocks_metadata(subject, prepared, suffix),

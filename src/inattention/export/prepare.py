@@ -18,6 +18,7 @@ from inattention.export.config import ExportConfig
 from inattention.export.costs import Costs, measure_costs
 from inattention.export.forms import MapForm
 from inattention.export.mixing import ByDefinition, ExportedMixing, Part
+from inattention.model.encoder import Encoder
 
 
 @dataclass
@@ -38,6 +39,11 @@ class Prepared:
         """The largest part of a row that a band leaves out."""
         bands = [it.band for forms in self.forms.values() for it in forms if it.band is not None]
         return max((band.outside for band in bands), default=0.0)
+
+    @property
+    def moved(self) -> float:
+        """The share of a row of weights that two levels change, the mean of the worst head; 0 without them."""
+        return max((it.moved for forms in self.forms.values() for it in forms), default=0.0)
 
 
 def prepare(
@@ -61,6 +67,8 @@ def prepare(
     """
     prepared = Prepared(copy.deepcopy(model).cpu().float().eval())
     known: dict[int, Costs] = {}
+    shared = isinstance(model, Encoder) and len(model.mechanisms) == 1
+    uses = model.config.layers if shared else 1
     for name, mechanism in list(prepared.model.named_modules()):
         if isinstance(mechanism, FixedEncoder | SparseAttention):
             prepared.model.set_submodule(name, ByDefinition(mechanism))
@@ -72,7 +80,7 @@ def prepare(
                 known[mechanism.head_dim] = measure(longest, frames, mechanism.head_dim)
             costs = known[mechanism.head_dim]
         with torch.no_grad():
-            parts, forms = _parts(mechanism, config, longest, costs)
+            parts, forms = _parts(mechanism, config, longest, costs, uses)
         if parts:
             kernel = mechanism.kernel if isinstance(mechanism, ToeplitzConvolution) else None
             prepared.model.set_submodule(name, ExportedMixing(mechanism, parts, kernel))
@@ -81,7 +89,7 @@ def prepare(
 
 
 def _parts(
-    mechanism: AttentionMechanism, config: ExportConfig, longest: int, costs: Costs | None
+    mechanism: AttentionMechanism, config: ExportConfig, longest: int, costs: Costs | None, uses: int
 ) -> tuple[Sequence[Part], list[HeadForm]]:
     """Return the parts of a mechanism; none if its weights span more than a quotient of sums can hold."""
     parts: list[Part] = []
@@ -90,7 +98,9 @@ def _parts(
     if taps is not None:
         if min(map(least_mass, as_numpy(taps))) < VANISHING_MASS:
             return [], []
-        parts, forms = toeplitz_parts(taps, costs, config.form, config.bound)
+        parts, forms = toeplitz_parts(
+            taps, costs, config.form, config.bound, exact=config.precision == "float32", uses=uses
+        )
     count = len(forms)
     if count < mechanism.heads:
         assert isinstance(mechanism, FixedMaps)

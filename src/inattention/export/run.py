@@ -81,6 +81,8 @@ class ExportReport:
             lines.append("heads: " + ", ".join(f"{count} {form}" for form, count in sorted(forms.items())))
         if about["band_bound"]:
             lines.append(f"bands leave out at most {about['band_bound']:.1e} of a row of weights")
+        if about["two_level_share"]:
+            lines.append(f"two levels change {about['two_level_share']:.2f} of a row of weights, far away, or less")
         if about["reach_seconds"] is not None:
             left, right = about["reach_seconds"]
             lines.append(f"reach of mixing: {left:.2f} s to the left, {right:.2f} s to the right")
@@ -119,14 +121,15 @@ def export(model: str, out: Path, config: ExportConfig | None = None, *, progres
     frames = max(1, min(subject.longest, round(config.seconds / subject.source.step_seconds)))
     measure = measure_torch_costs if out.suffix == ".pt2" else measure_costs
     prepared = prepare(subject.model, config, subject.longest, frames, measure)
-    allowed = tolerance(subject.source.layers, prepared.bound, config.precision)
+    exact = config.precision == "float32" and not prepared.moved
+    allowed = tolerance(subject.source.layers, prepared.bound, exact=exact)
     metadata = describe(subject, prepared, config, states, allowed, out.suffix)
     parameters = sum(4 * parameter.numel() for parameter in subject.model.parameters())
     with folder_for(out.parent, worthless=()), replacing(out) as temporary:
         runner = _write(temporary, out.suffix, subject, prepared, calibration, config, states, metadata)
         groups = batches(subject, calibration.checked() if calibration else ())
         difference, relative = compare(runner, subject, states, groups)
-        check(difference, relative, allowed, config.precision)
+        check(difference, relative, allowed, exact=exact)
         found = None if test is None else test.compare(ExportedSource(runner, subject, states))
         report = ExportReport(
             out,

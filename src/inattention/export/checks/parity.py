@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inattention.export.config import ExportError, Precision
+from inattention.export.config import ExportError
 from inattention.export.subject import Subject
 
 Runner = Callable[[np.ndarray, np.ndarray], Sequence[np.ndarray]]
@@ -20,7 +20,7 @@ _ROUNDED_LAYERS = 4  # that stay within it
 # A single feature may differ more: a trained encoder amplifies rounding in some frames. Of Whisper base with fixed
 # maps, one frame of a thousand is off by 1e-3, with a relative error of 1e-5 of the whole; an error of ours is larger.
 FEATURE_TOLERANCE = 1e-2
-# Share of the hidden states' size by which low precision may differ.
+# Relative error that is allowed to low precision, and to sums at two resolutions.
 LOW_PRECISION_TOLERANCE = 0.25
 _SMALLEST = 1e-30  # of divisors: a hidden state may be zero
 
@@ -94,28 +94,28 @@ def compare(
     return greatest, float(np.sqrt((squares / np.maximum(sizes, _SMALLEST)).max()))
 
 
-def tolerance(layers: int, band: float, precision: Precision) -> float:
+def tolerance(layers: int, band: float, *, exact: bool) -> float:
     """Return the greatest relative error that is allowed.
 
     Args:
         layers: number of layers.
         band: the largest part of a row that a band leaves out: an average of values moves by at most twice that part
             of the largest value, in each layer.
-        precision: of the linear layers.
+        exact: linear layers in float32, and forms that compute the same sums.
     """
-    if precision != "float32":
+    if not exact:
         return LOW_PRECISION_TOLERANCE
     return FLOAT_TOLERANCE * max(1.0, layers / _ROUNDED_LAYERS) + 2 * band * layers
 
 
-def check(greatest: float, relative: float, allowed: float, precision: Precision) -> None:
+def check(greatest: float, relative: float, allowed: float, *, exact: bool) -> None:
     """Raise if a file does not compute what the model does.
 
     Args:
         greatest: greatest difference of a feature.
         relative: relative error.
         allowed: greatest relative error.
-        precision: of the linear layers; in float32 no feature may differ much, either.
+        exact: see `tolerance`; then no feature may differ much, either.
 
     Raises:
         ExportError: with the difference and what was allowed.
@@ -123,7 +123,7 @@ def check(greatest: float, relative: float, allowed: float, precision: Precision
     far = allowed + FEATURE_TOLERANCE
     if not relative <= allowed:
         found = f"has a relative error of {relative:.2g} where {allowed:.2g} is allowed"
-    elif precision == "float32" and not greatest <= far:
+    elif exact and not greatest <= far:
         found = f"differs from PyTorch by {greatest:.2g} of a feature's size where {far:.2g} is allowed"
     else:
         return

@@ -1,0 +1,124 @@
+"""Sums over time at two resolutions: near frames one by one, far frames in blocks of equal weight.
+
+    y_i = sum over j of (w(j - i) - c(block of j - block of i)) x_j, over j near the block of queries of i,
+        + sum over blocks m of c(m - block of i) (sum of x in block m)
+
+c is the mean weight between two blocks of frames. A near frame thus has exactly its weight, and a far one the mean of
+its block's, as in hierarchical matrices. Where weights change little over some frames far away, as those of trained
+tables do, hidden states change by far less than by int8, and a long input costs a tenth of a product with a T x T
+matrix.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+BLOCK = 8  # frames that share a weight far away
+QUERIES = 64  # frames that see their near keys through the same small matrix; a multiple of BLOCK
+REACH = 32  # frames to each side of these that are near; a multiple of BLOCK
+KEYS = QUERIES + 2 * REACH
+
+
+class TwoLevelForm(nn.Module):
+    """Near frames one by one, and far frames in blocks.
+
+    Args:
+        taps: weights for each j - i from 1 - longest to longest - 1.
+    """
+
+    near: Tensor
+    far: Tensor
+
+    def __init__(self, taps: Float[Tensor, "heads offsets"]) -> None:
+        super().__init__()
+        far = block_weights(taps)
+        self.register_buffer("near", (_near_weights(taps) - _near_blocks(far))[:, None].float())
+        self.register_buffer("far", far.float())
+
+    def prepare(self, time: int) -> Float[Tensor, "heads blocks blocks"]:
+        """Return the weights between the blocks of inputs of this length."""
+        count, middle = _windows(time) * (QUERIES // BLOCK), self.far.shape[1] // 2
+        blocks = torch.arange(count, device=self.far.device)
+        places = (blocks - blocks[:, None]).clamp(-middle, middle) + middle
+        return self.far[:, places]
+
+    def forward(
+        self, x: Float[Tensor, "batch heads time columns"], matrix: Float[Tensor, "heads blocks blocks"]
+    ) -> Float[Tensor, "batch heads time columns"]:
+        """Return the sums, given `prepare` of the input's length."""
+        time = x.shape[2]
+        count = _windows(time)
+        padded = F.pad(x, (0, 0, REACH, 2 * QUERIES + REACH))
+        starts = torch.arange(count, device=x.device)[:, None] * QUERIES
+        frames = (starts + torch.arange(KEYS, device=x.device)).flatten()
+        windows = padded.index_select(2, frames).unflatten(2, (count, KEYS))
+        inside = windows[:, :, :, REACH : REACH + QUERIES].unflatten(3, (QUERIES // BLOCK, BLOCK))
+        far = torch.matmul(matrix, inside.sum(4).flatten(2, 3)).unflatten(2, (count, QUERIES // BLOCK))
+        near = torch.matmul(self.near, windows).unflatten(3, (QUERIES // BLOCK, BLOCK))
+        every = (near + far[:, :, :, :, None]).flatten(2, 4)
+        return every.index_select(2, torch.arange(time, device=x.device))  # a slice would fix whether blocks fit
+
+
+def _windows(time: int) -> int:
+    return torch.sym_max(2, (time + QUERIES - 1) // QUERIES)  # a graph of one would exclude more
+
+
+def block_weights(taps: Float[Tensor, "heads offsets"]) -> Float[Tensor, "heads blocks"]:
+    """Return the mean weight between two blocks, for each difference of their positions.
+
+    The first and the last difference have the fewest pairs of frames; those that no input has are left out of the mean.
+    """
+    longest = taps.shape[1] // 2 + 1
+    far = (longest - 1) // BLOCK
+    pairs = BLOCK - (torch.arange(2 * BLOCK - 1, device=taps.device) - (BLOCK - 1)).abs()  # of each difference
+    room = (far + 1) * BLOCK - longest
+    weights = F.pad(taps, (room, room)).unfold(1, 2 * BLOCK - 1, BLOCK)
+    exist = F.pad(torch.ones_like(taps[:1]), (room, room)).unfold(1, 2 * BLOCK - 1, BLOCK)
+    return (weights * pairs).sum(-1) / (exist * pairs).sum(-1)
+
+
+def moved_mass(taps: Float[np.ndarray, " offsets"]) -> float:
+    """Return the share of a row by which the weights of far frames differ from their block's: the mean over rows.
+
+    Of the rows of the longest input.
+    """
+    weights = torch.as_tensor(taps, dtype=torch.float64)
+    longest = len(taps) // 2 + 1
+    far = block_weights(weights[None])[0]
+    offsets = torch.arange(1 - longest, longest)
+    rows = torch.arange(longest)
+    shares = torch.empty(longest, dtype=torch.float64)
+    for place in range(min(QUERIES, longest)):
+        blocks = torch.div(offsets + place % BLOCK, BLOCK, rounding_mode="floor") + len(far) // 2
+        differences = (far[blocks.clamp(0, len(far) - 1)] - weights).abs()
+        differences[(offsets >= -REACH - place) & (offsets < QUERIES + REACH - place)] = 0
+        here = rows[place::QUERIES]
+        shares[here] = _row_sums(differences, here, longest) / _row_sums(weights, here, longest)
+    return float(shares.mean())
+
+
+def _row_sums(weights: Tensor, rows: Tensor, longest: int) -> Tensor:
+    """Return the sum over all keys, for queries at these positions of the longest input."""
+    until = F.pad(weights.cumsum(0), (1, 0))
+    first = longest - 1 - rows
+    return until[first + longest] - until[first]
+
+
+def _near_weights(taps: Float[Tensor, "heads offsets"]) -> Float[Tensor, "heads queries keys"]:
+    """Return the weights of near keys for the queries of one window; 0 for keys that no input reaches."""
+    longest = taps.shape[1] // 2 + 1
+    room = max(0, QUERIES + REACH - longest)
+    padded, middle = F.pad(taps, (room, room)), longest - 1 + room
+    keys, queries = torch.arange(KEYS, device=taps.device) - REACH, torch.arange(QUERIES, device=taps.device)
+    return padded[:, keys - queries[:, None] + middle]
+
+
+def _near_blocks(far: Float[Tensor, "heads blocks"]) -> Float[Tensor, "heads queries keys"]:
+    """Return the part of the weights of near keys that the blocks give."""
+    keys = torch.arange(-(REACH // BLOCK), (QUERIES + REACH) // BLOCK, device=far.device)
+    queries = torch.arange(QUERIES // BLOCK, device=far.device)
+    middle = far.shape[1] // 2
+    places = (keys - queries[:, None]).clamp(-middle, middle) + middle
+    return far[:, places].repeat_interleave(BLOCK, 1).repeat_interleave(BLOCK, 2)
