@@ -7,15 +7,10 @@ float32, ONNX Runtime in float32 and int8. All contenders take turns; ratios are
 
     python benchmarks/inference.py --whisper whisper-base --converted whisper-toeplitz whisper-none
     python benchmarks/inference.py --rows qk patterned toeplitz none --lengths 500
-    python benchmarks/inference.py --whisper whisper-base --converted whisper-toeplitz --recordings lines/
 
-With recordings, the time from speech to text is measured too: CTranslate2 as faster-whisper runs it against
-`inattention_runtime.Whisper`, both int8 and greedy.
+`speech_to_text.py` measures the whole way from recordings to text.
 """
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +44,6 @@ class Options:
         seconds: seconds of speech for Whisper; more than 30 are encoded in windows.
         lengths: frames for paper-sized encoders.
         export_seconds: seconds of speech that the forms of exported heads are chosen for.
-        recordings: folder of recordings for the time from speech to text.
         threads: threads of every contender.
         rounds: how often each contender is measured.
         compiled: measure torch.compile too.
@@ -63,7 +57,6 @@ class Options:
     seconds: tuple[float, ...] = (2.0, 5.0, 10.0, 30.0)
     lengths: tuple[int, ...] = (500,)
     export_seconds: float = 5.0
-    recordings: Path | None = None
     threads: int = 2
     rounds: int = 9
     compiled: bool = False
@@ -104,8 +97,6 @@ def main(options: Options) -> None:
     results: list[dict[str, Any]] = []
     if options.whisper is not None:
         results += measure(list(whisper_contenders(options)), options, options.seconds, mel_of, "s")
-        if options.recordings is not None:
-            results += speech_to_text(options)
     if options.rows:
         contenders = list(paper_contenders(options))
         results += measure(contenders, options, options.lengths, features_of, "frames")
@@ -303,59 +294,6 @@ def vars_of(values: Any) -> dict[str, float]:
     return {"median": values.median, "low": values.low, "high": values.high}
 
 
-def speech_to_text(options: Options) -> list[dict[str, Any]]:
-    """Return the times from speech to text, over all recordings together; peers run in processes of their own."""
-    assert options.whisper is not None
-    assert options.recordings is not None
-    peer = ctranslate2_folder(options.whisper, options.work, "int8")
-    names = {"CTranslate2 int8, speech to text": str(peer)}
-    for model in options.converted:
-        file = options.work / f"{model.name}-int8-text.onnx"
-        if not file.with_suffix(".decoder").is_dir():
-            export(str(model), file, ExportConfig(precision="int8", decoder="int8", seconds=5.0))
-        names[f"{model.name} int8, speech to text"] = str(file)
-    taken: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(options.rounds):
-        for name, path in names.items():
-            command = [sys.executable, __file__, "--transcribe", path, str(options.recordings), str(options.threads)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
-            taken[name].append(float(done.stdout.split()[-1]))
-    reference = next(iter(taken.values()))
-    return [row(name, "text", seconds, reference, 0.0, None) for name, seconds in taken.items()]
-
-
-def transcribe_all(model: str, recordings: str, threads: str) -> None:
-    """Print the time in seconds that the transcripts of all recordings take, loading left out."""
-    from inattention_runtime import Whisper
-    from inattention_runtime.features import whisper_mel
-    from inattention_runtime.reader import list_audio, load_audio
-
-    files = list_audio(Path(recordings)).files
-    if model.endswith(".onnx"):
-        whisper = Whisper(model, threads=int(threads))
-        transcribe: Callable[[Path], Any] = whisper.transcribe
-    else:
-        import ctranslate2
-        import tokenizers
-
-        peer = ctranslate2.models.Whisper(model, device="cpu", intra_threads=int(threads))
-        tokenizer = tokenizers.Tokenizer.from_file(f"{model}/tokenizer.json")
-        names = ["<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|notimestamps|>"]
-        prompt = [tokenizer.token_to_id(it) for it in (names if peer.is_multilingual else (names[0], names[3]))]
-        settings = {"fft_size": 400, "hop_samples": 160, "mels": 80, "sampling_rate": SAMPLING_RATE}
-
-        def transcribe(path: Path) -> Any:
-            mel = whisper_mel(load_audio(path, SAMPLING_RATE), settings, 3000, 3000)[None]
-            found = peer.generate(ctranslate2.StorageView.from_array(mel), [prompt], beam_size=1)
-            return tokenizer.decode(found[0].sequences_ids[0])
-
-    transcribe(files[0])
-    began = time.perf_counter()
-    for path in files:
-        transcribe(path)
-    print(time.perf_counter() - began)
-
-
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Format results as a table."""
     cells = [["contender", "input", "ms", "quartiles", "ratio", "quartiles", "load s", "MB"]]
@@ -377,7 +315,4 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--transcribe"]:
-        transcribe_all(*sys.argv[2:5])
-    else:
-        main(tyro.cli(Options))
+    main(tyro.cli(Options))
