@@ -11,6 +11,7 @@ True
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from inattention.registration import register_with_transformers
 from inattention.version import __version__
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ _MODULES = {
     "AudioTransformerConfig": "inattention.model.config",
     "from_pretrained": "inattention.encoders.converted",
 }
+
+
+register_with_transformers()
 
 
 def __getattr__(name: str) -> Any:

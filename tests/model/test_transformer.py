@@ -164,10 +164,17 @@ def test_saving_and_loading_prints_nothing_and_moves_no_random_state(tmp_path: P
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_model_is_three_files(tmp_path: Path):
+def test_a_model_is_four_files(tmp_path: Path):
     small_model().save_pretrained(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "config.json", "model.safetensors"]
-    assert json.loads((tmp_path / "config.json").read_text()) == small_config().to_dict()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+    ]
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config.pop("model_type"), config.pop("architectures")) == ("inattention", ["InattentionModel"])
+    assert config == small_config().to_dict()
     assert set(safetensors.torch.load_file(tmp_path / "model.safetensors")) == set(small_model().state_dict())
 
 

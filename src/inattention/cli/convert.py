@@ -154,8 +154,10 @@ def _convert_ours(arguments: list[str]) -> int:
 
 def _is_ours(folder: Path) -> bool:
     """Return whether a folder holds an encoder that was pre-trained with inattention."""
+    from inattention.model.config import MODEL_TYPE
+
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(config, dict) and "attention" in config and "model_type" not in config
+    return isinstance(config, dict) and "attention" in config and config.get("model_type", MODEL_TYPE) == MODEL_TYPE

@@ -10,7 +10,7 @@ are built, which an empty model on the meta device would not have.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,12 +22,15 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
+from transformers.utils import logging
 
 from inattention.encoders.attention_handles import replaceable_handles
 from inattention.encoders.converted_attention import Conversion, ConvertedAttention
 from inattention.encoders.hub import model_folder
 from inattention.encoders.whisper_states import whisper_states
 from inattention.model.loading import check_shapes, find_files, tensor_shapes
+
+logger = logging.get_logger(__name__)
 
 PREFIX = "inattention-"
 ATTRIBUTE = "inattention"
@@ -92,17 +95,51 @@ class ConvertedModel(PreTrainedModel):
 def load_weights(model: nn.Module, weights: Path, config: Path) -> None:
     """Fill a model from a safetensors file that holds exactly its tensors; tied ones may be stored once.
 
+    As in `transformers`, a model without a head takes the file of one with a head, and a head that the file lacks stays
+    as it was built.
+
     Raises:
         ModelFolderError: if tensors are missing, unknown, or of another shape.
     """
-    found = tensor_shapes(weights)
+    stored = tensor_shapes(weights)
     state = model.state_dict()
+    names = _names(stored, model)
+    found = {names[name]: shape for name, shape in stored.items() if name in names}
+    if new := _new_head(stored, model):
+        logger.warning("%s holds no %s: they have random weights and must be trained", weights, ", ".join(new))
+        state = {name: it for name, it in state.items() if name not in new}
     tied = {name for name in state if name not in found and _twin(state, name, set(found)) is not None}
     check_shapes(found, {name: tuple(it.shape) for name, it in state.items() if name not in tied}, weights, config)
     tensors = load_file(weights)
     with torch.no_grad():
-        for name, tensor in tensors.items():
-            state[name].copy_(tensor)
+        for name, place in names.items():
+            state[place].copy_(tensors[name])
+
+
+def _names(stored: Iterable[str], model: nn.Module) -> dict[str, str]:
+    """Return the model's name of each stored tensor; those of a head that the model lacks are left out."""
+    prefix = _prefix(model)
+    if _has_head(stored, prefix) == _has_head(model.state_dict(), prefix):
+        return {name: name for name in stored}
+    if _has_head(stored, prefix):
+        return {name: name.removeprefix(prefix) for name in stored if name.startswith(prefix)}
+    return {name: prefix + name for name in stored}
+
+
+def _new_head(stored: Iterable[str], model: nn.Module) -> list[str]:
+    """Return the tensors of the model's head if what is stored has none."""
+    prefix = _prefix(model)
+    if _has_head(stored, prefix) or not _has_head(model.state_dict(), prefix):
+        return []
+    return [name for name in model.state_dict() if not name.startswith(prefix)]
+
+
+def _prefix(model: nn.Module) -> str:
+    return f"{getattr(model, 'base_model_prefix', '')}."
+
+
+def _has_head(names: Iterable[str], prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in names)
 
 
 def _twin(state: dict[str, torch.Tensor], name: str, stored: set[str]) -> str | None:

@@ -9,6 +9,7 @@ from inattention.audio.config import FeatureConfig
 
 # Far beyond any model; a file that asks for more is rejected before the model is built.
 MOST_LAYERS = 1000
+MODEL_TYPE = "inattention"  # in config.json, by which the auto classes of transformers know our folders
 
 
 @dataclass(frozen=True, kw_only=True)

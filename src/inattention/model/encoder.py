@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from inattention import attention
 from inattention.attention import AttentionMechanism
@@ -109,7 +110,13 @@ class Encoder(nn.Module):
 
     Raises:
         ValueError: if the mechanism does not exist or refuses its options.
+
+    Attributes:
+        gradient_checkpointing: compute layers again in the backward pass, instead of keeping what it needs. Named as
+            in `transformers`, which sets it.
     """
+
+    gradient_checkpointing = False
 
     def __init__(self, config: AudioTransformerConfig) -> None:
         super().__init__()
@@ -140,6 +147,18 @@ class Encoder(nn.Module):
             pairs.append((layer, mechanism))
         return pairs
 
+    @property
+    def _recomputes(self) -> bool:
+        """Whether layers run again in the backward pass, when nothing of this pass is kept."""
+        return self.gradient_checkpointing and self.training
+
+    def _layer(
+        self, layer: Layer, hidden: Tensor, valid: Tensor | None, mechanism: AttentionMechanism
+    ) -> Float[Tensor, "batch time width"]:
+        if self._recomputes:
+            return checkpoint(layer, hidden, valid, mechanism, use_reentrant=False)
+        return layer(hidden, valid, mechanism)
+
     def forward(
         self,
         features: Float[Tensor, "batch time size"],
@@ -165,13 +184,13 @@ class Encoder(nn.Module):
         hidden = self.dropout(self.embed_norm(embedded))
         states, maps = [hidden], []
         with ExitStack() as stack:
-            for mechanism in self.mechanisms:
+            for mechanism in [] if self._recomputes else self.mechanisms:
                 assert isinstance(mechanism, AttentionMechanism)
                 stack.enter_context(mechanism.one_pass())
             for layer, mechanism in self.depth():
                 if output_attention_maps:
                     maps.append(mechanism.weights(hidden, valid))
-                hidden = layer(hidden, valid, mechanism)
+                hidden = self._layer(layer, hidden, valid, mechanism)
                 if output_hidden_states:
                     states.append(hidden)
         return EncoderOutput(

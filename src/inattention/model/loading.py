@@ -16,10 +16,12 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError, safe_open
 
-from inattention.model.config import AudioTransformerConfig
+from inattention.model.config import MODEL_TYPE, AudioTransformerConfig
 from inattention.text import placeholder, printable
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+EXTRACTOR_FILE = "preprocessor_config.json"
+_FOR_AUTO_CLASSES = ("model_type", "architectures")
 LARGEST_CONFIG_BYTES = 2**20
 _LONGEST_POINTER = 1024  # bytes
 
@@ -127,6 +129,8 @@ def read_config(file: Path) -> AudioTransformerConfig:
         settings = json.loads(content.decode())
         if not isinstance(settings, dict):
             raise ValueError(f"expected settings by name, found {type(settings).__name__}")
+        if settings.get("model_type") == MODEL_TYPE:
+            settings = {name: value for name, value in settings.items() if name not in _FOR_AUTO_CLASSES}
     except ModelFolderError:
         raise
     except (ValueError, RecursionError, OSError) as error:

@@ -1,9 +1,10 @@
 """`AudioTransformer`: an encoder with its config, saved and loaded as safetensors, for features or any audio."""
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from torch import Tensor, nn
 from inattention.attention import without_files
 from inattention.audio.frames import feature_stream
 from inattention.model.chunks import check_layer, encode
-from inattention.model.config import AudioTransformerConfig
+from inattention.model.config import MODEL_TYPE, AudioTransformerConfig
 from inattention.model.encoder import Encoder, EncoderOutput
 from inattention.model.loading import (
+    EXTRACTOR_FILE,
     WEIGHTS_FILE,
     ModelFolderError,
     Shapes,
@@ -218,7 +220,8 @@ class AudioTransformer(
         folder, card = Path(save_directory), model_card_kwargs or {}
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
-            super().save_pretrained(temporary, config=self.config.to_dict(), model_card_kwargs=card)
+            settings = {"model_type": MODEL_TYPE, "architectures": ["InattentionModel"], **self.config.to_dict()}
+            super().save_pretrained(temporary, config=settings, model_card_kwargs=card)
             for file in sorted(Path(temporary).iterdir()):
                 if not (file.name == "README.md" and (folder / file.name).exists()):
                     os.replace(file, folder / file.name)
@@ -234,6 +237,8 @@ class AudioTransformer(
     def _save_pretrained(self, save_directory: Path) -> None:
         state = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
         (save_directory / WEIGHTS_FILE).write_bytes(save(state, metadata={"format": "pt"}))
+        extractor = {"feature_extractor_type": "InattentionFeatureExtractor", **asdict(self.config.features)}
+        (save_directory / EXTRACTOR_FILE).write_text(json.dumps(extractor, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def from_pretrained(

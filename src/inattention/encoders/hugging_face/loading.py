@@ -8,6 +8,7 @@ from torch import nn
 
 from inattention.encoders.hub import model_folder
 from inattention.encoders.quiet import quiet
+from inattention.model.config import MODEL_TYPE
 from inattention.model.loading import ModelFolderError, check_weights
 
 CONVERTED = "inattention-"  # begins the model types of converted encoders
@@ -17,8 +18,9 @@ _ONLY_FOR_TRAINING = ("masked_spec_embed",)
 
 
 def is_hugging_face(folder: Path) -> bool:
-    """Return whether a folder's config is one of `transformers`."""
-    return isinstance(_config(folder).get("model_type"), str)
+    """Return whether a folder's config is one of `transformers`, and not of our own encoders."""
+    kind = _config(folder).get("model_type")
+    return isinstance(kind, str) and kind != MODEL_TYPE
 
 
 def load_hugging_face(folder: str) -> nn.Module:
