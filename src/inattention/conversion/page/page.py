@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from inattention import templates
 from inattention.analysis.map_images import colour_stops, tile_png
 from inattention.conversion.page import figures
+from inattention.conversion.page.card import write_card
 from inattention.conversion.page.sources import LayerMaps, Sources, read_sources
 from inattention.files import write_text
 from inattention.plotting import HALO
@@ -25,7 +26,7 @@ _FAMILIES = {"whisper": "Whisper", "wav2vec2": "wav2vec 2.0", "hubert": "HuBERT"
 
 
 def write_page(converted: Path, measured: Path | None = None) -> Path:
-    """Write ``conversion.html``, and return its path.
+    """Write ``conversion.html`` and the model card, and return the path of the page.
 
     Args:
         converted: folder of a converted model with its ``conversion.json``.
@@ -35,7 +36,9 @@ def write_page(converted: Path, measured: Path | None = None) -> Path:
         ValueError: if the record of the conversion is missing or damaged.
     """
     folder = measured or converted
-    write_text(folder / PAGE, render_page(read_sources(converted, folder)))
+    sources = read_sources(converted, folder)
+    write_card(converted, sources)
+    write_text(folder / PAGE, render_page(sources))
     return folder / PAGE
 
 

@@ -2,6 +2,7 @@
 
 config.json, model.safetensors, ...   the converted model as a Hugging Face folder, with the teacher's tokenizer
 conversion.json                       what was replaced, data, seeds, versions, errors
+README.md                             model card
 conversion.html                       the same as a page, with maps.safetensors, the attention maps on it
 distillation/                         manifest, plan, curve and checkpoint, from which the same command resumes
 """
