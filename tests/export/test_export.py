@@ -181,7 +181,7 @@ def test_a_file_that_differs_is_an_error_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     saved(tmp_path / "model", attention="none")
-    monkeypatch.setattr(export_run, "tolerance", lambda layers, band, exact: 1e-12)
+    monkeypatch.setattr(export_run, "tolerance", lambda *settings, exact: 1e-12)
     (tmp_path / "out").mkdir()
     assert main(["export", str(tmp_path / "model"), "--out", str(tmp_path / "out/a.onnx")]) == 2
     assert "has a relative error of" in capsys.readouterr().err

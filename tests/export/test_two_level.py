@@ -48,6 +48,18 @@ def test_inputs_without_far_frames_are_exact() -> None:
     torch.testing.assert_close(form(x, form.prepare(len(frames)))[:, :, :QUERIES], (exact @ x)[:, :, :QUERIES])
 
 
+@pytest.mark.parametrize(("centre", "width"), [(6, 1.0), (12, 1.5), (8, 1.2), (-10, 1.5)])
+def test_rows_that_are_small_beside_others_keep_their_digits(centre: int, width: float) -> None:
+    offsets = torch.arange(-399, 400).double()
+    taps = torch.exp(-(((offsets - centre) / width) ** 2) / 2)[None]
+    x = torch.randn(1, 1, 400, 4, generator=torch.Generator().manual_seed(0))
+    form, frames = TwoLevelForm(taps), torch.arange(400)
+    matrix = form.prepare(400)
+    exact = taps[:, frames - frames[:, None] + 399]
+    got = form(x, matrix) / form(torch.ones(1, 1, 400, 1), matrix)
+    torch.testing.assert_close(got, (exact @ x.double() / exact.sum(2, keepdim=True)).float(), atol=1e-5, rtol=1e-5)
+
+
 def test_equal_weights_stay_equal() -> None:
     assert torch.equal(block_weights(torch.ones(1, 99)), torch.ones(1, 2 * (49 // BLOCK) + 1))
 

@@ -65,8 +65,8 @@ class ExportReport:
         about = self.metadata
         kind = f" ({about['quantisation']})" if about["quantisation"] else ""
         lines = [
-            f"precision: {about['precision']}{kind}, {self.bytes / 1e6:.1f} MB ({self.model_bytes / 1e6:.1f} MB in "
-            "float32)"
+            f"precision: {about['precision']}{kind}, {self.bytes / 1e6:.1f} MB (parameters in "
+            f"float32: {self.model_bytes / 1e6:.1f} MB)"
         ]
         if calibration := about.get("calibration"):
             lines.append(f"calibrated on {calibration['recordings']} recordings, {calibration['seconds']:.0f} s")
@@ -82,7 +82,9 @@ class ExportReport:
         if about["band_bound"]:
             lines.append(f"bands leave out at most {about['band_bound']:.1e} of a row of weights")
         if about["two_level_share"]:
-            lines.append(f"two levels change {about['two_level_share']:.2f} of a row of weights, far away, or less")
+            lines.append(
+                f"two levels change {about['two_level_share']:.2f} of a row of weights (mean of the worst head)"
+            )
         if about["reach_seconds"] is not None:
             left, right = about["reach_seconds"]
             lines.append(f"reach of mixing: {left:.2f} s to the left, {right:.2f} s to the right")
@@ -122,7 +124,7 @@ def export(model: str, out: Path, config: ExportConfig | None = None, *, progres
     measure = measure_torch_costs if out.suffix == ".pt2" else measure_costs
     prepared = prepare(subject.model, config, subject.longest, frames, measure)
     exact = config.precision == "float32" and not prepared.moved
-    allowed = tolerance(subject.source.layers, prepared.bound, exact=exact)
+    allowed = tolerance(subject.source.layers, prepared.bound, config.precision, exact=exact)
     metadata = describe(subject, prepared, config, states, allowed, out.suffix)
     parameters = sum(4 * parameter.numel() for parameter in subject.model.parameters())
     with folder_for(out.parent, worthless=()), replacing(out) as temporary:

@@ -1,7 +1,7 @@
 """Sums over time at two resolutions: near frames one by one, far frames in blocks of equal weight.
 
-    y_i = sum over j of (w(j - i) - c(block of j - block of i)) x_j, over j near the block of queries of i,
-        + sum over blocks m of c(m - block of i) (sum of x in block m)
+    y_i = sum over j of w(j - i) x_j, over frames j near the window of queries of i,
+        + sum over all other blocks m of c(m - block of i) (sum of x in block m)
 
 c is the mean weight between two blocks of frames. A near frame thus has exactly its weight, and a far one the mean of
 its block's, as in hierarchical matrices. Where weights change little over some frames far away, as those of trained
@@ -19,6 +19,7 @@ BLOCK = 8  # frames that share a weight far away
 QUERIES = 64  # frames that see their near keys through the same small matrix; a multiple of BLOCK
 REACH = 32  # frames to each side of these that are near; a multiple of BLOCK
 KEYS = QUERIES + 2 * REACH
+_BLOCKS = QUERIES // BLOCK
 
 
 class TwoLevelForm(nn.Module):
@@ -33,16 +34,17 @@ class TwoLevelForm(nn.Module):
 
     def __init__(self, taps: Float[Tensor, "heads offsets"]) -> None:
         super().__init__()
-        far = block_weights(taps)
-        self.register_buffer("near", (_near_weights(taps) - _near_blocks(far))[:, None].float())
-        self.register_buffer("far", far.float())
+        self.register_buffer("near", _near_weights(taps)[:, None].float())
+        self.register_buffer("far", block_weights(taps).float())
 
     def prepare(self, time: int) -> Float[Tensor, "heads blocks blocks"]:
-        """Return the weights between the blocks of inputs of this length."""
-        count, middle = _windows(time) * (QUERIES // BLOCK), self.far.shape[1] // 2
+        """Return the weights between the blocks of inputs of this length, 0 between near ones."""
+        count, middle = _windows(time) * (_BLOCKS), self.far.shape[1] // 2
         blocks = torch.arange(count, device=self.far.device)
         places = (blocks - blocks[:, None]).clamp(-middle, middle) + middle
-        return self.far[:, places]
+        windows = (blocks // _BLOCKS * _BLOCKS)[:, None]
+        apart = (blocks < windows - REACH // BLOCK) | (blocks >= windows + _BLOCKS + REACH // BLOCK)
+        return self.far[:, places] * apart
 
     def forward(
         self, x: Float[Tensor, "batch heads time columns"], matrix: Float[Tensor, "heads blocks blocks"]
@@ -54,9 +56,9 @@ class TwoLevelForm(nn.Module):
         starts = torch.arange(count, device=x.device)[:, None] * QUERIES
         frames = (starts + torch.arange(KEYS, device=x.device)).flatten()
         windows = padded.index_select(2, frames).unflatten(2, (count, KEYS))
-        inside = windows[:, :, :, REACH : REACH + QUERIES].unflatten(3, (QUERIES // BLOCK, BLOCK))
-        far = torch.matmul(matrix, inside.sum(4).flatten(2, 3)).unflatten(2, (count, QUERIES // BLOCK))
-        near = torch.matmul(self.near, windows).unflatten(3, (QUERIES // BLOCK, BLOCK))
+        inside = windows[:, :, :, REACH : REACH + QUERIES].unflatten(3, (_BLOCKS, BLOCK))
+        far = torch.matmul(matrix, inside.sum(4).flatten(2, 3)).unflatten(2, (count, _BLOCKS))
+        near = torch.matmul(self.near, windows).unflatten(3, (_BLOCKS, BLOCK))
         every = (near + far[:, :, :, :, None]).flatten(2, 4)
         return every.index_select(2, torch.arange(time, device=x.device))  # a slice would fix whether blocks fit
 
@@ -80,9 +82,9 @@ def block_weights(taps: Float[Tensor, "heads offsets"]) -> Float[Tensor, "heads 
 
 
 def moved_mass(taps: Float[np.ndarray, " offsets"]) -> float:
-    """Return the share of a row by which the weights of far frames differ from their block's: the mean over rows.
+    """Return the share of a row by which the weights of far frames differ from their block's.
 
-    Of the rows of the longest input.
+    The mean over the rows of the longest input; single rows, at its ends above all, may differ by much more.
     """
     weights = torch.as_tensor(taps, dtype=torch.float64)
     longest = len(taps) // 2 + 1
@@ -113,12 +115,3 @@ def _near_weights(taps: Float[Tensor, "heads offsets"]) -> Float[Tensor, "heads 
     padded, middle = F.pad(taps, (room, room)), longest - 1 + room
     keys, queries = torch.arange(KEYS, device=taps.device) - REACH, torch.arange(QUERIES, device=taps.device)
     return padded[:, keys - queries[:, None] + middle]
-
-
-def _near_blocks(far: Float[Tensor, "heads blocks"]) -> Float[Tensor, "heads queries keys"]:
-    """Return the part of the weights of near keys that the blocks give."""
-    keys = torch.arange(-(REACH // BLOCK), (QUERIES + REACH) // BLOCK, device=far.device)
-    queries = torch.arange(QUERIES // BLOCK, device=far.device)
-    middle = far.shape[1] // 2
-    places = (keys - queries[:, None]).clamp(-middle, middle) + middle
-    return far[:, places].repeat_interleave(BLOCK, 1).repeat_interleave(BLOCK, 2)

@@ -39,9 +39,12 @@ def test_a_feature_that_is_larger_than_the_rest_is_compared_by_its_own_size(monk
 
 
 def test_rounding_adds_up_over_layers() -> None:
-    assert [tolerance(layers, 0.0, exact=True) for layers in (1, 4, 6, 12)] == pytest.approx([1e-4, 1e-4, 1.5e-4, 3e-4])
-    assert tolerance(4, 1e-5, exact=True) == pytest.approx(1.8e-4)
-    assert tolerance(12, 0.0, exact=False) == 0.25
+    assert [tolerance(layers, 0.0, "float32", exact=True) for layers in (1, 4, 6, 12)] == pytest.approx(
+        [1e-4, 1e-4, 1.5e-4, 3e-4]
+    )
+    assert tolerance(4, 1e-5, "float32", exact=True) == pytest.approx(1.8e-4)
+    assert tolerance(12, 0.0, "int8", exact=False) == 0.25
+    assert tolerance(12, 0.0, "float32", exact=False) == 0.05
 
 
 def test_neither_the_whole_nor_a_single_feature_may_differ_much() -> None:
