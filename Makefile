@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # Tests start many processes; where nothing compiled is kept, each would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: study test quick check clean help
+.PHONY: study test quick check docs clean help
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -35,6 +35,9 @@ check: $(VENV)/installed-test ## Lint, types, direction of imports, dead code, s
 	$(BIN)/vulture
 	$(BIN)/python -m pytest -q tests/architecture
 
+docs: $(VENV)/installed-docs ## Build the documentation site into site/, strictly
+	$(BIN)/mkdocs build --strict
+
 $(VENV)/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
@@ -43,6 +46,11 @@ $(VENV)/installed: pyproject.toml
 $(VENV)/installed-test: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@ $(VENV)/installed
+
+$(VENV)/installed-docs: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@ $(VENV)/installed
 
 clean: ## Remove the environment, but no corpora or runs

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CODE = [
     path
-    for folder in ("src", "tests", "benchmarks", "recipes", "runtime")
+    for folder in ("src", "tests", "benchmarks", "docs", "recipes", "runtime")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 MOST_LINES_OF_A_FILE = 400

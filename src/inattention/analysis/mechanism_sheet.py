@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -231,8 +231,15 @@ def _draw(axes: Axes, entry: _Entry) -> None:
         axes.text(left + _TILE / 2, top + _TILE + 10, picture.caption, fontsize=7.5, color=MUTED, ha="center")
 
 
-def _tile(axes: Axes, picture: Picture, left: float, top: float) -> None:
-    """Draw one map with one pixel per weight; colour follows the root of the weight over the largest of its map."""
+def pixels_of(picture: Picture) -> UInt8[np.ndarray, "time time channels"]:
+    """Return a map as colours, one pixel per weight; colour follows the root of the weight over the largest of the map.
+
+    Args:
+        picture: the map of a mechanism that has weights.
+
+    >>> pixels_of(pictures_of(parse_row("none"))[0]).shape
+    (36, 36, 4)
+    """
     assert picture.weights is not None
     size = np.abs(picture.weights)
     share = np.sign(picture.weights) * (size / max(float(size.max()), 1e-30)) ** POWER
@@ -241,8 +248,11 @@ def _tile(axes: Axes, picture: Picture, left: float, top: float) -> None:
     else:
         colours = WEIGHTS(np.ones_like(share) * 0.78) if picture.mask else WEIGHTS(share)
         colours[picture.weights == 0] = mpl.colors.to_rgba(SHUT)
-    pixels = np.round(255 * colours).astype(np.uint8)
-    axes.imshow(pixels, extent=(left, left + _TILE, top + _TILE, top), interpolation="none", zorder=1)
+    return np.round(255 * colours).astype(np.uint8)
+
+
+def _tile(axes: Axes, picture: Picture, left: float, top: float) -> None:
+    axes.imshow(pixels_of(picture), extent=(left, left + _TILE, top + _TILE, top), interpolation="none", zorder=1)
 
 
 def _legend(axes: Axes, measure: Figure, y: float) -> None:
