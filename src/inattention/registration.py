@@ -2,14 +2,15 @@
 
 `import inattention` stays quick, and does not import `transformers`. Whichever of both is imported first, the auto
 classes know our models once they can be used: what is registered (`inattention.model.auto`, and converted encoders in
-`inattention.encoders.converted`) is imported right after the modules that hold the auto classes.
+`inattention.encoders.converted`) is imported right after the modules that hold the auto classes: the first use of any
+of them also imports PyTorch and the six families of encoders that can be converted.
 """
 
 import sys
 import warnings
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -41,6 +42,8 @@ class _Registering(Loader):
             self.loader.exec_module(module)
         finally:
             _Registering.depth -= 1
+            if module.__spec__ is not None:
+                module.__spec__.loader = module.__loader__ = self.loader
         if not _Registering.depth:
             _register()
 
@@ -52,7 +55,8 @@ class _Finder(MetaPathFinder):
         """Return the usual spec of a module of auto classes, with a loader that registers; None for all others."""
         if fullname not in _WATCHED:
             return None
-        spec = PathFinder.find_spec(fullname, path, target)
+        others = (it.find_spec(fullname, path, target) for it in sys.meta_path if it is not self)
+        spec = next((it for it in others if it is not None), None)
         if spec is not None and spec.loader is not None:
             spec.loader = _Registering(spec.loader)
         return spec
@@ -68,7 +72,7 @@ def _register() -> None:
     except Exception as error:  # a version of transformers that we do not know must still be usable
         warnings.warn(
             f"inattention's models are unknown to the auto classes of transformers: {error}; "
-            "inattention.from_pretrained loads them",
+            "inattention.from_pretrained loads both kinds",
             RuntimeWarning,
             stacklevel=2,
         )

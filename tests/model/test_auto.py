@@ -74,6 +74,44 @@ def test_what_transformers_saves_is_loaded_by_ours(tmp_path: Path) -> None:
     assert sum(it.numel() for it in new.parameters()) == sum(it.numel() for it in ours.parameters())
 
 
+def test_configs_travel_through_files(tmp_path: Path) -> None:
+    ours = saved(tmp_path / "one", layers=2)
+    config = transformers.AutoConfig.from_pretrained(tmp_path / "one")
+    config.save_pretrained(tmp_path / "two")
+    assert transformers.AutoConfig.from_pretrained(tmp_path / "two").settings() == ours.config
+
+
+@pytest.mark.parametrize("dtype", ["float16", torch.float16])
+def test_weights_have_the_type_that_is_asked_for(dtype: Any, tmp_path: Path) -> None:
+    saved(tmp_path)
+    assert transformers.AutoModel.from_pretrained(tmp_path, dtype=dtype).dtype == torch.float16
+
+
+def test_a_config_with_other_settings_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path)
+    config = transformers.AutoConfig.from_pretrained(tmp_path, width=48)
+    with pytest.raises(ValueError, match="other settings than the saved model"):
+        transformers.AutoModel.from_pretrained(tmp_path, config=config)
+
+
+def test_shapes_are_checked(tmp_path: Path) -> None:
+    ours = saved(tmp_path)
+    model = transformers.AutoModel.from_pretrained(tmp_path)
+    features = torch.randn(1, 9, ours.config.input_size)
+    for shape in ((1, 8), (2, 9), (1, 9, 1)):
+        with pytest.raises(ValueError, match=r"attention_mask must be \(1, 9\)"):
+            model(features, torch.ones(shape, dtype=torch.long))
+    with pytest.raises(ValueError, match="input_features must be"):
+        model(features[..., :5])
+
+
+def test_the_front_door_loads_ours_too(tmp_path: Path) -> None:
+    ours = saved(tmp_path)
+    loaded = inattention.from_pretrained(str(tmp_path))
+    assert isinstance(loaded, inattention.AudioTransformer)
+    assert loaded.config == ours.config
+
+
 def test_folders_of_before_are_still_loaded(tmp_path: Path) -> None:
     ours = saved(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(ours.config.to_dict()))
@@ -83,15 +121,19 @@ def test_folders_of_before_are_still_loaded(tmp_path: Path) -> None:
 def test_gradient_checkpointing_changes_no_gradient(tmp_path: Path) -> None:
     ours = saved(tmp_path)
     features = torch.randn(1, 9, ours.config.input_size)
-    gradients = []
+    gradients, runs = [], []
     for checkpointing in (False, True):
         model = transformers.AutoModel.from_pretrained(tmp_path).train()
         if checkpointing:
             # Its older name is deprecated.
             getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
         assert model.encoder.gradient_checkpointing == checkpointing
+        counted = []
+        model.encoder.layers[0].register_forward_pre_hook(lambda *_, counted=counted: counted.append(1))
         model(features).last_hidden_state.square().sum().backward()
+        runs.append(len(counted))
         gradients.append([it.grad for it in model.parameters()])
+    assert runs == [ours.config.layers, 2 * ours.config.layers]
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -102,8 +144,13 @@ def test_waveforms_may_be_lists_and_are_checked(tmp_path: Path) -> None:
     one = extractor(wave().numpy(), return_tensors="np")["input_features"]
     assert np.array_equal(one, extractor([wave().tolist()], return_tensors="np")["input_features"])
     assert np.array_equal(one, extractor(wave().tolist(), 16_000, return_tensors="np")["input_features"])
-    with pytest.raises(ValueError, match="extract takes any length"):
+    with pytest.raises(ValueError, match=r"waveform 0 .*extract takes any length"):
         extractor(wave(16_000 * 121).numpy())
+    with pytest.raises(ValueError, match="waveform 1 of raw_speech: "):
+        extractor([wave().numpy(), np.zeros(0)])
+    for wrong in ("a.wav", None):
+        with pytest.raises(ValueError, match="must be a waveform or a sequence of them, not"):
+            extractor(wrong)
 
 
 ORDERS = (
@@ -135,5 +182,6 @@ for name in ("ours", "whisper", "hubert"):
 def test_neither_package_imports_the_other_early() -> None:
     program = "import sys, inattention; assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
-    program = "import sys, inattention, transformers; assert 'inattention.encoders.converted' not in sys.modules"
+    program = """import sys, inattention, transformers
+assert not {'inattention.encoders.converted', 'inattention.model.auto'} & set(sys.modules)"""
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,6 +1,6 @@
 """``inattention convert``: a trained encoder with another attention mechanism."""
 
-import json
+import os
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def run(arguments: list[str]) -> int:
     """Replace the attention of a trained encoder, and distil it."""
-    return _convert_ours(arguments) if any(_is_ours(Path(word)) for word in arguments) else _convert_trained(arguments)
+    return _convert_ours(arguments) if any(_is_ours(word) for word in arguments) else _convert_trained(arguments)
 
 
 def _convert_trained(arguments: list[str]) -> int:
@@ -152,12 +152,10 @@ def _convert_ours(arguments: list[str]) -> int:
     return 0
 
 
-def _is_ours(folder: Path) -> bool:
-    """Return whether a folder holds an encoder that was pre-trained with inattention."""
-    from inattention.model.config import MODEL_TYPE
-
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+def _is_ours(word: str) -> bool:
+    """Return whether an argument is the folder of an encoder that was pre-trained with inattention."""
+    if not os.path.isfile(os.path.join(word, "config.json")):  # what follows imports PyTorch
         return False
-    return isinstance(config, dict) and "attention" in config and config.get("model_type", MODEL_TYPE) == MODEL_TYPE
+    from inattention.model.loading import is_ours
+
+    return is_ours(Path(word))

@@ -28,7 +28,8 @@ from inattention.encoders.attention_handles import replaceable_handles
 from inattention.encoders.converted_attention import Conversion, ConvertedAttention
 from inattention.encoders.hub import model_folder
 from inattention.encoders.whisper_states import whisper_states
-from inattention.model.loading import check_shapes, find_files, tensor_shapes
+from inattention.model.loading import check_shapes, find_files, is_ours, tensor_shapes, wanted_dtype
+from inattention.model.transformer import AudioTransformer
 
 logger = logging.get_logger(__name__)
 
@@ -86,8 +87,7 @@ class ConvertedModel(PreTrainedModel):
         generation = config_file.parent / "generation_config.json"
         if generation.is_file() and model.can_generate():
             model.generation_config = transformers.GenerationConfig.from_pretrained(config_file.parent)
-        dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
-        if isinstance(dtype, torch.dtype):
+        if dtype := wanted_dtype(kwargs):
             model.to(dtype)
         return model.eval()
 
@@ -288,20 +288,23 @@ def class_for(model: PreTrainedModel) -> type[ConvertedModel]:
     return CLASSES[base]
 
 
-def from_pretrained(name: str, **options: Any) -> PreTrainedModel:
-    """Load a trained or converted model of `transformers` by its folder or hub name.
+def from_pretrained(name: str, **options: Any) -> PreTrainedModel | AudioTransformer:
+    """Load one of our encoders, or a trained or converted model of `transformers`, by its folder or hub name.
 
     Args:
         name: folder or hub name.
-        **options: for ``from_pretrained`` of the model's class, such as ``dtype``.
+        **options: for ``from_pretrained`` of the model's class, such as ``dtype``; ours have those of
+            `AudioTransformer.from_pretrained`.
 
     Returns:
-        The model with the head that it was saved with.
+        The model with the head that it was saved with, in evaluation mode.
 
     Raises:
         ValueError: if the folder is none of a model, or its class is unknown.
     """
     folder = model_folder(name)
+    if is_ours(folder):
+        return AudioTransformer.from_pretrained(folder, **options)
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     architecture = (config.architectures or [""])[0]
     known = {cls.__name__: cls for cls in CLASSES.values()}

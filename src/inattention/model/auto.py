@@ -4,14 +4,13 @@
 ``AutoFeatureExtractor.from_pretrained`` load any folder that `AudioTransformer.save_pretrained` wrote.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -25,8 +24,10 @@ from transformers import (
 from transformers.modeling_outputs import BaseModelOutput
 
 from inattention.audio.config import FeatureConfig
+from inattention.files import write_json
 from inattention.model.config import MODEL_TYPE, AudioTransformerConfig
 from inattention.model.encoder import Encoder
+from inattention.model.loading import CONFIG_FILE, file_settings, wanted_dtype
 from inattention.model.recording import short_input
 from inattention.model.transformer import AudioTransformer
 
@@ -58,6 +59,22 @@ class InattentionConfig(PretrainedConfig):
         """
         return AudioTransformerConfig.from_dict({name: getattr(self, name) for name in _SETTINGS})
 
+    def save_pretrained(self, save_directory: Any, push_to_hub: bool = False, **kwargs: Any) -> None:
+        """Write config.json as `AudioTransformer.save_pretrained` does.
+
+        Args:
+            save_directory: the folder, created if needed.
+            push_to_hub: not supported: models are pushed as a whole.
+            **kwargs: those of `transformers` are ignored.
+
+        Raises:
+            ValueError: for ``push_to_hub``.
+        """
+        if push_to_hub:
+            raise ValueError("push the model instead: its folder has the config")
+        Path(save_directory).mkdir(parents=True, exist_ok=True)
+        write_json(Path(save_directory) / CONFIG_FILE, file_settings(self.settings()))
+
 
 class InattentionModel(PreTrainedModel):
     """An `AudioTransformer` whose inputs and outputs are those of `transformers`.
@@ -81,7 +98,7 @@ class InattentionModel(PreTrainedModel):
     def forward(
         self,
         input_features: Float[Tensor, "batch time size"],
-        attention_mask: Bool[Tensor, "batch time"] | Int[Tensor, "batch time"] | None = None,
+        attention_mask: Tensor | None = None,
         *,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
@@ -91,11 +108,24 @@ class InattentionModel(PreTrainedModel):
 
         Args:
             input_features: as the feature extractor returns them.
-            attention_mask: 1 or True at real frames; None if all are.
+            attention_mask: (batch, time), 1 or True at real frames; None if all are.
             output_hidden_states: return the embedded input and every layer too.
             output_attentions: return each layer's maps, (batch, heads, time, time), too.
             return_dict: False for a tuple.
+
+        Raises:
+            ValueError: if features or mask have another shape than the model takes.
         """
+        expected = self.config.settings().input_size
+        if input_features.ndim != 3 or input_features.shape[2] != expected:
+            raise ValueError(
+                f"input_features must be (batch, time, {expected}), as the feature extractor returns them, not "
+                f"{tuple(input_features.shape)}"
+            )
+        if attention_mask is not None and attention_mask.shape != input_features.shape[:2]:
+            raise ValueError(
+                f"attention_mask must be {tuple(input_features.shape[:2])}, not {tuple(attention_mask.shape)}"
+            )
         chosen = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
         wanted = {name: getattr(self.config, name) if it is None else it for name, it in chosen.items()}
         found = self.encoder(
@@ -116,22 +146,25 @@ class InattentionModel(PreTrainedModel):
         Args:
             pretrained_model_name_or_path: folder or hub name.
             *args: not used.
-            **kwargs: options of the hub, and ``dtype``, ``output_hidden_states``, ``output_attentions`` and
-                ``return_dict``; all others of `transformers` are ignored.
+            **kwargs: options of the hub, ``config`` of the same settings, and ``dtype``, ``output_hidden_states``,
+                ``output_attentions`` and ``return_dict``; all others of `transformers` are ignored.
 
         Raises:
+            ValueError: for a config with other settings than the saved ones.
             ModelFolderError: if files are missing or damaged, or do not belong together.
         """
         hub = {name: kwargs[name] for name in _HUB_OPTIONS if name in kwargs}
         loaded = AudioTransformer.from_pretrained(str(pretrained_model_name_or_path), **hub)
         config = InattentionConfig(**loaded.config.to_dict())
+        config.name_or_path = str(pretrained_model_name_or_path)
+        if isinstance(given := kwargs.get("config"), InattentionConfig) and given.settings() != loaded.config:
+            raise ValueError(f"{pretrained_model_name_or_path}: the config has other settings than the saved model")
         for name in ("output_hidden_states", "output_attentions", "return_dict"):
             setattr(config, name, kwargs.get(name, getattr(kwargs.get("config", config), name)))
         with torch.random.fork_rng(devices=[]):
             model = cls(config)
         model.encoder = loaded.encoder
-        dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
-        if isinstance(dtype, torch.dtype):
+        if dtype := wanted_dtype(kwargs):
             model.to(dtype)
         return model.eval()
 
@@ -170,7 +203,7 @@ class InattentionFeatureExtractor(SequenceFeatureExtractor):
 
     def __call__(
         self,
-        raw_speech: np.ndarray | Tensor | Sequence[Any],
+        raw_speech: Any,
         sampling_rate: int | None = None,
         *,
         return_tensors: str | None = None,
@@ -179,7 +212,7 @@ class InattentionFeatureExtractor(SequenceFeatureExtractor):
         """Return features, padded to the longest, and the mask of real frames.
 
         Args:
-            raw_speech: one waveform, or a sequence of them.
+            raw_speech: one waveform, (samples,), or a sequence of them.
             sampling_rate: Hz of the waveforms; by default that of the model.
             return_tensors: ``pt`` or ``np``.
             **kwargs: options of padding as other extractors have them.
@@ -188,16 +221,28 @@ class InattentionFeatureExtractor(SequenceFeatureExtractor):
             ValueError: if a waveform cannot be used, or is longer than two minutes: `AudioTransformer.extract` takes
                 any length.
         """
+        if isinstance(raw_speech, str | bytes) or not hasattr(raw_speech, "__len__"):
+            raise ValueError(
+                f"raw_speech must be a waveform or a sequence of them, not {type(raw_speech).__name__}; "
+                "AudioTransformer.extract takes files"
+            )
         config = FeatureConfig(**{it.name: getattr(self, it.name) for it in fields(FeatureConfig)})
         one = len(raw_speech) == 0 or np.ndim(raw_speech[0]) == 0
         rate = self.sampling_rate if sampling_rate is None else sampling_rate
         frames = []
-        for waveform in [raw_speech] if one else raw_speech:
-            found = short_input(torch.as_tensor(np.asarray(waveform), dtype=torch.float32), rate, config)
+        for place, waveform in enumerate([raw_speech] if one else raw_speech):
+            try:
+                found = short_input(torch.as_tensor(np.asarray(waveform), dtype=torch.float32), rate, config)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"waveform {place} of raw_speech: {error}") from error
             if found is None:
-                raise ValueError("a waveform is longer than two minutes; AudioTransformer.extract takes any length")
+                raise ValueError(
+                    f"waveform {place} of raw_speech is longer than two minutes; AudioTransformer.extract takes any "
+                    "length"
+                )
             frames.append(found.numpy())
         kwargs = {"padding": True, "return_attention_mask": True, **kwargs}
+        kwargs.pop("device", None)  # features are computed on the CPU
         return self.pad(BatchFeature({"input_features": frames}), return_tensors=return_tensors, **kwargs)
 
 

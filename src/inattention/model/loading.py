@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError, safe_open
@@ -114,6 +115,15 @@ def quiet_hub() -> Generator[None]:
         logger.setLevel(level)
 
 
+def is_ours(folder: Path) -> bool:
+    """Return whether a folder holds an encoder that was pre-trained with inattention, of this version or another."""
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(config, dict) and "attention" in config and config.get("model_type", MODEL_TYPE) == MODEL_TYPE
+
+
 def read_config(file: Path) -> AudioTransformerConfig:
     """Read a model's config.
 
@@ -139,6 +149,30 @@ def read_config(file: Path) -> AudioTransformerConfig:
         return AudioTransformerConfig.from_dict(settings)
     except (ValueError, TypeError) as error:
         raise ModelFolderError(f"{file}: {error}") from error
+
+
+def file_settings(config: AudioTransformerConfig) -> dict[str, Any]:
+    """Return the contents of config.json, with what the auto classes of `transformers` go by."""
+    return {"model_type": MODEL_TYPE, "architectures": ["InattentionModel"], **config.to_dict()}
+
+
+def wanted_dtype(options: Mapping[str, Any]) -> torch.dtype | None:
+    """Return the type of weights that options of `from_pretrained` ask for; None for that of the file.
+
+    Raises:
+        ValueError: if there is no such type.
+
+    >>> wanted_dtype({"dtype": "float16"})
+    torch.float16
+    """
+    found = options.get("dtype", options.get("torch_dtype"))
+    if isinstance(found, str) and found != "auto":
+        found = getattr(torch, found, found)
+    if found in (None, "auto"):
+        return None
+    if not isinstance(found, torch.dtype):
+        raise ValueError(f"dtype must be a type of torch such as 'float16', not {found!r}")
+    return found
 
 
 def tensor_shapes(file: Path) -> Shapes:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from inattention.attention import without_files
 from inattention.audio.frames import feature_stream
 from inattention.model.chunks import check_layer, encode
-from inattention.model.config import MODEL_TYPE, AudioTransformerConfig
+from inattention.model.config import AudioTransformerConfig
 from inattention.model.encoder import Encoder, EncoderOutput
 from inattention.model.loading import (
     EXTRACTOR_FILE,
@@ -26,6 +26,7 @@ from inattention.model.loading import (
     ModelFolderError,
     Shapes,
     check_shapes,
+    file_settings,
     find_files,
     read_config,
     tensor_shapes,
@@ -220,8 +221,7 @@ class AudioTransformer(
         folder, card = Path(save_directory), model_card_kwargs or {}
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
-            settings = {"model_type": MODEL_TYPE, "architectures": ["InattentionModel"], **self.config.to_dict()}
-            super().save_pretrained(temporary, config=settings, model_card_kwargs=card)
+            super().save_pretrained(temporary, config=file_settings(self.config), model_card_kwargs=card)
             for file in sorted(Path(temporary).iterdir()):
                 if not (file.name == "README.md" and (folder / file.name).exists()):
                     os.replace(file, folder / file.name)
