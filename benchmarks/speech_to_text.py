@@ -1,4 +1,4 @@
-"""Time from speech to text on a CPU, and word errors, beside faster-whisper's engine.
+"""Time from speech to text on a CPU, and word errors, compared with faster-whisper's engine.
 
 CTranslate2 in int8, as faster-whisper runs it (greedy, every recording padded to 30 s), against `inattention_runtime`
 with converted encoders in int8 and the same kind of decoder. Every contender is a process of its own; they take turns.
@@ -8,7 +8,6 @@ Where a recording has its text beside it (`line.wav`, `line.txt`), word error ra
 """
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -64,13 +63,13 @@ def main(options: Options) -> None:
     for _ in range(options.rounds):
         for name, path in contenders.items():
             command = [sys.executable, __file__, "--transcribe", path, str(options.recordings), str(options.threads)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ))
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             found = json.loads(done.stdout.splitlines()[-1])
             seconds[name].append(found["seconds"])
             texts[name] = found["texts"]
     results = compare(seconds, texts, references(options.recordings))
     print(table(results))
-    settings = {name: str(value) for name, value in vars(options).items()}
+    settings = json.loads(json.dumps(vars(options), default=str))
     write_json(options.out, {"options": settings, "results": results, "provenance": provenance()})
     print(f"written to {options.out}")
 
@@ -84,6 +83,8 @@ def files_of(options: Options) -> dict[str, str]:
         converter = TransformersConverter(str(options.whisper), copy_files=["tokenizer.json"])
         converter.convert(str(folder), quantization="int8", force=True)
     found = {f"CTranslate2 {options.whisper.name}": str(folder)}
+    if len({it.name for it in options.converted}) < len(options.converted):
+        raise SystemExit("folders of converted models must have different names")
     for model in options.converted:
         file = options.work / f"{model.name}-text.onnx"
         if not file.with_suffix(".decoder").is_dir():
@@ -110,8 +111,8 @@ def compare(
             {
                 "name": name,
                 "recordings": len(texts[name]),
-                "seconds": vars_of(quartiles(taken)),
-                "ratio": vars_of(ratio_quartiles(taken, seconds[first])),
+                "seconds": as_dict(quartiles(taken)),
+                "ratio": as_dict(ratio_quartiles(taken, seconds[first])),
                 "words": sum(errors[name].words),
                 "word_error_rate": errors[name].rate if errors[name].words else None,
                 "difference": None if difference is None else [difference.estimate, difference.low, difference.high],
@@ -124,7 +125,7 @@ def errors_of(texts: dict[str, str], references: dict[str, str]) -> WordErrors:
     return word_errors([Transcript(name, text, False, 0.0) for name, text in texts.items()], references)
 
 
-def vars_of(values: Any) -> dict[str, float]:
+def as_dict(values: Any) -> dict[str, float]:
     return {"median": values.median, "low": values.low, "high": values.high}
 
 

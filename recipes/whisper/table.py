@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument(
         "--steps", default="1500", help="steps of distillation per conversion: an hour or less of one thread"
     )
-    parser.add_argument("--examples", default="4500", help="different examples; each is used once by default")
+    parser.add_argument("--examples", default="4500", help="different examples, of which each step takes four")
     parser.add_argument("--precision", default="bf16", help="of the distillation: float32 or bf16")
     parser.add_argument("--teacher-cache", type=Path, help="folder of the teacher's outputs; out/teacher by default")
     parser.add_argument("--only", nargs="+", metavar="ROW", help="these rows alone")
