@@ -19,6 +19,7 @@ from inattention.encoders.converted import converted_copy
 from inattention.encoders.converted_attention import Conversion, Replacement
 from inattention.export import run as export_run
 from inattention.export.config import ExportConfig, ExportError
+from inattention.export.costs import Costs
 from inattention.export.int8.quantiser import linear_layers
 from inattention.export.run import export
 from inattention.model.transformer import AudioTransformer
@@ -144,6 +145,17 @@ def test_int8_quantises_every_linear_layer_and_nothing_else(kind: str, calibrate
     assert not any("ConvInteger" in it.op_type for it in graph.node)
     kinds = {it.op_type for it in graph.node}
     assert ("QuantizeLinear" in kinds, "DynamicQuantizeLinear" in kinds) == (calibrated, not calibrated)
+
+
+@pytest.mark.slow
+def test_encoders_of_waveforms_have_no_two_levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    MAKERS["hubert"](tmp_path / "model")
+    with pytest.raises(ExportError, match="--form two-level: not of encoders that take waveforms"):
+        export(str(tmp_path / "model"), tmp_path / "a.onnx", ExportConfig(form="two-level"))
+    cheap = Costs(dense=1.0, matrix=1.0, fft=9.0, two_level=1e-9, reaches=(1, 2999), bands=(9.0, 9.0), call=1.0)
+    monkeypatch.setattr(export_run, "measure_costs", lambda *sizes: cheap)
+    report = export(str(tmp_path / "model"), tmp_path / "a.onnx", ExportConfig(precision="int8"))
+    assert {form for forms in report.metadata["forms"].values() for form in forms} == {"dense"}
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ class DenseForm(nn.Module):
 
     def forward(self, x: Sums, matrix: Tensor) -> Sums:
         """Return the sums, given `prepare` of the input's length."""
-        sums = torch.matmul(matrix.transpose(1, 2), x)
+        sums = torch.matmul(matrix.transpose(1, 2)[None], x)
         return sums.index_select(2, torch.arange(x.shape[2], device=x.device))
 
 

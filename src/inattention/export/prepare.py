@@ -52,6 +52,8 @@ def prepare(
     longest: int,
     frames: int,
     measure: Callable[[int, int, int], Costs] = measure_costs,
+    *,
+    exact: bool | None = None,
 ) -> Prepared:
     """Return a copy of a model in which fixed weights are constants, in the form that each head is exported in.
 
@@ -61,12 +63,14 @@ def prepare(
         longest: greatest number of frames of the input.
         frames: number of frames that forms are chosen for.
         measure: measures the forms in what will run the file, given longest, frames and the features of a head.
+        exact: whether two levels are no choice; by default they are one unless the precision is float32.
 
     Raises:
         ExportError: if the form does not suit a head.
     """
     prepared = Prepared(copy.deepcopy(model).cpu().float().eval())
     known: dict[int, Costs] = {}
+    exact = config.precision == "float32" if exact is None else exact
     shared = isinstance(model, Encoder) and len(model.mechanisms) == 1
     uses = model.config.layers if shared else 1
     for name, mechanism in list(prepared.model.named_modules()):
@@ -80,7 +84,7 @@ def prepare(
                 known[mechanism.head_dim] = measure(longest, frames, mechanism.head_dim)
             costs = known[mechanism.head_dim]
         with torch.no_grad():
-            parts, forms = _parts(mechanism, config, longest, costs, uses)
+            parts, forms = _parts(mechanism, config, longest, costs, uses, exact)
         if parts:
             kernel = mechanism.kernel if isinstance(mechanism, ToeplitzConvolution) else None
             prepared.model.set_submodule(name, ExportedMixing(mechanism, parts, kernel))
@@ -89,7 +93,7 @@ def prepare(
 
 
 def _parts(
-    mechanism: AttentionMechanism, config: ExportConfig, longest: int, costs: Costs | None, uses: int
+    mechanism: AttentionMechanism, config: ExportConfig, longest: int, costs: Costs | None, uses: int, exact: bool
 ) -> tuple[Sequence[Part], list[HeadForm]]:
     """Return the parts of a mechanism; none if its weights span more than a quotient of sums can hold."""
     parts: list[Part] = []
@@ -98,9 +102,7 @@ def _parts(
     if taps is not None:
         if min(map(least_mass, as_numpy(taps))) < VANISHING_MASS:
             return [], []
-        parts, forms = toeplitz_parts(
-            taps, costs, config.form, config.bound, exact=config.precision == "float32", uses=uses
-        )
+        parts, forms = toeplitz_parts(taps, costs, config.form, config.bound, exact=exact, uses=uses)
     count = len(forms)
     if count < mechanism.heads:
         assert isinstance(mechanism, FixedMaps)

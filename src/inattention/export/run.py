@@ -23,7 +23,7 @@ from inattention.export.int8.quantiser import quantise
 from inattention.export.lowering import INPUTS, lower, to_bf16, to_onnx, write_onnx, write_program
 from inattention.export.metadata import describe, output_names
 from inattention.export.prepare import Prepared, prepare
-from inattention.export.subject import Subject, WhisperSubject, open_subject
+from inattention.export.subject import Subject, WaveformSubject, WhisperSubject, open_subject
 from inattention.files import check_writable, folder_for, replacing
 
 SUFFIXES = (".onnx", ".pt2")
@@ -113,6 +113,8 @@ def export(model: str, out: Path, config: ExportConfig | None = None, *, progres
     subject = open_subject(model)
     if config.decoder != "none":
         _check_decoder(model, out, subject)
+    if config.form == "two-level" and isinstance(subject, WaveformSubject):
+        raise ExportError(f"--form two-level: not of encoders that take waveforms, as {model} does; use auto or dense")
     states = states_of(config.layers, subject.source.layers)
     calibration = None if config.calibrate is None else Calibration(config.calibrate, subject, progress)
     test = None
@@ -122,7 +124,9 @@ def export(model: str, out: Path, config: ExportConfig | None = None, *, progres
         )
     frames = max(1, min(subject.longest, round(config.seconds / subject.source.step_seconds)))
     measure = measure_torch_costs if out.suffix == ".pt2" else measure_costs
-    prepared = prepare(subject.model, config, subject.longest, frames, measure)
+    # PyTorch's exporter cannot follow blocks where the number of frames is no plain dimension of the input.
+    only_exact = isinstance(subject, WaveformSubject) or config.precision == "float32"
+    prepared = prepare(subject.model, config, subject.longest, frames, measure, exact=only_exact)
     exact = config.precision == "float32" and not prepared.moved
     allowed = tolerance(subject.source.layers, prepared.bound, config.precision, exact=exact)
     metadata = describe(subject, prepared, config, states, allowed, out.suffix)

@@ -57,7 +57,7 @@ class TwoLevelForm(nn.Module):
         frames = (starts + torch.arange(KEYS, device=x.device)).flatten()
         windows = padded.index_select(2, frames).unflatten(2, (count, KEYS))
         inside = windows[:, :, :, REACH : REACH + QUERIES].unflatten(3, (_BLOCKS, BLOCK))
-        far = torch.matmul(matrix, inside.sum(4).flatten(2, 3)).unflatten(2, (count, _BLOCKS))
+        far = torch.matmul(matrix[None], inside.sum(4).flatten(2, 3)).unflatten(2, (count, _BLOCKS))
         near = torch.matmul(self.near, windows).unflatten(3, (_BLOCKS, BLOCK))
         every = (near + far[:, :, :, :, None]).flatten(2, 4)
         return every.index_select(2, torch.arange(time, device=x.device))  # a slice would fix whether blocks fit
