@@ -5,6 +5,7 @@ A mechanism needs no page of its own: whatever is registered is listed, the plug
 
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from html import escape
 from importlib import import_module
@@ -120,8 +121,17 @@ def images(name: str) -> Iterator[tuple[str, str, int, bytes]]:
 
 
 def _formulas(text: str) -> str:
-    """Return a docstring in which formulas that share a line have lines of their own, which narrow screens show."""
-    return re.sub(r"^( {4,}\S.*,) {3,}(?=\S)", r"\1\n    ", text, flags=re.MULTILINE)
+    """Return a docstring whose formulas have lines of their own, and whose aligned columns are never wrapped."""
+    text = re.sub(r"^( {4,}\S.*,) {3,}(?=\S)", r"\1\n    ", text, flags=re.MULTILINE)
+    return "\n\n".join(map(_columns, text.split("\n\n")))
+
+
+def _columns(block: str) -> str:
+    lines = block.splitlines()
+    aligned = sum(bool(re.search(r"\S {3,}\S", line)) for line in lines)
+    if aligned < 2 or not all(line.startswith("    ") for line in lines):
+        return block
+    return f"``` {{ .text .columns }}\n{textwrap.dedent(block)}\n```"
 
 
 def _gallery(figures: list[tuple[str, str, str]]) -> str:
@@ -182,14 +192,13 @@ def _variants(name: str) -> str:
 
 
 def _use(name: str) -> str:
-    limit = ", max_length=512" if attention.card(name).needs_max_length else ""
     return f"""## Use
 
 ```python
 import torch
 from inattention import attention
 
-mechanism = attention.build("{name}", width=96, heads=12{limit}).eval()
+mechanism = attention.build("{name}", width=96, heads=12, max_length=512).eval()
 hidden, values = torch.randn(1, 50, 96), torch.randn(1, 12, 50, 8)
 mechanism(hidden, values).shape  # (1, 12, 50, 8): batch, heads, time, features of a head
 ```

@@ -61,12 +61,13 @@ PYTHON = [path for path in PAGES if path.name not in RUN_ELSEWHERE and any(fence
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the model, the recordings and the corpus that guides name."""
+    """Return a folder with the model, the recordings, the corpus and the studies that guides name."""
     from inattention.corpora.readers.folder import FolderConfig, prepare
 
     folder = tmp_path_factory.mktemp("guides")
     small_model(attention="toeplitz").save_pretrained(folder / "runs/mine")
     write(folder / "speech.wav", noise(1.5))
+    (folder / "results").symlink_to(ROOT / "results")
     people(folder / "recordings")
     prepare(FolderConfig(path=folder / "recordings"), folder / "corpora/mine", workers=1, progress=False)
     return folder

@@ -33,6 +33,7 @@ def test_every_mechanism_has_a_page_with_its_card(name: str, mechanisms: ModuleT
     for text in (card.citation, card.inference_cost, *card.options, *card.variants):
         assert text.replace("|", "&#124;") in page
     assert f"({name}.md)" in mechanisms.overview()
+    exec(page.partition("```python\n")[2].partition("```")[0], {})
 
 
 def test_a_page_shows_each_map_of_a_mechanism_and_its_variants_once(mechanisms: ModuleType) -> None:
@@ -45,6 +46,8 @@ def test_a_page_shows_each_map_of_a_mechanism_and_its_variants_once(mechanisms: 
 
 def test_formulas_that_share_a_line_get_lines_of_their_own(mechanisms: ModuleType) -> None:
     assert mechanisms._formulas("So\n\n    a = 1,    b = 2\n\nx,    y") == "So\n\n    a = 1,\n    b = 2\n\nx,    y"
+    table = mechanisms._formulas("    one    1    eins\n    two    2    zwei")
+    assert table == "``` { .text .columns }\none    1    eins\ntwo    2    zwei\n```"
 
 
 def test_links_out_of_the_documentation_become_links_between_pages(tmp_path: Path) -> None:
