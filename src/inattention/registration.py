@@ -1,13 +1,13 @@
-"""Registration with the auto classes of `transformers`, as soon as these are imported and not before.
+"""Registration with the auto classes of `transformers`, when one of them first meets a model of ours.
 
-`import inattention` stays quick, and does not import `transformers`. Whichever of both is imported first, the auto
-classes know our models once they can be used: what is registered (`inattention.model.auto`, and converted encoders in
-`inattention.encoders.converted`) is imported right after the modules that hold the auto classes: the first use of any
-of them also imports PyTorch and the six families of encoders that can be converted.
+`import inattention` stays quick and imports no `transformers`, and `transformers` imports nothing of ours. Whichever of
+both is imported first, the tables in which auto classes look up the types of configs and feature extractors are
+replaced by ones that import `inattention.model.auto` and `inattention.encoders.converted` (which register all classes)
+when a name of ours is asked for.
 """
 
 import sys
-import warnings
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -15,18 +15,40 @@ from types import ModuleType
 from typing import Any
 
 _AUTO = "transformers.models.auto."
-_WATCHED = tuple(_AUTO + name for name in ("configuration_auto", "modeling_auto", "feature_extraction_auto"))
+# The tables, by module. What `register` of an auto class was given is in their `_extra_content`.
+_TABLES = {
+    _AUTO + "configuration_auto": "CONFIG_MAPPING",
+    _AUTO + "feature_extraction_auto": "FEATURE_EXTRACTOR_MAPPING",
+}
 _MODULES = ("inattention.model.auto", "inattention.encoders.converted")
+_PREFIX = "inattention"  # of our types of models
 
 
-class _Registering(Loader):
-    """Loads a module of auto classes as before, and then registers ours.
+def _is_name_of_ours(key: Any) -> bool:
+    return isinstance(key, str) and key.startswith(_PREFIX)
 
-    Such modules import each other, so registration waits until none is half imported.
-    """
 
-    depth = 0
-    done = False
+class _Registered(dict):
+    """What was registered with an auto class; ours is, when it is first asked for."""
+
+    def __contains__(self, key: Any) -> bool:
+        if _is_name_of_ours(key):
+            _register()
+        return super().__contains__(key)
+
+    def __getitem__(self, key: Any) -> Any:
+        if _is_name_of_ours(key):
+            _register()
+        return super().__getitem__(key)
+
+    def values(self) -> Any:
+        """Return all classes: a feature extractor is looked for by the name of its class."""
+        _register()
+        return super().values()
+
+
+class _Watching(Loader):
+    """Loads a module as before, and then replaces its table."""
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
@@ -36,52 +58,44 @@ class _Registering(Loader):
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Import the module, and register."""
-        _Registering.depth += 1
-        try:
-            self.loader.exec_module(module)
-        finally:
-            _Registering.depth -= 1
-            if module.__spec__ is not None:
-                module.__spec__.loader = module.__loader__ = self.loader
-        if not _Registering.depth:
-            _register()
+        """Import the module, and replace its table."""
+        if module.__spec__ is not None:
+            module.__spec__.loader = module.__loader__ = self.loader
+        self.loader.exec_module(module)
+        _replace_table(module)
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules of auto classes before others do."""
+    """Finds the modules of tables before others do."""
 
     def find_spec(self, fullname: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Return the usual spec of a module of auto classes, with a loader that registers; None for all others."""
-        if fullname not in _WATCHED:
+        """Return the usual spec of a module with a table, with a loader that replaces it; None for all others."""
+        if fullname not in _TABLES:
             return None
         others = (it.find_spec(fullname, path, target) for it in sys.meta_path if it is not self)
         spec = next((it for it in others if it is not None), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Registering(spec.loader)
+            spec.loader = _Watching(spec.loader)
         return spec
 
 
+def _replace_table(module: ModuleType) -> None:
+    table: Any = getattr(module, _TABLES[module.__name__], None)
+    if isinstance(registered := getattr(table, "_extra_content", None), Mapping):
+        table._extra_content = _Registered(registered)
+
+
 def _register() -> None:
-    if _Registering.done:
-        return
-    _Registering.done = True  # before the imports, which import auto classes too
-    try:
-        for name in _MODULES:
+    for name in _MODULES:
+        if name not in sys.modules:  # while one is imported, it registers itself
             import_module(name)
-    except Exception as error:  # a version of transformers that we do not know must still be usable
-        warnings.warn(
-            f"inattention's models are unknown to the auto classes of transformers: {error}; "
-            "inattention.from_pretrained loads both kinds",
-            RuntimeWarning,
-            stacklevel=2,
-        )
 
 
 def register_with_transformers() -> None:
-    """Register our models with the auto classes of `transformers`: now if they are imported, or when they are."""
+    """Let the auto classes of `transformers` find our models, those of modules that are imported already included."""
     if any(isinstance(it, _Finder) for it in sys.meta_path):
         return
     sys.meta_path.insert(0, _Finder())
-    if any(name in sys.modules for name in _WATCHED):
-        _register()
+    for name in _TABLES:
+        if name in sys.modules:
+            _replace_table(sys.modules[name])
