@@ -20,6 +20,7 @@ from inattention.export.two_level import BLOCK, KEYS, QUERIES, REACH, TwoLevelFo
 _ROUNDS = 7
 _CALLS = 3
 _LEAST = 1e-9  # seconds
+_HOPELESS = 100.0  # times as slow as the fastest
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,13 @@ def measure_costs(longest: int, frames: int, head_dim: int) -> Costs:
         head_dim: features of a head.
     """
     reaches = _reaches(longest)
-    graphs = []
-    for length in (frames, 1):
+    graphs = [_fft_graph(longest, frames, head_dim)]
+    for length, bands in ((frames, reaches), (1, (1,))):
         graphs += [
             _dense_graph(length, head_dim),
             _matrix_graph(length, head_dim),
-            _fft_graph(longest, length, head_dim),
             _two_level_graph(length, head_dim),
-            *(_band_graph(reach, length, head_dim) for reach in (reaches if length == frames else (1,))),
+            *(_band_graph(reach, length, head_dim) for reach in bands),
         ]
     return _costs([_run(graph, inputs) for graph, inputs in graphs], reaches)
 
@@ -86,12 +86,13 @@ def measure_torch_costs(longest: int, frames: int, head_dim: int) -> Costs:
         return lambda: form(x)
 
     def others(x: torch.Tensor) -> list[Callable[[], Any]]:
-        dense, transform, levels, time = DenseForm(taps), FftForm(taps), TwoLevelForm(taps), x.shape[2]
+        dense, levels, time = DenseForm(taps), TwoLevelForm(taps), x.shape[2]
         matrix, blocks = dense.prepare(time), levels.prepare(time)
-        return [lambda: dense(x, matrix), lambda: dense.prepare(time), lambda: transform(x), lambda: levels(x, blocks)]
+        return [lambda: dense(x, matrix), lambda: dense.prepare(time), lambda: levels(x, blocks)]
 
-    empty = x[:, :, :1]
-    return _costs([*others(x), *(band(it, x) for it in reaches), *others(empty), band(1, empty)], reaches)
+    empty, transform = x[:, :, :1], FftForm(taps)
+    bands = [band(reach, x) for reach in reaches]
+    return _costs([lambda: transform(x), *others(x), *bands, *others(empty), band(1, empty)], reaches)
 
 
 def _reaches(longest: int) -> tuple[int, ...]:
@@ -101,21 +102,27 @@ def _reaches(longest: int) -> tuple[int, ...]:
 def _costs(calls: Sequence[Callable[[], Any]], reaches: tuple[int, ...]) -> Costs:
     """Measure in turns; the least time of several rounds, as other work on the machine only adds to it.
 
+    What is far slower than another form is measured once.
+
     Args:
-        calls: dense, matrix, fft, two_level and the bands; then the same of one frame, with one band.
+        calls: fft, dense, matrix, two_level and the bands; then dense, matrix, two_level and a band of one frame.
         reaches: numbers of keys of the bands.
     """
     best = [float("inf")] * len(calls)
+    forms = 4 + len(reaches)
     for _ in range(_ROUNDS):
+        hopeless = _HOPELESS * min(best[:forms])
         for place, call in enumerate(calls):
+            if hopeless < best[place] < float("inf"):
+                continue
             began = perf_counter()
             for _ in range(_CALLS):
                 call()
             best[place] = min(best[place], (perf_counter() - began) / _CALLS)
-    full, empty = best[: 4 + len(reaches)], best[4 + len(reaches) :]
-    dense, matrix, _, two_level = (max(it - call, _LEAST) for it, call in zip(full[:4], empty[:4], strict=True))
-    fft = full[2]  # transforms of one frame take as long
-    return Costs(dense, matrix, fft, two_level, reaches, tuple(full[4:]), empty[4])
+    full, empty = best[:forms], best[forms:]
+    # Not of fft: transforms of one frame take as long.
+    dense, matrix, two_level = (max(it - call, _LEAST) for it, call in zip(full[1:4], empty[:3], strict=True))
+    return Costs(dense, matrix, full[0], two_level, reaches, tuple(full[4:]), empty[3])
 
 
 def _run(graph: Any, inputs: dict[str, np.ndarray]) -> Callable[[], Any]:
