@@ -283,15 +283,11 @@ def row(
     return {
         "name": name,
         "length": length,
-        "seconds": vars_of(quartiles(seconds)),
-        "ratio": vars_of(ratio_quartiles(seconds, reference)),
+        "seconds": quartiles(seconds)._asdict(),
+        "ratio": ratio_quartiles(seconds, reference)._asdict(),
         "load_seconds": load,
         "bytes": size,
     }
-
-
-def vars_of(values: Any) -> dict[str, float]:
-    return {"median": values.median, "low": values.low, "high": values.high}
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:

@@ -4,7 +4,7 @@ CTranslate2 in int8, as faster-whisper runs it (greedy, every recording padded t
 with converted encoders in int8 and the same kind of decoder. Every contender is a process of its own; they take turns.
 Where a recording has its text beside it (`line.wav`, `line.txt`), word error rates are compared by the paired test.
 
-    python benchmarks/speech_to_text.py --whisper models/tiny.en --converted runs/whisper-toeplitz --recordings lines/
+    python benchmarks/speech_to_text.py --whisper whisper-tiny.en --converted whisper-toeplitz --recordings lines/
 """
 
 import json
@@ -76,13 +76,9 @@ def main(options: Options) -> None:
 
 def files_of(options: Options) -> dict[str, str]:
     """Return the model of each contender, exported or converted if it does not exist; the first is CTranslate2's."""
-    from ctranslate2.converters import TransformersConverter
+    from inference import ctranslate2_folder
 
-    folder = options.work / f"ct2-{options.whisper.name}-int8"
-    if not (folder / "model.bin").is_file():
-        converter = TransformersConverter(str(options.whisper), copy_files=["tokenizer.json"])
-        converter.convert(str(folder), quantization="int8", force=True)
-    found = {f"CTranslate2 {options.whisper.name}": str(folder)}
+    found = {f"CTranslate2 {options.whisper.name}": str(ctranslate2_folder(options.whisper, options.work, "int8"))}
     if len({it.name for it in options.converted}) < len(options.converted):
         raise SystemExit("folders of converted models must have different names")
     for model in options.converted:
@@ -111,8 +107,8 @@ def compare(
             {
                 "name": name,
                 "recordings": len(texts[name]),
-                "seconds": as_dict(quartiles(taken)),
-                "ratio": as_dict(ratio_quartiles(taken, seconds[first])),
+                "seconds": quartiles(taken)._asdict(),
+                "ratio": ratio_quartiles(taken, seconds[first])._asdict(),
                 "words": sum(errors[name].words),
                 "word_error_rate": errors[name].rate if errors[name].words else None,
                 "difference": None if difference is None else [difference.estimate, difference.low, difference.high],
@@ -123,10 +119,6 @@ def compare(
 
 def errors_of(texts: dict[str, str], references: dict[str, str]) -> WordErrors:
     return word_errors([Transcript(name, text, False, 0.0) for name, text in texts.items()], references)
-
-
-def as_dict(values: Any) -> dict[str, float]:
-    return {"median": values.median, "low": values.low, "high": values.high}
 
 
 def transcribe_all(model: str, recordings: str, threads: str) -> None:

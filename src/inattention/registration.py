@@ -29,7 +29,7 @@ def _is_name_of_ours(key: Any) -> bool:
 
 
 class _Registered(dict):
-    """What was registered with an auto class; ours is, when it is first asked for."""
+    """Classes that were registered with an auto class; ours are, when one of them is first asked for."""
 
     def __contains__(self, key: Any) -> bool:
         if _is_name_of_ours(key):

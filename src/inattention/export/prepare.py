@@ -53,7 +53,7 @@ def prepare(
     frames: int,
     measure: Callable[[int, int, int], Costs] = measure_costs,
     *,
-    exact: bool | None = None,
+    exact: bool = False,
 ) -> Prepared:
     """Return a copy of a model in which fixed weights are constants, in the form that each head is exported in.
 
@@ -63,14 +63,14 @@ def prepare(
         longest: greatest number of frames of the input.
         frames: number of frames that forms are chosen for.
         measure: measures the forms in what will run the file, given longest, frames and the features of a head.
-        exact: whether two levels are no choice; by default they are one unless the precision is float32.
+        exact: whether two levels are no choice; in float32 they are none anyway.
 
     Raises:
         ExportError: if the form does not suit a head.
     """
     prepared = Prepared(copy.deepcopy(model).cpu().float().eval())
     known: dict[int, Costs] = {}
-    exact = config.precision == "float32" if exact is None else exact
+    exact = exact or config.precision == "float32"
     shared = isinstance(model, Encoder) and len(model.mechanisms) == 1
     uses = model.config.layers if shared else 1
     for name, mechanism in list(prepared.model.named_modules()):

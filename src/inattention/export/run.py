@@ -125,8 +125,8 @@ def export(model: str, out: Path, config: ExportConfig | None = None, *, progres
     frames = max(1, min(subject.longest, round(config.seconds / subject.source.step_seconds)))
     measure = measure_torch_costs if out.suffix == ".pt2" else measure_costs
     # PyTorch's exporter cannot follow blocks where the number of frames is no plain dimension of the input.
-    only_exact = isinstance(subject, WaveformSubject) or config.precision == "float32"
-    prepared = prepare(subject.model, config, subject.longest, frames, measure, exact=only_exact)
+    waveforms = isinstance(subject, WaveformSubject)
+    prepared = prepare(subject.model, config, subject.longest, frames, measure, exact=waveforms)
     exact = config.precision == "float32" and not prepared.moved
     allowed = tolerance(subject.source.layers, prepared.bound, config.precision, exact=exact)
     metadata = describe(subject, prepared, config, states, allowed, out.suffix)

@@ -39,7 +39,7 @@ class TwoLevelForm(nn.Module):
 
     def prepare(self, time: int) -> Float[Tensor, "heads blocks blocks"]:
         """Return the weights between the blocks of inputs of this length, 0 between near ones."""
-        count, middle = _windows(time) * (_BLOCKS), self.far.shape[1] // 2
+        count, middle = _windows(time) * _BLOCKS, self.far.shape[1] // 2
         blocks = torch.arange(count, device=self.far.device)
         places = (blocks - blocks[:, None]).clamp(-middle, middle) + middle
         windows = (blocks // _BLOCKS * _BLOCKS)[:, None]
